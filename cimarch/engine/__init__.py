@@ -1,0 +1,1 @@
+"""Task table to timeline."""

@@ -1,0 +1,1 @@
+"""The elaborated hardware."""

@@ -1,0 +1,1 @@
+"""Network x System to Placement."""

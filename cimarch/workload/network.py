@@ -1,0 +1,113 @@
+"""The workload: a framework-free graph of operations over tensors, with weights as numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import prod
+
+import attrs
+import numpy as np
+
+MATRIX_KINDS = frozenset({"conv2d", "linear", "matmul"})
+"""The operations that crossbars can hold."""
+
+VIEW_KINDS = frozenset({"reshape", "pad", "slice", "identity"})
+"""Operations that only say where elements lie: they move nothing by themselves."""
+
+
+@attrs.frozen
+class Tensor:
+    """A value that flows between operations; shapes are those of one inference (no batch)."""
+
+    name: str
+    shape: tuple[int, ...]
+    """(channels, height, width) for a map, (tokens, features) or (features,) otherwise."""
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+@attrs.frozen
+class Geometry:
+    """How a window of a convolution or a pooling moves over its input map."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Rows above, rows below, columns left, columns right."""
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+
+@attrs.frozen(eq=False)
+class Weight:
+    """A trained parameter; `data` is None where only its shape is known."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    data: np.ndarray | None = None
+
+
+@attrs.frozen
+class Operation:
+    """One step of the network.
+
+    `kind` is one of conv2d, linear, matmul, sdpa, add, mul, activation, norm, softmax, pool,
+    embedding, reshape, pad, slice, identity; `function` says which (`relu`, `max`, `average`, ...).
+    A folded batch norm is part of its convolution.
+    """
+
+    name: str
+    """The path of its parameters in the model (`layer1.0.conv1`), else a unique name of its own."""
+    kind: str
+    inputs: tuple[str, ...]
+    """Tensor names, those that flow; a stored weight is not among them."""
+    outputs: tuple[str, ...]
+    function: str = ""
+    geometry: Geometry | None = None
+    weight: str | None = None
+    """The path of the weight matrix: (outputs, inputs) or (outputs, inputs / groups, kh, kw)."""
+    bias: str | None = None
+    rows: int = 0
+    """Of one group's weight matrix: inputs of one product (channels / groups * kh * kw)."""
+    columns: int = 0
+    """Of one group's weight matrix: outputs of one product."""
+    groups: int = 1
+    """Independent matrices of that size: channel groups of a convolution, repeats of a table."""
+    windows: int = 1
+    """Products per matrix and inference: positions of the output map, or tokens."""
+    window_rows: int = 1
+    """Rows of the output map that the windows lie in: windows = window_rows * (windows per row)."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return self.rows * self.columns * self.groups * self.windows
+
+
+@attrs.frozen(eq=False)
+class Network:
+    """A network: operations in topological order, tensors and weights by name."""
+
+    name: str
+    operations: tuple[Operation, ...]
+    tensors: Mapping[str, Tensor]
+    weights: Mapping[str, Weight]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    source: str = ""
+    """The file, or how it was made."""
+    digest: str = ""
+    """SHA-256 of what was read."""
+    has_geometry: bool = True
+    """False for a layer table: a chain with no maps between its operations."""
+
+    @classmethod
+    def from_table(cls, rows: Iterable[Mapping[str, object]], *, name: str = "table") -> Network:
+        """Make a network of matrix products from rows (name, kind, outputs, inputs, invocations,
+        repeat); see `cimarch.workload.table`."""
+        from cimarch.workload.table import from_table
+
+        return from_table(rows, name=name)
