@@ -1,0 +1,150 @@
+"""What every figure and column of a report means: one table, printed, exported and documented.
+
+`FIGURES` are single numbers, `LAYERS`, `PARTS` and `LEDGER` the columns of the three tables. The
+foot of the terminal report, `docs/report.md` and the JSON names all come from here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+SCHEMA = "cimarch.report/1"
+"""Name and version of the JSON and CSV layout; the number grows when a name or meaning changes."""
+
+
+@attrs.frozen
+class Figure:
+    """One number of the summary."""
+
+    key: str
+    """Its name in JSON, with its unit where it has one that is not said by the word."""
+    attribute: str
+    """The attribute of `Report` that holds it."""
+    definition: str
+    scale: int = 1
+    """JSON value = attribute x scale (attributes are in SI base units)."""
+
+
+@attrs.frozen
+class Column:
+    """One column of a table."""
+
+    name: str
+    """With its unit where it has one."""
+    type: Literal["int", "float", "text"]
+    """`float` columns may hold unknown values: NaN in numpy, null in JSON, empty in CSV."""
+    definition: str
+    default: int | float | str | None = None
+    """Taken where a row does not say; None: every row must."""
+
+
+NAN = float("nan")
+
+FIGURES = (
+    Figure("cycles", "cycles", "system clock cycles from the run's begin to its last event"),
+    Figure("seconds", "seconds", "cycles / system clock"),
+    Figure(
+        "joules",
+        "joules",
+        "energy of the run: the sum of the ledger; null as soon as one action has no known cost",
+    ),
+    Figure("joules_per_inference", "joules_per_inference", "joules / batch"),
+    Figure(
+        "load_cycles",
+        "load_cycles",
+        "cycles to write all weights once before the run, beside `cycles`;"
+        " 0 where the run itself loads them",
+    ),
+    Figure("load_seconds", "load_seconds", "load_cycles / system clock"),
+    Figure("load_joules", "load_joules", "energy of that load, beside `joules`; null if not known"),
+    Figure(
+        "latency_cycles",
+        "latency",
+        "cycles from the first input in to the first result out, of the first inference",
+    ),
+    Figure(
+        "interval_cycles",
+        "interval",
+        "steady distance in cycles between results of a batch; null for a batch of 1",
+    ),
+    Figure("inferences_per_second", "throughput", "batch / seconds"),
+    Figure("macs", "macs", "multiply-accumulates of one inference, all operations"),
+    Figure("crossbars", "crossbars", "crossbar arrays that hold weights at least once"),
+    Figure("crossbars_available", "crossbars_available", "crossbar arrays that the system has"),
+    Figure(
+        "utilisation",
+        "utilisation",
+        "cells that hold weights / cells of the crossbars allocated, over all resident groups",
+    ),
+    Figure("groups", "groups", "resident groups: how often the chip is filled for one inference"),
+    Figure("area_mm2", "area", "sum of the area of all instances of all parts", 1_000_000),
+    Figure("peak_power_W", "power", "sum of the power of all instances, all busy at once"),
+    Figure(
+        "tops_per_watt",
+        "tops_per_watt",
+        "2 x macs x batch / joules / 10^12 (one multiply-accumulate is two operations),"
+        " at the precision of the run; null without joules",
+    ),
+    Figure(
+        "gops_per_mm2",
+        "gops_per_mm2",
+        "2 x macs x batch / seconds / area_mm2 / 10^9, at the precision of the run;"
+        " null where no area is stated",
+    ),
+)
+
+LAYERS = (
+    Column("name", "text", "operation: the path of its parameters in the model"),
+    Column("kind", "text", "conv2d, linear, matmul, pool, add, ..."),
+    Column("first_group", "int", "first resident group that holds a part of it, from 0", 0),
+    Column("last_group", "int", "last resident group that holds a part of it", 0),
+    Column("windows", "int", "products per weight matrix and inference"),
+    Column("rows", "int", "rows of one group's weight matrix; 0: holds no weights", 0),
+    Column("columns", "int", "columns of one group's weight matrix, before encoding", 0),
+    Column("weight_bits", "int", "bits of a weight; 0: holds no weights", 0),
+    Column("input_bits", "int", "bits of an input", 0),
+    Column("copies", "int", "how often its weights are held (duplication)", 1),
+    Column("tiles", "int", "pieces of its encoded weight matrix, copies included", 0),
+    Column("crossbars", "int", "arrays that hold at least one of its tiles", 0),
+    Column("utilisation", "float", "its cells / cells of those arrays", NAN),
+    Column("start_cycle", "int", "cycle of its first event"),
+    Column("finish_cycle", "int", "cycle of its last event"),
+    Column("cycles", "int", "finish_cycle - start_cycle"),
+    Column("share", "float", "cycles / cycles of the run; operations may overlap", NAN),
+    Column("products", "int", "windows x tiles done: vectors put to arrays", 0),
+    Column("conversions", "int", "analog to digital conversions", 0),
+    Column("writes", "int", "arrays written during the run", 0),
+    Column("joules", "float", "energy charged to it; unknown if any action's cost is", NAN),
+    Column("bound_by", "text", "path of the part that is busy longest for it", ""),
+)
+
+PARTS = (
+    Column("path", "text", "dotted path, as in `--set`; empty: the system itself"),
+    Column("kind", "text", "the component of the library that it is"),
+    Column("count", "int", "instances in the system"),
+    Column("used", "int", "instances that did something", 0),
+    Column("area_mm2", "float", "all instances, without the parts inside", NAN),
+    Column("power_mW", "float", "all instances busy, without the parts inside", NAN),
+    Column("busy_cycles", "int", "of the busiest instance", 0),
+    Column("busy_share", "float", "busy_cycles / cycles of the run", NAN),
+    Column("joules", "float", "sum of its rows in the ledger", NAN),
+    Column("origin", "text", "where its energy comes from, as in the ledger", ""),
+)
+
+LEDGER = (
+    Column("part", "text", "path of the part"),
+    Column("action", "text", "read, write, convert, ...; `leakage` and `power` are not counted"),
+    Column("count", "int", "how often, over all instances and the whole run"),
+    Column("joules", "float", "energy of all of them", NAN),
+    Column(
+        "origin",
+        "text",
+        "`stated`: an energy in the description; `from power`: power x busy time;"
+        " `model ...`: a named cost model; `none`: nobody says, so joules is unknown",
+    ),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {"layers": LAYERS, "parts": PARTS, "ledger": LEDGER}
+"""The columns of each table by the table's name."""

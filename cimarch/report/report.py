@@ -1,0 +1,194 @@
+"""The result of one run: what was asked, what came out, and what had to be assumed.
+
+Plain frozen data. Attributes are in SI base units; the names in JSON and in the tables carry
+their unit. What each number means is in `cimarch.report.definitions`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs.converters import optional
+
+from cimarch import __version__
+from cimarch.report.columns import Columns, checked, to_rows
+from cimarch.report.definitions import FIGURES, LAYERS, LEDGER, PARTS, SCHEMA, TABLES
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@attrs.frozen
+class Bound:
+    """The resource that bounds the time: the one that is busy for the longest."""
+
+    path: str
+    """Of the part."""
+    instances: tuple[int, int]
+    """Which of its instances, half open."""
+    busy: int
+    """Cycles that it is held."""
+    share: float
+    """busy / cycles of the run."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Report:
+    """Time, energy, area and use of one network on one system."""
+
+    system: str
+    """Name of the system."""
+    network: str
+    """Name of the network."""
+    clock: Fraction
+    """Hz: the system clock, that cycles are counted in."""
+    cycles: int = attrs.field(converter=int)
+    """From the run's begin to its last event, all inferences of the batch."""
+    latency: int = attrs.field(converter=int)
+    """Cycles from the first input in to the first result out."""
+    interval: float | None = attrs.field(default=None, converter=optional(float))
+    """Cycles between results once steady; None for a batch of 1."""
+    load_cycles: int = attrs.field(default=0, converter=int)
+    """To write all weights once, beside `cycles`."""
+    load_joules: float | None = None
+    batch: int = 1
+    macs: int = attrs.field(converter=int)
+    """Multiply-accumulates of one inference."""
+    crossbars: int = attrs.field(converter=int)
+    """Arrays that hold weights at least once."""
+    crossbars_available: int = attrs.field(converter=int)
+    utilisation: float = attrs.field(converter=float)
+    """Cells that hold weights / cells of the crossbars allocated."""
+    groups: int = 1
+    """Resident groups."""
+    area: float = attrs.field(converter=float)
+    """m^2, all parts."""
+    power: float = attrs.field(converter=float)
+    """W, all parts busy at once."""
+    bound: Bound | None = None
+    """None where nothing took time."""
+    layers: Columns = attrs.field(converter=partial(checked, LAYERS), repr=False)
+    """One row an operation; columns as in `definitions.LAYERS`."""
+    parts: Columns = attrs.field(converter=partial(checked, PARTS), repr=False)
+    """One row a part; columns as in `definitions.PARTS`."""
+    ledger: Columns = attrs.field(converter=partial(checked, LEDGER), repr=False)
+    """One row a (part, action); columns as in `definitions.LEDGER`."""
+    assumed: tuple[str, ...] = ()
+    """What the description leaves open and the run filled in, a sentence each."""
+    unmapped: tuple[str, ...] = ()
+    """Operations that were left out because the user allowed it, a sentence each."""
+    rounded: tuple[str, ...] = ()
+    """Times that whole cycles change by more than 1 %, a sentence each."""
+    options: Mapping[str, object] = attrs.field(factory=dict)
+    """The options of the run as plain JSON values."""
+    digests: Mapping[str, str] = attrs.field(factory=dict)
+    """SHA-256 of every file read, by its name."""
+    version: str = __version__
+    """Of cimarch."""
+
+    schema = SCHEMA
+
+    @property
+    def seconds(self) -> float:
+        """Time of the run: cycles / clock."""
+        return float(self.cycles / self.clock)
+
+    @property
+    def load_seconds(self) -> float:
+        """Time of the load beside the run."""
+        return float(self.load_cycles / self.clock)
+
+    @property
+    def joules(self) -> float | None:
+        """Energy of the run: the sum of the ledger; None where the cost of an action is unknown."""
+        return None if self.unpriced or not len(self.ledger["part"]) else self.known_joules
+
+    @property
+    def known_joules(self) -> float:
+        """The sum of those rows of the ledger that are known: a lower bound of the energy."""
+        return math.fsum(j for j in self.ledger["joules"].tolist() if not math.isnan(j))
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The actions (`part.action`) that happened and whose energy nobody says."""
+        ledger = self.ledger
+        rows = zip(
+            *(ledger[name].tolist() for name in ("part", "action", "count", "joules")), strict=True
+        )
+        return tuple(
+            f"{part}.{action}"
+            for part, action, count, joules in rows
+            if count and math.isnan(joules)
+        )
+
+    @property
+    def joules_per_inference(self) -> float | None:
+        """Energy of one inference: joules / batch; None where joules is."""
+        return None if self.joules is None else self.joules / self.batch
+
+    @property
+    def throughput(self) -> float | None:
+        """Inferences per second over the whole run; None where it took no time."""
+        return float(self.batch * self.clock / self.cycles) if self.cycles else None
+
+    @property
+    def operations(self) -> int:
+        """Arithmetic operations of the run: two for each multiply-accumulate."""
+        return 2 * self.macs * self.batch
+
+    @property
+    def tops_per_watt(self) -> float | None:
+        """10^12 operations per joule; None where the energy is not known or zero."""
+        return self.operations / self.joules / 1e12 if self.joules else None
+
+    @property
+    def gops_per_mm2(self) -> float | None:
+        """10^9 operations per second and mm^2; None where no area or no time is known."""
+        if not self.area or not self.cycles:
+            return None
+        return self.operations / self.seconds / (self.area * 1e6) / 1e9
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole report as plain JSON values, the same for the same input, byte for byte."""
+        return {
+            "schema": self.schema,
+            "system": self.system,
+            "network": self.network,
+            "clock_Hz": float(self.clock),
+            "batch": self.batch,
+            **{figure.key: self._figure(figure.attribute, figure.scale) for figure in FIGURES},
+            "bound": None if self.bound is None else attrs.asdict(self.bound),
+            "layers": to_rows(self.layers),
+            "parts": to_rows(self.parts),
+            "ledger": to_rows(self.ledger),
+            "assumed": list(self.assumed),
+            "unmapped": list(self.unmapped),
+            "rounded": list(self.rounded),
+            "manifest": {
+                "cimarch": self.version,
+                "options": dict(self.options),
+                "digests": dict(self.digests),
+            },
+        }
+
+    def to_pandas(self, table: str = "layers") -> pandas.DataFrame:
+        """A table (`layers`, `parts` or `ledger`) as a DataFrame.
+
+        Raises ImportError where pandas is not installed, ValueError on another table's name.
+        """
+        if table not in TABLES:
+            raise ValueError(f"no table `{table}`: choose one of {', '.join(TABLES)}")
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas: pip install 'cimarch[data]'") from error
+        return pandas.DataFrame(dict(getattr(self, table)))
+
+    def _figure(self, attribute: str, scale: int) -> int | float | None:
+        value: int | float | None = getattr(self, attribute)
+        return value if value is None or scale == 1 else value * scale
