@@ -55,6 +55,13 @@ class Tasks:
         """How many resources the table speaks of."""
         return int(self.resource.max(initial=-1)) + 1
 
+    def check(self) -> None:
+        """Raise a ValueError that says what is wrong with the table; a cycle is not looked for."""
+        _check_shapes(self)
+        _check_times(self)
+        _check_edges(self)
+        _check_periods(self)
+
 
 @attrs.frozen(eq=False)
 class Timeline:
@@ -68,3 +75,71 @@ class Timeline:
     """Per resource: cycles held."""
     makespan: int
     """The latest finish (0 for an empty table)."""
+
+
+_COLUMNS = {
+    "resource": np.int32,
+    "busy": np.int64,
+    "latency": np.int64,
+    "offsets": np.int64,
+    "predecessors": np.int32,
+    "after_start": np.bool_,
+    "period": np.int16,
+}
+_LATEST = 2**62
+"""No time may come near the end of 64 bits."""
+
+
+def _check_shapes(tasks: Tasks) -> None:
+    size, edges = len(tasks), len(tasks.predecessors)
+    lengths = {"offsets": size + 1, "predecessors": edges, "after_start": edges}
+    for name, kind in _COLUMNS.items():
+        column = getattr(tasks, name)
+        if column.dtype != kind or column.ndim != 1 or len(column) != lengths.get(name, size):
+            raise ValueError(
+                f"`{name}` is {column.dtype} of shape {column.shape}, "
+                f"not {np.dtype(kind)} of shape ({lengths.get(name, size)},)"
+            )
+    if size >= 2**31:
+        raise ValueError(f"the table has {size} tasks, more than {2**31 - 1}")
+
+
+def _check_times(tasks: Tasks) -> None:
+    """A task takes at least a cycle of both, a join neither, and all of it fits in 64 bits."""
+    if (tasks.resource < JOIN).any():
+        raise ValueError(f"a task has resource {tasks.resource.min()}, below {JOIN}")
+    join = tasks.resource == JOIN
+    for name, column in (("busy", tasks.busy), ("latency", tasks.latency)):
+        wrong = np.flatnonzero(np.where(join, column != 0, column < 1))
+        if len(wrong):
+            task = int(wrong[0])
+            need = "0, as it is a join" if join[task] else "at least 1"
+            raise ValueError(f"`{name}` of task {task} is {column[task]}, not {need}")
+    steps = [n for n, _ in tasks.periods] + [1]
+    scale = max(max(d for _, d in tasks.periods), max(steps)) if tasks.periods else 1
+    longest = float(np.maximum(tasks.busy, tasks.latency).sum(dtype=np.float64))
+    if (longest + len(tasks) * float(max(steps))) * scale >= _LATEST:
+        raise ValueError(f"the times of the table may add up to more than {_LATEST} cycles")
+
+
+def _check_edges(tasks: Tasks) -> None:
+    size, edges = len(tasks), len(tasks.predecessors)
+    if tasks.offsets[0] != 0 or tasks.offsets[-1] != edges or (np.diff(tasks.offsets) < 0).any():
+        raise ValueError(f"`offsets` does not climb from 0 to {edges}")
+    if edges and (tasks.predecessors.min() < 0 or tasks.predecessors.max() >= size):
+        wrong = (tasks.predecessors < 0) | (tasks.predecessors >= size)
+        which = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"a predecessor is task {tasks.predecessors[which]}, outside 0..{size - 1}"
+        )
+
+
+def _check_periods(tasks: Tasks) -> None:
+    for numerator, denominator in tasks.periods:
+        if numerator < 1 or denominator < 1:
+            raise ValueError(f"the period {numerator}/{denominator} is not positive")
+    if len(tasks) and not 0 <= tasks.period.min() <= tasks.period.max() < len(tasks.periods):
+        raise ValueError(
+            f"`period` has {tasks.period.min()}..{tasks.period.max()}, "
+            f"outside 0..{len(tasks.periods) - 1}"
+        )
