@@ -1,3 +1,84 @@
-"""Describe a compute-in-memory chip, hand in a network: a map, cycles, joules, utilisation."""
+"""Describe a compute-in-memory chip, hand in a network: a map, cycles, joules, utilisation.
+
+    import cimarch
+
+    system = cimarch.load("isaac", set={"tile.ima.adc.bits": 9})
+    network = cimarch.read_network("models/resnet20.pt")
+    report = cimarch.simulate(system, network, weight_bits=8, input_bits=8)
+    print(report.cycles, report.joules, report.utilisation)
+
+Everything public is named here and imported when it is first used, so that `import cimarch`
+itself costs nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cimarch.diagnostics import DescriptionError, Diagnostic
+    from cimarch.hardware.system import System
+    from cimarch.language import load, loads
+    from cimarch.report.report import Report
+    from cimarch.simulate import simulate
+    from cimarch.workload.network import Network
+    from cimarch.workload.read import read_network
+    from cimarch.workload.trace import trace
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DescriptionError",
+    "Diagnostic",
+    "Network",
+    "Report",
+    "System",
+    "__version__",
+    "load",
+    "loads",
+    "read_network",
+    "simulate",
+    "trace",
+]
+
+_HOMES = {
+    "DescriptionError": "cimarch.diagnostics",
+    "Diagnostic": "cimarch.diagnostics",
+    "Network": "cimarch.workload.network",
+    "Report": "cimarch.report.report",
+    "System": "cimarch.hardware.system",
+    "load": "cimarch.language",
+    "loads": "cimarch.language",
+    "read_network": "cimarch.workload.read",
+    "simulate": "cimarch.simulate",
+    "trace": "cimarch.workload.trace",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module `cimarch` has no attribute `{name}`")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """A package in which `simulate` is the function, though its module is called the same."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Bind a name; importing a submodule of a public name binds the public name instead."""
+        if isinstance(value, ModuleType) and name in _HOMES:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

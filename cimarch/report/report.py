@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -35,6 +34,18 @@ class Bound:
     """Cycles that it is held."""
     share: float
     """busy / cycles of the run."""
+
+
+def _layers(given: Mapping[str, Any]) -> Columns:
+    return checked(LAYERS, given)
+
+
+def _parts(given: Mapping[str, Any]) -> Columns:
+    return checked(PARTS, given)
+
+
+def _ledger(given: Mapping[str, Any]) -> Columns:
+    return checked(LEDGER, given)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -72,11 +83,11 @@ class Report:
     """W, all parts busy at once."""
     bound: Bound | None = None
     """None where nothing took time."""
-    layers: Columns = attrs.field(converter=partial(checked, LAYERS), repr=False)
+    layers: Columns = attrs.field(converter=_layers, repr=False)
     """One row an operation; columns as in `definitions.LAYERS`."""
-    parts: Columns = attrs.field(converter=partial(checked, PARTS), repr=False)
+    parts: Columns = attrs.field(converter=_parts, repr=False)
     """One row a part; columns as in `definitions.PARTS`."""
-    ledger: Columns = attrs.field(converter=partial(checked, LEDGER), repr=False)
+    ledger: Columns = attrs.field(converter=_ledger, repr=False)
     """One row a (part, action); columns as in `definitions.LEDGER`."""
     assumed: tuple[str, ...] = ()
     """What the description leaves open and the run filled in, a sentence each."""
@@ -175,6 +186,12 @@ class Report:
                 "digests": dict(self.digests),
             },
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from cimarch.report.html import fragment
+
+        return fragment(self)
 
     def to_pandas(self, table: str = "layers") -> pandas.DataFrame:
         """A table (`layers`, `parts` or `ledger`) as a DataFrame.

@@ -1,0 +1,91 @@
+"""The command line: the only place that prints, and the only one that decides an exit code.
+
+0: done. 2: the description, the network or the flags are wrong, told in diagnostics. 130: stopped
+by Ctrl-C. 141: who read the output stopped reading. A bug of cimarch itself shows its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from cimarch import __version__
+from cimarch.diagnostics import DescriptionError
+
+COMMANDS = ("check", "show", "sim", "export")
+"""Every command; each is `cimarch.cli.NAME.NAME`, imported when it is asked for."""
+
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported one by one, so that `check` does not wait for `sim`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of a user's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"cimarch.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cimarch", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Describe a compute-in-memory chip, hand in a network: a map, cycles, joules, utilisation.
+
+    \b
+    cimarch check my_chip.cimarch            are there mistakes in it?
+    cimarch show isaac                       what is in it: counts, area, power, peak
+    cimarch sim isaac models/resnet20.pt     run a network on it
+    cimarch export package.module:factory --input 1x3x32x32 -o model.pt
+                                             make a file of a PyTorch model
+
+    An architecture is a file, or the name of one that comes with cimarch.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # What is still buffered cannot be delivered: let the interpreter's last flush succeed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="cimarch", standalone_mode=False)
+        sys.stdout.flush()
+    except DescriptionError as error:
+        _tell(error, as_json="--json" in arguments)
+        return EXIT_MISTAKE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _tell(error: DescriptionError, *, as_json: bool) -> None:
+    from cimarch.cli.output import errors_as_json
+
+    click.echo(error.render(colour=sys.stderr.isatty()).rstrip("\n"), err=True)
+    if as_json:
+        click.echo(errors_as_json(error))

@@ -1,0 +1,108 @@
+"""What commands hand out: JSON, and files that are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from cimarch.diagnostics import DescriptionError, Diagnostic, Span
+
+ERROR_SCHEMA = "cimarch.errors/1"
+
+
+def as_json(value: object) -> str:
+    """A value as JSON text: the same text for the same value, no NaN."""
+    return json.dumps(value, indent=2, allow_nan=False)
+
+
+def errors_as_json(error: DescriptionError) -> str:
+    """The diagnostics as JSON, for programs that called with `--json`."""
+    return as_json({"schema": ERROR_SCHEMA, "errors": [_plain(item) for item in error.diagnostics]})
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is never seen half-written: beside its place, then renamed.
+
+    Raises DescriptionError where the place cannot be written.
+    """
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            os.chmod(beside, 0o666 & ~_umask())
+            os.replace(beside, path)
+        except BaseException:
+            os.unlink(beside)
+            raise
+    except OSError as error:
+        raise DescriptionError(_unwritable(path, _reason(error))) from None
+
+
+def check_writable(path: Path) -> None:
+    """Find before a long run that its result could not be written after it.
+
+    Raises DescriptionError where `path` is a folder, or its folder is missing or read-only.
+    """
+    if path.is_dir():
+        raise DescriptionError(_unwritable(path, "it is a folder"))
+    if not path.parent.is_dir():
+        raise DescriptionError(_unwritable(path, f"there is no folder `{path.parent}`"))
+    if not os.access(path.parent, os.W_OK):
+        raise DescriptionError(_unwritable(path, f"the folder `{path.parent}` is read-only"))
+
+
+def check_folder(path: Path) -> None:
+    """The same for a folder of files, that is made where it is missing."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise DescriptionError(_unwritable(path, f"`{there}` is not a folder"))
+    if not os.access(there, os.W_OK):
+        raise DescriptionError(_unwritable(path, f"the folder `{there}` is read-only"))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; DescriptionError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DescriptionError(_unwritable(path, _reason(error))) from None
+
+
+def _unwritable(path: Path, reason: str) -> Diagnostic:
+    return Diagnostic(
+        "E900",
+        f"`{path}` cannot be written: {reason}",
+        helps=("name a place in a folder that exists and that you may write to",),
+    )
+
+
+def _reason(error: OSError) -> str:
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _plain(item: Diagnostic) -> dict[str, object]:
+    return {
+        "code": item.code,
+        "headline": item.headline,
+        "place": _place(item.span),
+        "label": item.label,
+        "others": [{"place": _place(span), "label": label} for span, label in item.others],
+        "notes": list(item.notes),
+        "helps": list(item.helps),
+    }
+
+
+def _place(span: Span | None) -> dict[str, object] | None:
+    if span is None:
+        return None
+    return {"file": span.file, "line": span.line, "column": span.column}

@@ -1,0 +1,162 @@
+"""`cimarch sim`: run a network on a system and print the report."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from cimarch.cli.options import overrides, shape
+from cimarch.cli.output import as_json, check_folder, check_writable, make_folder, write_whole
+from cimarch.diagnostics import DescriptionError, Diagnostic
+
+if TYPE_CHECKING:
+    from cimarch.report.report import Report
+
+BITS = click.IntRange(1, 32)
+
+
+@attrs.frozen
+class Outputs:
+    """The files that a report goes to, besides the terminal."""
+
+    file: Path | None
+    folder: Path | None
+
+    def check(self) -> None:
+        """Find before the run what would fail after it."""
+        if self.file is not None:
+            check_writable(self.file)
+        if self.folder is not None:
+            check_folder(self.folder)
+
+    def write(self, report: Report) -> None:
+        """Write the files, each whole or not at all."""
+        if self.file is not None:
+            write_whole(self.file, as_json(report.to_dict()) + "\n")
+        if self.folder is not None:
+            from cimarch.report.csv import texts
+
+            make_folder(self.folder)
+            for name, text in texts(report).items():
+                write_whole(self.folder / name, text)
+
+
+@click.command()
+@click.argument("architecture", metavar="ARCH")
+@click.argument("model", metavar="[MODEL]", required=False)
+@click.option(
+    "--model", "name", metavar="NAME", help="The network whose weights, or shapes, it is."
+)
+@click.option("--input", "input_", metavar="SIZES", help="Shape of the input: 1x3x32x32.")
+@click.option("--set", "set_", metavar="PATH=VALUE", multiple=True, help="Change a parameter.")
+@click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Bits of a weight.")
+@click.option("--input-bits", type=BITS, default=8, show_default=True, help="Bits of an input.")
+@click.option("--precision", metavar="FILE", help="Bits per operation, as JSON.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--weights",
+    type=click.Choice(["preloaded", "cold"]),
+    default="preloaded",
+    show_default=True,
+    help="Whether the first load of the weights is part of the run.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["fast", "simpy"]),
+    default="fast",
+    show_default=True,
+    help="Both give the same cycles; simpy is the slow reference.",
+)
+@click.option("--strict", is_flag=True, help="Whatever would be assumed is an error.")
+@click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
+@click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
+@click.option("--csv", "folder", metavar="FOLDER", help="Write the tables there as CSV.")
+@click.option("-o", "--output", "file", metavar="FILE", help="Write the report there as JSON.")
+def sim(
+    architecture: str,
+    model: str | None,
+    name: str | None,
+    input_: str | None,
+    set_: tuple[str, ...],
+    weight_bits: int,
+    input_bits: int,
+    precision: str | None,
+    batch: int,
+    weights: str,
+    engine: str,
+    strict: bool,
+    allow_unmapped: bool,
+    json_: bool,
+    folder: str | None,
+    file: str | None,
+) -> None:
+    """Run MODEL on ARCH: cycles, joules, utilisation, and where they come from.
+
+    \b
+    cimarch sim isaac models/resnet20.pt
+    cimarch sim isaac models/resnet20.pt --set tile.ima.adc.bits=9 --json
+    cimarch sim isaac --model vgg16 --input 1x3x224x224     (shapes only)
+    cimarch sim my_chip.cimarch weights.safetensors --model resnet20 --csv tables/
+
+    MODEL is a torch.export archive, a state_dict with --model, or a layer table (CSV, JSON).
+    """
+    import cimarch
+    from cimarch.cli.progress import Progress
+
+    if model is None and name is None:
+        raise click.UsageError("give a MODEL file, or --model NAME to simulate its shapes")
+    outputs = Outputs(
+        None if file is None else Path(file), None if folder is None else Path(folder)
+    )
+    outputs.check()
+    system = cimarch.load(architecture, set=overrides(set_))
+    if strict:
+        nothing_assumed(system.assumed)
+    network = cimarch.read_network(
+        model, model=name, input=shape(input_), allow_unmapped=allow_unmapped
+    )
+    with Progress() as progress:
+        report = cimarch.simulate(
+            system,
+            network,
+            weight_bits=weight_bits,
+            input_bits=input_bits,
+            precision=precision,
+            batch=batch,
+            weights=weights,
+            engine=engine,
+            allow_unmapped=allow_unmapped,
+            progress=progress,
+        )
+    if strict:
+        nothing_assumed(report.assumed)
+    outputs.write(report)
+    click.echo(as_json(report.to_dict()) if json_ else _text(report), nl=json_)
+
+
+def nothing_assumed(sentences: tuple[str, ...]) -> None:
+    """Raise DescriptionError where something is left open: what `--strict` asks for."""
+    if sentences:
+        raise DescriptionError(
+            *(
+                Diagnostic(
+                    "E910",
+                    f"assumed under --strict: {sentence}",
+                    helps=("state it in the description, or leave --strict out",),
+                )
+                for sentence in sentences
+            )
+        )
+
+
+def _text(report: Report) -> str:
+    from cimarch.report.terminal import render
+
+    on_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else None
+    return render(report, width=width, colour=on_terminal)

@@ -1,0 +1,36 @@
+"""A report as CSV texts, one a table; an unknown number is an empty field."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cimarch.report.columns import to_rows
+from cimarch.report.definitions import FIGURES, TABLES
+from cimarch.report.report import Report
+
+
+def texts(report: Report) -> dict[str, str]:
+    """File name to content: `summary.csv`, `layers.csv`, `parts.csv` and `ledger.csv`."""
+    figures = report.to_dict()
+    found = {
+        "summary.csv": _text(
+            ("figure", "value", "definition"),
+            ((figure.key, figures[figure.key], figure.definition) for figure in FIGURES),
+        )
+    }
+    for table, columns in TABLES.items():
+        rows = to_rows(getattr(report, table))
+        names = [column.name for column in columns]
+        found[f"{table}.csv"] = _text(names, (row.values() for row in rows))
+    return found
+
+
+def _text(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return file.getvalue()

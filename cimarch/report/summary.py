@@ -1,0 +1,95 @@
+"""The lines of a report's summary: label, value, remark; the same in terminal and notebook."""
+
+from __future__ import annotations
+
+import attrs
+
+from cimarch.report.format import area, count, number, percent, plural, quantity
+from cimarch.report.report import Report
+
+
+@attrs.frozen
+class Line:
+    """One figure as a person reads it."""
+
+    label: str
+    value: str
+    remark: str = ""
+
+
+def title(report: Report) -> str:
+    """What ran on what, at which precision."""
+    options = report.options
+    bits = [
+        f"{options[key]}-bit {noun}"
+        for key, noun in (("weight_bits", "weights"), ("input_bits", "inputs"))
+        if key in options
+    ]
+    return ", ".join([f"{report.network} on {report.system}", *bits, f"batch {report.batch}"])
+
+
+def lines(report: Report) -> list[Line]:
+    """The summary, in the order that the questions come."""
+    return [*_time(report), *_energy(report), *_space(report), *_bound(report)]
+
+
+def _time(report: Report) -> list[Line]:
+    clock = quantity(float(report.clock), "Hz")
+    cycles = f"{plural(report.cycles, 'cycle')} at {clock}"
+    found = [Line("time", quantity(report.seconds, "s"), cycles)]
+    if report.latency != report.cycles:
+        latency = float(report.latency / report.clock)
+        found.append(Line("latency", quantity(latency, "s"), plural(report.latency, "cycle")))
+    if report.interval is not None:
+        interval = report.interval / float(report.clock)
+        found.append(Line("interval", quantity(interval, "s"), f"{count(report.interval)} cycles"))
+    found.append(Line("throughput", f"{number(report.throughput)} inferences/s"))
+    load = f"{plural(report.load_cycles, 'cycle')}, once, beside the time above"
+    if report.load_cycles:
+        found.append(Line("weight load", quantity(report.load_seconds, "s"), load))
+    return found
+
+
+def _energy(report: Report) -> list[Line]:
+    energy = quantity(report.joules_per_inference, "J")
+    found = [Line("energy", f"{energy}/inference" if report.joules is not None else energy)]
+    if report.joules is None:
+        found[0] = attrs.evolve(found[0], remark=_what_is_unpriced(report))
+    efficiency = "not known" if report.tops_per_watt is None else number(report.tops_per_watt)
+    found.append(Line("efficiency", f"{efficiency} TOPS/W".replace("not known TOPS/W", efficiency)))
+    if report.load_joules is not None and report.load_cycles:
+        found.append(Line("load energy", quantity(report.load_joules, "J"), "once"))
+    return found
+
+
+def _what_is_unpriced(report: Report) -> str:
+    missing = report.unpriced
+    if not missing:
+        return "the description states no energy"
+    named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    known = quantity(report.known_joules, "J")
+    return f"no cost for {plural(len(missing), 'action')}: {named}; the others take {known}"
+
+
+def _space(report: Report) -> list[Line]:
+    used = f"of {count(report.crossbars_available)}, {plural(report.groups, 'resident group')}"
+    density = report.gops_per_mm2
+    found = [
+        Line("crossbars", count(report.crossbars), used),
+        Line("utilisation", percent(report.utilisation), "of the cells of these crossbars"),
+        Line("area", area(report.area)),
+        Line("peak power", quantity(report.power, "W") if report.power else "not known"),
+    ]
+    if density is not None:
+        found.append(Line("density", f"{number(density)} GOPS/mm^2"))
+    return found
+
+
+def _bound(report: Report) -> list[Line]:
+    bound = report.bound
+    if bound is None:
+        return []
+    low, high = bound.instances
+    which = f"[{low}]" if high == low + 1 else f"[{low}..{high - 1}]"
+    remark = f"busy {plural(bound.busy, 'cycle')}, {percent(bound.share)} of the time"
+    return [Line("bound by", f"{bound.path}{which}", remark)]
