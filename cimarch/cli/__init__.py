@@ -62,15 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except BrokenPipeError:
-        # What is still buffered cannot be delivered: let the interpreter's last flush succeed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return EXIT_BROKEN_PIPE
 
 
 def _run(arguments: list[str]) -> int:
     try:
         code = cli.main(args=arguments, prog_name="cimarch", standalone_mode=False)
-        sys.stdout.flush()
+        return _flushed(code if isinstance(code, int) else 0)
     except DescriptionError as error:
         _tell(error, as_json="--json" in arguments)
         return EXIT_MISTAKE
@@ -80,7 +79,24 @@ def _run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
-    return code if isinstance(code, int) else 0
+
+
+def _flushed(code: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        reason = (error.strerror or str(error)).lower()
+        click.echo(f"error: the output cannot be written: {reason}", err=True)
+        return EXIT_MISTAKE
+    return code
+
+
+def _drop_output() -> None:
+    """What is still buffered cannot be delivered: let the interpreter's last flush succeed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(error: DescriptionError, *, as_json: bool) -> None:

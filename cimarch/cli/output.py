@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from cimarch.diagnostics import DescriptionError, Diagnostic, Span
+from cimarch.diagnostics import DescriptionError, Diagnostic
 
 ERROR_SCHEMA = "cimarch.errors/1"
 
@@ -19,7 +19,9 @@ def as_json(value: object) -> str:
 
 def errors_as_json(error: DescriptionError) -> str:
     """The diagnostics as JSON, for programs that called with `--json`."""
-    return as_json({"schema": ERROR_SCHEMA, "errors": [_plain(item) for item in error.diagnostics]})
+    return as_json(
+        {"schema": ERROR_SCHEMA, "errors": [item.to_dict() for item in error.diagnostics]}
+    )
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -88,21 +90,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _plain(item: Diagnostic) -> dict[str, object]:
-    return {
-        "code": item.code,
-        "headline": item.headline,
-        "place": _place(item.span),
-        "label": item.label,
-        "others": [{"place": _place(span), "label": label} for span, label in item.others],
-        "notes": list(item.notes),
-        "helps": list(item.helps),
-    }
-
-
-def _place(span: Span | None) -> dict[str, object] | None:
-    if span is None:
-        return None
-    return {"file": span.file, "line": span.line, "column": span.column}

@@ -43,6 +43,11 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, description=stage, completed=share)
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the bar is on the terminal."""
+        return self._bar is not None
+
     def _is_late(self) -> bool:
         return time.monotonic() - self._begin >= self._patience
 

@@ -36,6 +36,9 @@ FIGURES_OF_THE_FOOT = (
 
 PROSE_WIDTH = 100
 
+NARROWEST = 40
+"""A terminal narrower than this wraps by itself."""
+
 
 @attrs.frozen
 class _View:
@@ -101,6 +104,7 @@ def render(report: Report, *, width: int | None = None, colour: bool = False) ->
     `width` is that of a terminal: columns that do not fit are left out, and a line says so.
     Without it nothing is left out or cut.
     """
+    width = None if width is None else max(width, NARROWEST)
     file = io.StringIO()
     console = Console(
         file=file,
