@@ -6,6 +6,7 @@ by Ctrl-C. 141: who read the output stopped reading. A bug of cimarch itself sho
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -60,38 +61,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _drop_output()
+        click.echo("error: the output cannot be written: no space left on device", err=True)
+        return EXIT_MISTAKE
+    return code
 
 
 def _run(arguments: list[str]) -> int:
+    # Not `cli.main`, which ends the process itself when a pipe breaks.
     try:
-        code = cli.main(args=arguments, prog_name="cimarch", standalone_mode=False)
-        return _flushed(code if isinstance(code, int) else 0)
+        with cli.make_context("cimarch", arguments) as context:
+            cli.invoke(context)
     except DescriptionError as error:
         _tell(error, as_json="--json" in arguments)
         return EXIT_MISTAKE
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return EXIT_INTERRUPTED
-
-
-def _flushed(code: int) -> int:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _drop_output()
-        reason = (error.strerror or str(error)).lower()
-        click.echo(f"error: the output cannot be written: {reason}", err=True)
-        return EXIT_MISTAKE
-    return code
+    return 0
 
 
 def _drop_output() -> None:

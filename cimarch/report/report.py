@@ -35,6 +35,10 @@ class Bound:
     share: float
     """busy / cycles of the run."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return {**attrs.asdict(self), "instances": list(self.instances)}
+
 
 def _layers(given: Mapping[str, Any]) -> Columns:
     return checked(LAYERS, given)
@@ -173,7 +177,7 @@ class Report:
             "clock_Hz": float(self.clock),
             "batch": self.batch,
             **{figure.key: self._figure(figure.attribute, figure.scale) for figure in FIGURES},
-            "bound": None if self.bound is None else attrs.asdict(self.bound),
+            "bound": None if self.bound is None else self.bound.to_dict(),
             "layers": to_rows(self.layers),
             "parts": to_rows(self.parts),
             "ledger": to_rows(self.ledger),
