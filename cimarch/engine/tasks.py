@@ -11,17 +11,23 @@ A join (resource -1) takes neither. The meaning, to the cycle, of a run of the t
   least by (ready time, task number). A grant starts the task at once. A start at t can make other
   tasks (joins too) ready at t by `after start` edges: what they make ready is queued, and the
   resources still free grant again, until nothing more happens at t. Within such a round all joins
-  come first, then the grants in order of resource number.
+  come first, then the grants in order of resource number; what these starts make ready is queued
+  after the last of them, so it waits for the next round.
 - A resource is free again `busy` cycles after the start.
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+
+Whole = TypeVar("Whole", int, Ints)
+"""A whole number, or an array of them."""
 
 JOIN = -1
 """The resource of a join."""
@@ -76,6 +82,30 @@ class Timeline:
     makespan: int
     """The latest finish (0 for an empty table)."""
 
+    def check(self, tasks: Tasks) -> None:
+        """Assert that this is a legal run of the table, rule by rule, without running it."""
+        _check_ready(self, tasks)
+        _check_finish(self, tasks)
+        _check_grants(self, tasks)
+
+
+def timeline(tasks: Tasks, ready: Ints, start: Ints) -> Timeline:
+    """Complete what an engine found: when each task was ready and when it started."""
+    finish = start + tasks.latency
+    held = np.zeros(tasks.resources, np.int64)
+    real = tasks.resource != JOIN
+    np.add.at(held, tasks.resource[real], tasks.busy[real])
+    return Timeline(ready, start, finish, held, int(finish.max(initial=0)))
+
+
+def align(time: Whole, numerator: Whole, denominator: Whole) -> Whole:
+    """The first multiple of the period numerator / denominator at or after a time.
+
+    The k-th multiple is on cycle ceil(k n / d), so the least k is floor((time - 1) d / n) + 1.
+    """
+    k = (time - 1) * denominator // numerator + 1
+    return -(-k * numerator // denominator)
+
 
 _COLUMNS = {
     "resource": np.int32,
@@ -100,8 +130,9 @@ def _check_shapes(tasks: Tasks) -> None:
                 f"`{name}` is {column.dtype} of shape {column.shape}, "
                 f"not {np.dtype(kind)} of shape ({lengths.get(name, size)},)"
             )
-    if size >= 2**31:
-        raise ValueError(f"the table has {size} tasks, more than {2**31 - 1}")
+    for name, amount in (("tasks", size), ("predecessors", edges)):
+        if amount >= 2**31:
+            raise ValueError(f"the table has {amount} {name}, more than {2**31 - 1}")
 
 
 def _check_times(tasks: Tasks) -> None:
@@ -143,3 +174,64 @@ def _check_periods(tasks: Tasks) -> None:
             f"`period` has {tasks.period.min()}..{tasks.period.max()}, "
             f"outside 0..{len(tasks.periods) - 1}"
         )
+
+
+def _predecessor_times(timeline: Timeline, tasks: Tasks) -> Ints:
+    """Per edge: when the predecessor let go."""
+    source = tasks.predecessors
+    return np.where(tasks.after_start, timeline.start[source], timeline.finish[source])
+
+
+def _waiting(tasks: Tasks) -> Ints:
+    """Per edge: the task that waits."""
+    return np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
+
+
+def _check_ready(timeline: Timeline, tasks: Tasks) -> None:
+    """Ready is the latest of the predecessors' times, on the next multiple of the period."""
+    latest = np.zeros(len(tasks), np.int64)
+    np.maximum.at(latest, _waiting(tasks), _predecessor_times(timeline, tasks))
+    periods = np.asarray(tasks.periods, np.int64)[tasks.period]
+    expected = align(latest, periods[:, 0], periods[:, 1])
+    wrong = np.flatnonzero(timeline.ready != expected)
+    assert not len(wrong), (
+        f"task {wrong[0]} is ready at {timeline.ready[wrong[0]]}, not at {expected[wrong[0]]}"
+    )
+
+
+def _check_finish(timeline: Timeline, tasks: Tasks) -> None:
+    """A task finishes its latency after its start, a join when it is ready."""
+    assert (timeline.finish == timeline.start + tasks.latency).all()
+    join = tasks.resource == JOIN
+    assert (timeline.start[join] == timeline.ready[join]).all()
+    assert timeline.makespan == timeline.finish.max(initial=0)
+
+
+def _check_grants(timeline: Timeline, tasks: Tasks) -> None:
+    """Each resource holds one task at a time, the first come first, and is never idle for none."""
+    held = np.zeros(tasks.resources, np.int64)
+    real = np.flatnonzero(tasks.resource != JOIN)
+    np.add.at(held, tasks.resource[real], tasks.busy[real])
+    assert (timeline.busy == held).all()
+    order = real[np.lexsort((timeline.start[real], tasks.resource[real]))]
+    start, ready = timeline.start[order], timeline.ready[order]
+    same = tasks.resource[order][1:] == tasks.resource[order][:-1]
+    free = np.zeros(len(order), np.int64)
+    free[1:][same] = (start + tasks.busy[order])[:-1][same]
+    assert (start >= free).all(), "a resource holds two tasks at once"
+    assert (start == np.maximum(ready, free)).all(), "a task waits while its resource is free"
+    assert (ready[1:] >= ready[:-1])[same].all(), "a task overtakes one that was ready before it"
+    # A lower number may come second only where a start of the same cycle made it ready.
+    second = np.flatnonzero(same & (ready[1:] == ready[:-1]) & (order[1:] < order[:-1])) + 1
+    allowed = (start[second - 1] == ready[second]).all()
+    allowed &= _made_by_start(timeline, tasks, order[second])
+    assert allowed, "of tasks ready at once, one overtakes another with a lower number"
+
+
+def _made_by_start(timeline: Timeline, tasks: Tasks, which: Ints) -> bool:
+    """Whether each was made ready by a start of that cycle, directly or through a join."""
+    waiting, source = _waiting(tasks), tasks.predecessors
+    at_once = _predecessor_times(timeline, tasks) == timeline.ready[waiting]
+    made = np.zeros(len(tasks), np.bool_)
+    made[waiting[at_once & (tasks.after_start | (tasks.resource[source] == JOIN))]] = True
+    return bool(made[which].all())
