@@ -11,8 +11,11 @@ import numpy as np
 MATRIX_KINDS = frozenset({"conv2d", "linear", "matmul"})
 """The operations that crossbars can hold."""
 
-VIEW_KINDS = frozenset({"reshape", "pad", "slice", "identity"})
+VIEW_KINDS = frozenset({"reshape", "pad", "slice", "identity", "concat"})
 """Operations that only say where elements lie: they move nothing by themselves."""
+
+Setting = int | float | str | tuple[int, ...]
+"""What an operator was given besides tensors: an axis, a slope, a shape, ..."""
 
 
 @attrs.frozen
@@ -55,8 +58,10 @@ class Operation:
     """One step of the network.
 
     `kind` is one of conv2d, linear, matmul, sdpa, add, mul, activation, norm, softmax, pool,
-    embedding, reshape, pad, slice, identity; `function` says which (`relu`, `max`, `average`, ...).
-    A folded batch norm is part of its convolution.
+    embedding, reshape, pad, slice, concat, identity; `function` says which (`relu`, `max`,
+    `average`, ...). A folded batch norm is part of its convolution. A matmul of two tensors that
+    both flow has two inputs and no weight. What no rule covers is kind `other`, where the reader
+    was told to allow it, with the operator as its function.
     """
 
     name: str
@@ -80,6 +85,9 @@ class Operation:
     """Products per matrix and inference: positions of the output map, or tokens."""
     window_rows: int = 1
     """Rows of the output map that the windows lie in: windows = window_rows * (windows per row)."""
+    settings: tuple[tuple[str, Setting], ...] = ()
+    """What else the operator was given. Axes count the dimensions of `sizes`, where that is listed:
+    the input's elements in order, under that shape."""
 
     @property
     def macs(self) -> int:

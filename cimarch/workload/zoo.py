@@ -1,0 +1,66 @@
+"""The networks that come with cimarch, by name (`models/` of the project)."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+from cimarch import share
+from cimarch.workload.problems import problem
+
+PACKAGE = "cimarch.models"
+
+
+def models() -> ModuleType:
+    """The package of networks: installed inside cimarch, or the folder beside it."""
+    if PACKAGE not in sys.modules:
+        folder = share.folder("models")
+        spec = importlib.util.spec_from_file_location(
+            PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[PACKAGE] = module
+        spec.loader.exec_module(module)
+    return sys.modules[PACKAGE]
+
+
+def default_input(name: str) -> tuple[int, ...]:
+    """The shape of the input that a network is made for, its batch of one included."""
+    return tuple(_entry(name).input)
+
+
+def build(name: str, *, weights: bool = True) -> Any:
+    """Make the network `name` as a torch module; without weights, nothing is allocated for them."""
+    _entry(name)
+    torch = need_torch(f"building `{name}`")
+    with torch.device("cpu" if weights else "meta"):
+        return models().build(name)
+
+
+def need_torch(purpose: str) -> Any:
+    """Import torch, or say which extra brings it."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise problem(
+            "E160", f"{purpose} takes torch", helps=["pip install 'cimarch[torch]'"]
+        ) from None
+    return torch
+
+
+def _entry(name: str) -> Any:
+    known = models().MODELS
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise problem(
+            "E161",
+            f"there is no network `{name}` in cimarch",
+            notes=[f"there are {', '.join(known)}"],
+            helps=[f"--model {near[0]}"] if near else [],
+        )
+    return known[name]
