@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 
@@ -14,6 +16,10 @@ class Span:
     column: int
     end_line: int
     end_column: int
+
+    def to(self, other: Span) -> Span:
+        """From the start of this stretch to the end of the other."""
+        return attrs.evolve(self, end_line=other.end_line, end_column=other.end_column)
 
 
 @attrs.frozen
@@ -29,6 +35,10 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, object]:
+        """The same for a machine: plain strings, numbers and lists."""
+        return attrs.asdict(self)
+
 
 class DescriptionError(Exception):
     """The user's file or flags are wrong; a bug of ours is never this."""
@@ -36,3 +46,90 @@ class DescriptionError(Exception):
     def __init__(self, *diagnostics: Diagnostic) -> None:
         self.diagnostics = diagnostics
         super().__init__("\n".join(d.headline for d in diagnostics))
+
+    def render(self, *, colour: bool = False) -> str:
+        """All diagnostics as text for a terminal, with the lines of source they point at."""
+        return "\n\n".join(render(d, colour=colour) for d in self.diagnostics)
+
+
+_texts: dict[str, tuple[str, ...]] = {}
+
+
+def remember(file: str, text: str) -> None:
+    """Keep the text of a file that was read, so that a diagnostic can show its lines."""
+    _texts[file] = tuple(text.split("\n"))
+
+
+def _line(span: Span) -> str | None:
+    lines = _texts.get(span.file, ())
+    return lines[span.line - 1] if 0 < span.line <= len(lines) else None
+
+
+_COLOURS = {"error": "1;31", "head": "1", "frame": "1;34", "here": "1;31", "other": "1;34"}
+
+
+@attrs.frozen
+class _Paint:
+    on: bool
+
+    def __call__(self, style: str, text: str) -> str:
+        return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if self.on and text else text
+
+
+def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
+    """One diagnostic as text: headline, windows on the source, notes, helps."""
+    paint = _Paint(colour)
+    lines = [
+        paint("error", f"error[{diagnostic.code}]")
+        + paint("head", f": {_printable(diagnostic.headline)}")
+    ]
+    spans = [s for s in (diagnostic.span, *(s for s, _ in diagnostic.others)) if s is not None]
+    margin = max((len(str(s.line)) for s in spans), default=0)
+    if diagnostic.span is not None:
+        lines += _window(diagnostic.span, diagnostic.label, "-->", "^", margin, paint)
+    for span, label in diagnostic.others:
+        lines += _window(span, label, ":::", "-", margin, paint)
+    tail = [f"note: {n}" for n in diagnostic.notes] + [f"help: {h}" for h in diagnostic.helps]
+    if tail and spans:
+        lines.append(paint("frame", " " * margin + " |"))
+    indent = " " * (margin + 1 if spans else 2)
+    lines += [paint("frame", f"{indent}=") + f" {_printable(text)}" for text in tail]
+    return "\n".join(lines)
+
+
+_WIDEST = 160
+"""Source lines longer than this are shown in part."""
+
+
+def _window(span: Span, label: str, arrow: str, mark: str, margin: int, paint: _Paint) -> list[str]:
+    head = f"{' ' * margin}{paint('frame', arrow)} {span.file}:{span.line}:{span.column}"
+    text = _line(span)
+    if text is None:
+        return [head]
+    bar = paint("frame", " " * margin + " |")
+    first = span.column - 1
+    last = span.end_column - 1 if span.end_line == span.line else len(text.rstrip())
+    offset = 0 if len(text) <= _WIDEST else max(0, first - 40)
+    shown = _printable(text[offset : offset + _WIDEST].rstrip())
+    marks = mark * max(1, min(last, offset + _WIDEST) - first)
+    here = paint("here" if mark == "^" else "other", f"{marks} {_printable(label)}".rstrip())
+    number = paint("frame", f"{span.line:>{margin}} |")
+    return [head, bar, f"{number} {shown}".rstrip(), f"{bar} {' ' * (first - offset)}{here}"]
+
+
+def _printable(text: str) -> str:
+    """One terminal cell per character: tabs and control characters become spaces and marks."""
+    return "".join(" " if c == "\t" else c if c.isprintable() else "\ufffd" for c in text)
+
+
+def suggestion(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """A help line naming the known name most like this one, or none where none is near."""
+    import difflib
+
+    found = difflib.get_close_matches(name, sorted(set(names)), n=1, cutoff=0.6)
+    return (f"did you mean `{found[0]}`?",) if found else ()
+
+
+def listing(names: Iterable[str]) -> str:
+    """Names in backticks, in the order given."""
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,1 +1,107 @@
-"""Text to System."""
+"""The .cimarch language: from a text to a System, or to diagnostics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
+from cimarch.hardware.system import System
+from cimarch.language import settings
+from cimarch.language.build import Builder
+from cimarch.language.elaborate import Elaboration, system_problems
+from cimarch.language.modules import Definition, Library, Module, display, locate, read
+
+__all__ = ["load", "loads"]
+
+
+def load(name_or_path: str | os.PathLike[str], set: Mapping[str, object] | None = None) -> System:
+    """Read a description: a file, or the name of one that comes with cimarch (`isaac`).
+
+    `set` gives parameters values from outside, path by path: `{"tile.ima.adc.bits": 6}`. A file
+    with several systems needs the name of one behind a colon: `corners.cimarch:Low`. Raises
+    DescriptionError with everything that is wrong.
+    """
+    text = os.fspath(name_or_path)
+    name, _, system = text.rpartition(":") if _names_system(text) else (text, "", "")
+    path = locate(name)
+    return _load(read(path), display(path), path.parent, system, set or {})
+
+
+def loads(text: str, file: str = "<text>", set: Mapping[str, object] | None = None) -> System:
+    """Read a description from a string; `file` is what diagnostics call it."""
+    return _load(text, file, None, "", set or {})
+
+
+def _names_system(text: str) -> bool:
+    path, _, name = text.rpartition(":")
+    return bool(path) and name.isidentifier() and not Path(text).exists()
+
+
+def _load(
+    text: str, file: str, folder: Path | None, name: str, given: Mapping[str, object]
+) -> System:
+    try:
+        return _elaborate(text, file, folder, name, given)
+    except RecursionError:
+        headline = f"`{file}` nests too deeply"
+        raise DescriptionError(Diagnostic("E016", headline)) from None
+
+
+def _elaborate(
+    text: str, file: str, folder: Path | None, name: str, given: Mapping[str, object]
+) -> System:
+    library = Library()
+    module = library.read_text(text, file, folder)
+    definition = _choose_system(module, file, name, library)
+    builder = Builder(library)
+    builder.check_unused(module, definition)
+    root = builder.build(definition)
+    overrides = settings.apply(given, root, builder)
+    _stop_at(library.problems + builder.problems)
+    elaboration = Elaboration(root)
+    elaboration.check_names()
+    _stop_at([*elaboration.problems, *system_problems(root)])
+    elaboration.evaluate()
+    _stop_at(elaboration.problems)
+    elaboration.check()
+    _stop_at(elaboration.problems)
+    return elaboration.system(overrides, tuple(sorted(library.sources)))
+
+
+def _choose_system(module: Module, file: str, name: str, library: Library) -> Definition:
+    systems = {d.name: d for d in module.own.values() if d.tree.is_system}
+    if name:
+        if name in systems:
+            return systems[name]
+        headline = f"`{file}` has no system `{name}`"
+        helps = suggestion(name, systems)
+    elif len(systems) == 1:
+        return next(iter(systems.values()))
+    elif systems:
+        headline = f"`{file}` has {len(systems)} systems: {listing(systems)}"
+        helps = (f"choose one: `{file}:{next(iter(systems))}`",)
+    else:
+        headline = f"`{file}` has no system"
+        helps = ("`system Name { ... }` says what the whole chip is",)
+    problems = [*library.problems, Diagnostic("E092", headline, helps=helps)]
+    raise DescriptionError(*_in_order(problems))
+
+
+def _stop_at(problems: list[Diagnostic]) -> None:
+    if problems:
+        raise DescriptionError(*_in_order(problems))
+
+
+def _in_order(problems: list[Diagnostic]) -> list[Diagnostic]:
+    """By position, what has no place last; one problem once, however many parts have it."""
+    once = {(p.code, p.span, p.headline if p.span is None else ""): p for p in problems[::-1]}
+    return sorted(once.values(), key=_position)
+
+
+def _position(problem: Diagnostic) -> tuple[bool, str, int, int, str]:
+    span = problem.span
+    if span is None:
+        return (True, "", 0, 0, problem.headline)
+    return (False, span.file, span.line, span.column, problem.headline)

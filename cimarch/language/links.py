@@ -1,0 +1,255 @@
+"""From `connect` lines to links: ports, selections, directions and shapes."""
+
+from __future__ import annotations
+
+from math import prod
+
+import attrs
+
+from cimarch.diagnostics import Diagnostic, Span, listing, suggestion
+from cimarch.hardware.kinds import CROSSBARS, KINDS, Kind
+from cimarch.hardware.system import Link, Port
+from cimarch.language import ast
+from cimarch.language.evaluate import Evaluator, Failed, Scope
+from cimarch.language.instances import Instance
+from cimarch.units import DATA, NUMBER
+
+Selection = tuple[tuple[int, int], ...]
+_OPTIONS = ("width", "share")
+
+
+@attrs.frozen(eq=False)
+class _End:
+    """One resolved end: a part, the members chosen, and the port if one is named."""
+
+    part: Instance
+    selection: Selection
+    port: str | None
+    span: Span
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.part.definition.kind()]
+
+    @property
+    def count(self) -> int:
+        return prod(high - low for low, high in self.selection)
+
+    def shape(self) -> str:
+        """The chosen members as an array is written: `[8, 128]`."""
+        sizes = ", ".join(str(high - low) for low, high in self.selection)
+        return f"`{self.part.path}`, {self.count} of them" + (f" as [{sizes}]" if sizes else "")
+
+
+class Linker:
+    """Resolves all `connect` lines of a tree; problems go to the evaluator."""
+
+    def __init__(self, root: Instance, evaluator: Evaluator) -> None:
+        self._root = root
+        self._evaluator = evaluator
+        self._broken = False
+
+    def links(self) -> tuple[Link, ...]:
+        """Every link, in order of declaration, outer scopes first."""
+        found: list[Link] = []
+        for scope in self._root.walk():
+            for line in scope.links:
+                found += self._line(scope, line)
+        if not self._broken and not self._evaluator.problems:
+            self._dangling(found)
+        return tuple(found)
+
+    def _fail(
+        self, code: str, headline: str, span: Span, label: str = "", **more: object
+    ) -> Failed:
+        return Failed(Diagnostic(code, headline, span, label, **more))  # type: ignore[arg-type]
+
+    def _line(self, scope: Instance, line: ast.Connect) -> list[Link]:
+        ends: list[_End | None] = []
+        width, share = None, False
+        before = len(self._evaluator.problems)
+        with self._evaluator.collecting():
+            width, share = self._options(scope, line)
+        for tree in line.ends:
+            ends.append(None)
+            with self._evaluator.collecting():
+                ends[-1] = self._end(scope, tree)
+        found = []
+        for source, arrow, target in zip(ends, line.arrows, ends[1:], strict=False):
+            with self._evaluator.collecting():
+                if source is None or target is None:
+                    raise Failed
+                link = self._link(scope, source, target, arrow == "<->")
+                found.append(attrs.evolve(link, width=width, share=share, span=line.span))
+        self._broken |= len(self._evaluator.problems) > before or None in ends
+        return found
+
+    # options
+
+    def _options(self, scope: Instance, line: ast.Connect) -> tuple[object, bool]:
+        width, share = None, False
+        for option in line.options:
+            name = option.path[0].text if isinstance(option, ast.Assign) else ""
+            if not isinstance(option, ast.Assign) or name not in _OPTIONS or len(option.path) > 1:
+                headline = "a link has only the options `width` and `share`"
+                helps = suggestion(name, _OPTIONS)
+                raise self._fail("E085", headline, option.span, helps=helps)
+            if name == "width":
+                width = self._width(scope, option.value)
+            elif isinstance(option.value, ast.Name) and option.value.path == ("any",):
+                share = True
+            else:
+                headline = "`share` of a link can only be `any`"
+                raise self._fail("E085", headline, option.value.span)
+        return width, share
+
+    def _width(self, scope: Instance, at: ast.Expression) -> object:
+        width = self._evaluator.number(at, Scope(scope, scope))
+        if width.dimension != DATA:
+            helps = (f"with a unit: `{width} bit`",) if width.dimension == NUMBER else ()
+            raise self._fail(
+                "E030", "the width of a link is an amount of data", at.span, helps=helps
+            )
+        if width.value <= 0 or width.value.denominator != 1:
+            headline = f"the width of a link is {width}, not a whole number of bits from 1"
+            raise self._fail("E052", headline, at.span)
+        return width.value
+
+    # ends
+
+    def _end(self, scope: Instance, tree: ast.End) -> _End:
+        here, selection, port = scope, [], None
+        for position, hop in enumerate(tree.hops):
+            name = hop.name.text
+            last = position == len(tree.hops) - 1
+            if name in here.children:
+                here = here.children[name]
+                selection += self._select(scope, here, hop)
+            elif last and position and name in KINDS[here.definition.kind()].ports:
+                port = name
+            else:
+                raise self._no_part(here, hop, last and position > 0)
+        return _End(here, tuple(selection), port, tree.span)
+
+    def _no_part(self, here: Instance, hop: ast.Hop, port_possible: bool) -> Failed:
+        name, kind = hop.name.text, KINDS[here.definition.kind()]
+        if port_possible and kind.ports:
+            headline = f"`{here.path}` has no port `{name}`"
+            notes = (f"the ports of a {kind.name} are {listing(kind.ports)}",)
+            helps = suggestion(name, kind.ports)
+            return self._fail("E081", headline, hop.name.span, notes=notes, helps=helps)
+        headline = f"{here.told()} has no part `{name}`"
+        known = list(here.children)
+        notes = (f"its parts are {listing(known)}",) if known else ("it has no parts",)
+        helps = suggestion(name, known)
+        return self._fail("E080", headline, hop.name.span, notes=notes, helps=helps)
+
+    def _select(self, scope: Instance, part: Instance, hop: ast.Hop) -> Selection:
+        if len(hop.indices) != len(part.shape):
+            raise self._wrong_indices(part, hop)
+        return tuple(
+            self._range(scope, part, index, size)
+            for index, size in zip(hop.indices, part.shape, strict=True)
+        )
+
+    def _wrong_indices(self, part: Instance, hop: ast.Hop) -> Failed:
+        name, shape = hop.name.text, ", ".join(str(n) for n in part.shape)
+        if not part.shape:
+            headline = f"`{part.path}` is not an array"
+            return self._fail("E082", headline, hop.span, helps=(f"`{name}`",))
+        stars = ", ".join("*" for _ in part.shape)
+        given = len(hop.indices)
+        headline = f"`{part.path}` is an array [{shape}], and {given or 'no'} "
+        headline += "index is given" if given < 2 else "indices are given"
+        return self._fail("E082", headline, hop.span, helps=(f"`{name}[{stars}]` is all of them",))
+
+    def _range(
+        self, scope: Instance, part: Instance, index: ast.Index, size: int
+    ) -> tuple[int, int]:
+        if index.first is None or index.last is None:
+            return 0, size
+        first = self._index(scope, index.first)
+        last = self._index(scope, index.last)
+        if not 0 <= first <= last < size:
+            told = f"{first}" if index.first is index.last else f"{first}..{last}"
+            headline = f"the index {told} of `{part.path}` is outside 0..{size - 1}"
+            raise self._fail("E082", headline, index.span)
+        return first, last + 1
+
+    def _index(self, scope: Instance, at: ast.Expression) -> int:
+        value = self._evaluator.number(at, Scope(scope, scope))
+        if value.dimension != NUMBER or value.value.denominator != 1:
+            raise self._fail("E082", f"an index is a whole number, not {value}", at.span)
+        return int(value.value)
+
+    # links
+
+    def _link(self, scope: Instance, source: _End, target: _End, both: bool) -> Link:
+        for end in (source, target):
+            if not end.kind.ports:
+                raise self._no_ports(end)
+            if both and end.port not in (None, "any"):
+                headline = f"`<->` uses both directions, and `{end.port}` is one"
+                raise self._fail("E081", headline, end.span)
+        out = source.port or source.kind.default_source
+        into = target.port or target.kind.default_target
+        self._check_direction(source, out, ("out", "any"), "out of")
+        self._check_direction(target, into, ("in", "write", "any"), "into")
+        if source.part is target.part:
+            headline = f"`{source.part.path}` is connected to itself"
+            raise self._fail("E083", headline, source.span.to(target.span))
+        small, large = sorted((source.count, target.count))
+        if large % small:
+            raise self._misfit(source, target)
+        assert out is not None
+        assert into is not None
+        return Link(
+            scope.path,
+            Port(source.part.path, out, source.selection),
+            Port(target.part.path, into, target.selection),
+            both=both,
+        )
+
+    def _no_ports(self, end: _End) -> Failed:
+        able = [c.path for c in end.part.children.values() if KINDS[c.definition.kind()].ports]
+        headline = f"`{end.part.path}` is a {end.part.type_name}, which has no port of its own"
+        helps = (f"name one of its parts: {listing(able)}",) if able else ()
+        return self._fail("E084", headline, end.span, "no port", helps=helps)
+
+    def _check_direction(
+        self, end: _End, port: str | None, allowed: tuple[str, ...], way: str
+    ) -> None:
+        if port not in allowed:
+            headline = f"nothing goes {way} the port `{port}` of `{end.part.path}`"
+            notes = (f"the ports of a {end.kind.name} are {listing(end.kind.ports)}",)
+            raise self._fail("E081", headline, end.span, "wrong direction", notes=notes)
+
+    def _misfit(self, source: _End, target: _End) -> Failed:
+        headline = f"{source.count} of `{source.part.path}` do not divide among"
+        headline += f" {target.count} of `{target.part.path}`"
+        notes = (source.shape(), target.shape(), "one count must be a multiple of the other")
+        return self._fail("E083", headline, source.span.to(target.span), notes=notes)
+
+    # what is left out
+
+    def _dangling(self, links: list[Link]) -> None:
+        """Parts that no link reaches, and crossbars that nothing enters or leaves."""
+        if not links:
+            return
+        into = {l.target.path for l in links if l.target.name != "write"}
+        into |= {l.source.path for l in links if l.both}
+        out = {l.source.path for l in links} | {l.target.path for l in links if l.both}
+        touched = into | out | {l.target.path for l in links}
+        for part in self._root.walk():
+            kind = part.definition.kind()
+            if not KINDS[kind].ports:
+                continue
+            if part.path not in touched:
+                self._tell("E086", f"nothing is connected to `{part.path}`", part)
+            elif kind in CROSSBARS and part.path not in into:
+                self._tell("E087", f"no input reaches the crossbar `{part.path}`", part)
+            elif kind in CROSSBARS and part.path not in out:
+                self._tell("E087", f"no result leaves the crossbar `{part.path}`", part)
+
+    def _tell(self, code: str, headline: str, part: Instance) -> None:
+        self._evaluator.problems.append(Diagnostic(code, headline, part.place()))
