@@ -26,7 +26,7 @@ align = compiled_part(_align)
 
 NONE = -1
 """No task, no bucket; also a time that is not yet known."""
-HASH = 4096
+HASH = 1024
 """How many buckets the hash remembers; a power of two."""
 SHORT = 48
 """A batch up to this long is queued as it comes, a longer one is sorted first."""
@@ -43,8 +43,9 @@ HEAD, TAIL, TAIL_READY, BEFORE, FINGER, FINGER_ROUND, FREE, CALLED = range(8)
 # A bucket is its time and its first node (a spare one: NONE and the next spare one).
 TIME, FIRST, HEAP_TIME, HEAP_BUCKET = range(4)
 
-# Places in `state`: lengths of the heap, of the buckets ever used, of `batch` and of `called`; the
-# first spare bucket, the first join to finish; is the batch out of order; rounds; tasks that ran.
+# Places in `state`: how many buckets are in the heap and were ever used, the lengths of the batch
+# and of `called`; the first spare bucket, the first join to finish; is the batch out of order;
+# rounds; tasks that ran.
 HEAP, USED, BATCH, CALLS, SPARE, JOINS, UNSORTED, ROUND, RAN = range(9)
 
 
@@ -61,7 +62,7 @@ def run(tasks: Tasks) -> Timeline:
         np.require(tasks.after_start, requirements=["C", "W"]),
     )
     periods = np.array(tasks.periods, np.int64).reshape(-1, 2)
-    ran = simulate(nodes, first, waiting, periods, tasks.resources)
+    ran = simulate(nodes, first, waiting, periods, *_work(len(tasks), tasks.resources))
     if ran < len(tasks):
         raise Deadlock(find_cycle(tasks))
     ready, start = nodes[: len(tasks), READY].copy(), nodes[: len(tasks), START].copy()
@@ -79,6 +80,22 @@ def _nodes(tasks: Tasks) -> Ints:
     rows[:, MISSING] = np.diff(tasks.offsets)
     rows[:, START] = NONE
     return nodes
+
+
+def _work(tasks: int, resources: int) -> tuple[Ints, Ints, Ints, Numbers, Numbers, Ints]:
+    """Queues, calendar, recent buckets, batch, called resources and state of a run to begin.
+
+    They are as long as they can ever need to be, but memory that is never used is never touched.
+    """
+    queues = np.full((resources, 8), NONE, np.int64)
+    queues[:, FREE] = 1
+    queues[:, CALLED] = 0
+    calendar = np.empty((tasks + resources + 1, 4), np.int64)
+    batch = np.empty((2, tasks), np.int32)
+    state = np.zeros(9, np.int64)
+    state[[SPARE, JOINS]] = NONE
+    recent = np.full(HASH, NONE, np.int64)
+    return queues, calendar, recent, batch, np.empty(resources, np.int32), state
 
 
 @compiled("Tuple((int32[::1], int32[::1]))(int64[::1], int32[::1], boolean[::1])")
@@ -193,9 +210,9 @@ def arrive(nodes: Ints, batch: Numbers, state: Ints, task: int, time: int) -> No
         state[JOINS] = task
         return
     length = state[BATCH]
-    if length > 0 and batch[length - 1] > task:
+    if length > 0 and batch[0, length - 1] > task:
         state[UNSORTED] = 1
-    batch[length] = task
+    batch[0, length] = task
     state[BATCH] = length + 1
 
 
@@ -303,16 +320,37 @@ def insert(nodes: Ints, queues: Ints, state: Ints, task: int) -> None:
 
 
 @compiled_part
+def sort(batch: Numbers, length: int) -> None:
+    """Sort the first row by merging runs of 1, 2, 4, ... back and forth with the second."""
+    run, row = 1, 0
+    while run < length:
+        for begin in range(0, length, 2 * run):
+            middle, end = min(begin + run, length), min(begin + 2 * run, length)
+            left, right = begin, middle
+            for place in range(begin, end):
+                if right >= end or (left < middle and batch[row, left] < batch[row, right]):
+                    batch[1 - row, place] = batch[row, left]
+                    left += 1
+                else:
+                    batch[1 - row, place] = batch[row, right]
+                    right += 1
+        run, row = 2 * run, 1 - row
+    if row == 1:
+        for place in range(length):
+            batch[0, place] = batch[1, place]
+
+
+@compiled_part
 def queue_batch(
     nodes: Ints, queues: Ints, batch: Numbers, called: Numbers, state: Ints, time: int
 ) -> None:
     """Queue all tasks that have become ready, and call the free resources among theirs."""
     length = state[BATCH]
     if state[UNSORTED] and length > SHORT:
-        batch[:length].sort()
+        sort(batch, length)
     state[ROUND] += 1
     for place in range(length):
-        task = batch[place]
+        task = batch[0, place]
         enqueue(nodes, queues, state, task, time)
         if queues[nodes[task, RESOURCE], FREE]:
             call(queues, called, state, nodes[task, RESOURCE])
@@ -337,23 +375,25 @@ def choose(nodes: Ints, queues: Ints, resource: int) -> int:
 # The run --------------------------------------------------------------------------------------
 
 
-@compiled("int64(int64[:, ::1], int32[::1], int32[::1], int64[:, ::1], int64)")
-def simulate(nodes: Ints, first: Numbers, waiting: Numbers, periods: Ints, resources: int) -> int:
-    """Fill READY and START of every task; how many tasks ran.
-
-    The calendar is as long as it can ever need to be, but memory that is never used is never
-    touched.
-    """
-    tasks = len(nodes) - resources
-    calendar = np.empty((len(nodes) + 1, 4), np.int64)
-    recent = np.full(HASH, NONE, np.int64)
-    queues = np.full((resources, 8), NONE, np.int64)
-    queues[:, FREE] = 1
-    queues[:, CALLED] = 0
-    batch = np.empty(tasks, np.int32)
-    called = np.empty(resources, np.int32)
-    state = np.zeros(9, np.int64)
-    state[SPARE] = state[JOINS] = NONE
+@compiled(
+    "int64(int64[:, ::1], int32[::1], int32[::1], int64[:, ::1], int64[:, ::1], int64[:, ::1],"
+    " int64[::1], int32[:, ::1], int32[::1], int64[::1])",
+    allocates=False,
+)
+def simulate(
+    nodes: Ints,
+    first: Numbers,
+    waiting: Numbers,
+    periods: Ints,
+    queues: Ints,
+    calendar: Ints,
+    recent: Ints,
+    batch: Numbers,
+    called: Numbers,
+    state: Ints,
+) -> int:
+    """Fill READY and START of every task; how many tasks ran."""
+    tasks = len(nodes) - len(queues)
     for task in range(tasks):
         if nodes[task, MISSING] == 0:
             let_go(nodes, periods, calendar, recent, batch, state, task, 0)
