@@ -15,7 +15,8 @@ class Deadlock(ValueError):
         self.cycle = cycle
         """Task numbers: each waits for the next, the last one for the first."""
         shown = " -> ".join(map(str, cycle[:8])) + (" -> ..." if len(cycle) > 8 else "")
-        super().__init__(f"{len(cycle)} tasks wait for each other: {shown} -> {cycle[0]}")
+        who = f"{len(cycle)} tasks wait for each other: {shown} -> {cycle[0]}"
+        super().__init__(who if len(cycle) > 1 else f"1 task waits for itself: {cycle[0]}")
 
 
 def find_cycle(tasks: Tasks) -> tuple[int, ...]:

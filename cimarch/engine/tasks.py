@@ -201,10 +201,11 @@ def _check_ready(timeline: Timeline, tasks: Tasks) -> None:
 
 def _check_finish(timeline: Timeline, tasks: Tasks) -> None:
     """A task finishes its latency after its start, a join when it is ready."""
-    assert (timeline.finish == timeline.start + tasks.latency).all()
+    right = timeline.finish == timeline.start + tasks.latency
+    assert right.all(), "a task does not finish its latency after its start"
     join = tasks.resource == JOIN
-    assert (timeline.start[join] == timeline.ready[join]).all()
-    assert timeline.makespan == timeline.finish.max(initial=0)
+    assert (timeline.start[join] == timeline.ready[join]).all(), "a join takes time"
+    assert timeline.makespan == timeline.finish.max(initial=0), "the makespan is no latest finish"
 
 
 def _check_grants(timeline: Timeline, tasks: Tasks) -> None:
@@ -212,7 +213,7 @@ def _check_grants(timeline: Timeline, tasks: Tasks) -> None:
     held = np.zeros(tasks.resources, np.int64)
     real = np.flatnonzero(tasks.resource != JOIN)
     np.add.at(held, tasks.resource[real], tasks.busy[real])
-    assert (timeline.busy == held).all()
+    assert (timeline.busy == held).all(), "the cycles held are not those of the tasks"
     order = real[np.lexsort((timeline.start[real], tasks.resource[real]))]
     start, ready = timeline.start[order], timeline.ready[order]
     same = tasks.resource[order][1:] == tasks.resource[order][:-1]
