@@ -1,1 +1,1 @@
-"""Network x System to Placement."""
+"""Network x System -> Placement: what is held where, and where its results go."""

@@ -1,1 +1,1 @@
-"""Placement to task table."""
+"""Placement -> Program: the task table of a run, and what each task is charged."""

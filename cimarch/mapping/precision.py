@@ -1,0 +1,128 @@
+"""How many bits weights and inputs have, for the network and for single operations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import attrs
+
+from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.workload.network import MATRIX_KINDS, Network
+
+LIMIT = 64
+
+
+@attrs.frozen
+class Bits:
+    """The precision of one matrix operation."""
+
+    weight: int
+    input: int
+
+
+def precision(
+    network: Network, weight_bits: int, input_bits: int, policy: object = None
+) -> dict[str, Bits]:
+    """Bits by operation name, for every matrix operation of the network.
+
+    `policy` is None, a path of a JSON file, or what such a file holds: a list with one
+    `[weight bits, input bits]` per matrix operation in order, or an object from names (or patterns
+    such as `layer1.*`) to such a pair or to `{"weight_bits": w, "input_bits": a}`.
+    """
+    for name, value in (("weight_bits", weight_bits), ("input_bits", input_bits)):
+        _whole(value, name)
+    names = [op.name for op in network.operations if op.kind in MATRIX_KINDS]
+    bits = {name: Bits(weight_bits, input_bits) for name in names}
+    if policy is None:
+        return bits
+    where = "the precision policy"
+    if isinstance(policy, (str, Path)):
+        where = f"the precision file `{policy}`"
+        policy = _read(Path(policy))
+    if isinstance(policy, Mapping):
+        return bits | _by_name(policy, names, bits, where)
+    if isinstance(policy, Sequence) and not isinstance(policy, (str, bytes)):
+        return _by_order(policy, names, bits, where)
+    raise _wrong(f"{where} is neither a list nor an object", _FORM)
+
+
+_FORM = 'write `[[8, 8], [4, 6], ...]`, a pair per operation, or `{"conv1": [8, 8], ...}`'
+
+
+def _wrong(headline: str, *helps: str, notes: tuple[str, ...] = ()) -> DescriptionError:
+    return DescriptionError(Diagnostic("E130", headline, notes=notes, helps=helps))
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise _wrong(f"the precision file `{path}` cannot be read: {reason}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise _wrong(f"the precision file `{path}` is not JSON: {error}", _FORM) from None
+
+
+def _by_order(
+    policy: Sequence[object], names: list[str], bits: dict[str, Bits], where: str
+) -> dict[str, Bits]:
+    if len(policy) != len(names):
+        raise _wrong(
+            f"{where} has {len(policy)} entries, the network {len(names)} matrix operations",
+            "give one pair per operation, or name them in an object",
+            notes=(f"they are {_some(names)}",),
+        )
+    return {
+        name: _pair(entry, bits[name], f"{where}, entry {i + 1} (`{name}`)")
+        for i, (name, entry) in enumerate(zip(names, policy, strict=True))
+    }
+
+
+def _by_name(
+    policy: Mapping[str, object], names: list[str], bits: dict[str, Bits], where: str
+) -> dict[str, Bits]:
+    chosen: dict[str, Bits] = {}
+    for pattern, entry in policy.items():
+        hits = [name for name in names if name == pattern or fnmatchcase(name, str(pattern))]
+        if not hits:
+            near = get_close_matches(str(pattern), names, 1)
+            helps = (f"did you mean `{near[0]}`?",) if near else ()
+            raise _wrong(
+                f"{where} names `{pattern}`, which is no matrix operation of the network",
+                *helps,
+                notes=(f"they are {_some(names)}",),
+            )
+        for name in hits:
+            chosen[name] = _pair(entry, bits[name], f"{where}, `{pattern}`")
+    return chosen
+
+
+def _pair(entry: object, default: Bits, where: str) -> Bits:
+    if isinstance(entry, Mapping):
+        unknown = sorted(set(entry) - {"weight_bits", "input_bits"})
+        if unknown:
+            raise _wrong(f"{where} has an unknown field `{unknown[0]}`", _FORM)
+        return Bits(
+            _whole(entry.get("weight_bits", default.weight), f"{where}: weight_bits"),
+            _whole(entry.get("input_bits", default.input), f"{where}: input_bits"),
+        )
+    if isinstance(entry, Sequence) and not isinstance(entry, (str, bytes)) and len(entry) == 2:
+        return Bits(_whole(entry[0], f"{where}: weight_bits"), _whole(entry[1], f"{where}: input_bits"))
+    raise _wrong(f"{where} is not a pair of bits", _FORM)
+
+
+def _whole(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong(f"{what} is {value!r}, not a whole number")
+    if not 1 <= value <= LIMIT:
+        raise _wrong(f"{what} is {value}, outside 1..{LIMIT}")
+    return value
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:6])
+    return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")

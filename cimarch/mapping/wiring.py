@@ -1,0 +1,245 @@
+"""How a pool of arrays is wired: what drives its word lines, reads it out and adds its sums.
+
+All arrays of a pool are wired alike where their links name all members (`[*]`); what is said here
+of one array holds for the others with their own members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import attrs
+
+from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.hardware.encoding import columns_per_weight, sense_lines_per_weight
+from cimarch.hardware.routes import OUTSIDE, Instances, Route, Routes
+from cimarch.hardware.system import Part, System
+from cimarch.mapping.tiling import Domain
+
+ADDERS = ("shift_add", "accumulator", "adder_tree")
+"""Kinds that add partial sums and residuals."""
+
+
+@attrs.frozen
+class Convert:
+    """The converters of one array."""
+
+    at: Instances
+    arrays: int
+    """How many arrays they serve."""
+
+
+class Wiring:
+    """The surroundings of a pool's arrays."""
+
+    def __init__(self, system: System, pool: Part) -> None:
+        self.system = system
+        self.pool = pool
+        self.routes = Routes(system)
+        self._converts: dict[int, Convert | None] = {}
+
+    def array(self, index: int) -> Instances:
+        """One array of the pool."""
+        return Instances(self.pool.path, index, index + 1)
+
+    # What drives the word lines
+
+    @cached_property
+    def driver(self) -> tuple[Part | None, Part | None]:
+        """The dac on the input's way (None: inputs enter whole), and the buffer that feeds it.
+
+        The buffer is the first part before the dac; None where something else is.
+        """
+        dac = None
+        for at in self.routes.upstream(self.array(0), "in"):
+            part = self.system.part(at.path)
+            if part.kind == "buffer":
+                return dac, part
+            if part.kind == "dac" and dac is None:
+                dac = part
+            elif part.kind != "dac":
+                break
+        if dac is None and self.system.of_kind("dac"):
+            dac = self._reached("dac", self.routes.upstream(self.array(0), "in"), "in front of")
+        return dac, None
+
+    def _reached(self, kind: str, places: Iterator[Instances], where: str) -> Part:
+        for at in places:
+            if self.system.part(at.path).kind == kind:
+                return self.system.part(at.path)
+        found = self.system.of_kind(kind)[0]
+        raise DescriptionError(
+            Diagnostic(
+                "E150",
+                f"no `{kind}` is {where} `{self.pool.path}`, though the system has one",
+                span=self.pool.span,
+                notes=(f"`{found.path}` is not on its way",),
+                helps=(f"connect it, or remove `{found.path}`",),
+            )
+        )
+
+    def feeders(self, at: Instances) -> Iterator[Instances]:
+        """Buffers upstream of a place (of arrays: by their inputs), nearest first."""
+        port = "in" if at.path == self.pool.path else None
+        for reached in self.routes.upstream(at, port):
+            if self.system.part(reached.path).kind == "buffer":
+                yield reached
+
+    # What reads them out
+
+    @cached_property
+    def hold(self) -> Part | None:
+        """The sample-and-hold between the array and its converters."""
+        for at in self.routes.downstream(self.array(0)):
+            part = self.system.part(at.path)
+            if part.kind == "sample_hold":
+                return part
+            if part.kind in ("adc", "buffer"):
+                return None
+        return None
+
+    @property
+    def has_hold(self) -> bool:
+        """Whether there is one."""
+        return self.hold is not None
+
+    @cached_property
+    def converter(self) -> Part | None:
+        """The converter of the pool; None where it needs none, or where there is none at all."""
+        if self.pool.kind == "digital_array" or not self.system.of_kind("adc"):
+            return None
+        return self._reached("adc", self.routes.downstream(self.array(0)), "behind")
+
+    def convert(self, array: int) -> Convert | None:
+        """The converters of one array, and how many arrays they serve."""
+        if self.converter is None:
+            return None
+        if array not in self._converts:
+            self._converts[array] = self._find_convert(array)
+        return self._converts[array]
+
+    def _find_convert(self, array: int) -> Convert:
+        assert self.converter is not None
+        places = self.routes.downstream(self.array(array))
+        at = next(p for p in places if p.path == self.converter.path)
+        served = _arrays_behind(self.routes, self.pool, at)
+        return Convert(at, sum(len(p) for p in served))
+
+    def turns(self, lines: int, converters: int, weight_bits: int) -> int:
+        """Conversions that the busiest of an array's converters makes in one read.
+
+        Sense lines are wired to converters adjacent (the first few to the first converter) or
+        interleaved (in turn).
+        """
+        assert self.converter is not None
+        if self.converter.word("mux") == "interleaved":
+            return -(-lines // converters)
+        return min(lines, -(-self._sense_lines(weight_bits) // converters))
+
+    def _sense_lines(self, weight_bits: int) -> int:
+        """Lines of a whole array that are converted."""
+        columns = self.pool.integer("columns")
+        lines = sense_lines_per_weight(self.pool, weight_bits)
+        return -(-columns * lines // columns_per_weight(self.pool, weight_bits))
+
+    @cached_property
+    def merger(self) -> Part | None:
+        """The adder next behind the converters, which joins bit slices and input steps."""
+        for at in self.routes.downstream(self.array(0)):
+            part = self.system.part(at.path)
+            if part.kind in ADDERS:
+                return part
+            if part.kind == "buffer":
+                return None
+        return None
+
+    # Where sums meet
+
+    @cached_property
+    def domains(self) -> tuple[Domain, ...]:
+        """The adders downstream of an array with the arrays that one of them serves, nearest first."""
+        found = []
+        seen: set[str] = set()
+        for at in self.routes.downstream(self.array(0)):
+            part = self.system.part(at.path)
+            if part.kind in ADDERS and at.path not in seen:
+                seen.add(at.path)
+                arrays = sum(len(p) for p in _arrays_behind(self.routes, self.pool, at))
+                found.append(Domain(at.path, arrays))
+        return tuple(found)
+
+    # The chip's edge
+
+    def is_outside(self, path: str) -> bool:
+        """Whether a part is where the world begins: dram, host, or a link with a free end."""
+        part = self.system.part(path)
+        if part.kind in OUTSIDE:
+            return True
+        if part.kind != "link":
+            return False
+        others = {w.source.path for w in self.routes.entering.get(path, ())}
+        others |= {w.target.path for w in self.routes.leaving.get(path, ())}
+        return len(others) == 1
+
+    def weight_source(self, array: Instances) -> Instances | None:
+        """Where the weights of an array come from: the chip's edge, or a buffer nothing enters."""
+        port = self.weight_port
+        for at in self.routes.upstream(array, port):
+            is_store = self.system.part(at.path).kind == "buffer" and not self.routes.entering.get(
+                at.path
+            )
+            if is_store or self.is_outside(at.path):
+                return at
+        return None
+
+    @cached_property
+    def weight_port(self) -> str:
+        """The port by which weights reach the cells: `write`, or where nothing leads there `in`."""
+        wires = self.routes.entering.get(self.pool.path, ())
+        return "write" if any(w.target.name == "write" for w in wires) else "in"
+
+    def edge_into(self, at: Instances) -> tuple[Instances, Route] | None:
+        """The nearest place at the chip's edge that leads to `at`, and the way."""
+        for place in self.routes.upstream(at):
+            if self.is_outside(place.path):
+                way = self.routes.find(place, at)
+                if way is not None:
+                    return place, way
+        return None
+
+    def edge_from(self, at: Instances) -> Route | None:
+        """The way from `at` to the nearest place at the chip's edge."""
+        for place in self.routes.downstream(at):
+            if self.is_outside(place.path):
+                return self.routes.find(at, place)
+        return None
+
+
+def _arrays_behind(routes: Routes, pool: Part, at: Instances) -> list[Instances]:
+    """The nearest arrays of a pool that lead to a place: those that no others are nearer than."""
+    seen = {at}
+    level = [at]
+    while level:
+        before = [
+            place
+            for here in level
+            for wire in routes.entering.get(here.path, ())
+            for place in routes.behind(wire, here)
+        ]
+        arrays = {place for place in before if place.path == pool.path}
+        if arrays:
+            return _united(arrays)
+        level = [place for place in dict.fromkeys(before) if place not in seen]
+        seen.update(level)
+    return []
+
+
+def _united(places: set[Instances]) -> list[Instances]:
+    united: list[Instances] = []
+    for place in sorted(places):
+        if united and place.lo <= united[-1].hi:
+            united[-1] = attrs.evolve(united[-1], hi=max(united[-1].hi, place.hi))
+        else:
+            united.append(place)
+    return united

@@ -1,0 +1,51 @@
+"""What the actions of a task cost: counted per part and action, priced where a price is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import attrs
+
+from cimarch.hardware.system import Part
+
+
+@attrs.frozen
+class Charge:
+    """An action done `count` times by one task."""
+
+    part: str
+    action: str
+    count: int
+    joules: Fraction | None
+    """Of all of them; None where nobody says."""
+    origin: str
+    """`stated`, `from power`, the name of a cost model, or `none`."""
+
+
+def charge(
+    part: Part,
+    action: str,
+    count: int,
+    *,
+    busy: Fraction,
+    members: int = 1,
+    running: Mapping[str, Fraction] | None = None,
+) -> Charge:
+    """Price `count` actions of a part.
+
+    An action with an energy charges it. A part with only a power is charged power x busy time:
+    `busy` is the seconds that each of `members` instances works. Else the price is unknown.
+    """
+    found = part.actions.get(action)
+    if found is not None and found.energy is not None:
+        return Charge(part.path, action, count, count * found.energy.at(running), found.origin)
+    if part.power > 0:
+        return Charge(part.path, action, count, part.power * busy * members, "from power")
+    return Charge(part.path, action, count, None, "none")
+
+
+def latency_of(part: Part, action: str, default: Fraction) -> Fraction:
+    """Seconds that one action takes; `default` where the description does not say."""
+    found = part.actions.get(action)
+    return default if found is None or found.latency is None else found.latency.at()

@@ -1,0 +1,167 @@
+"""What all parts of a program share: resources by number, charges by number, time in cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.engine.tasks import JOIN
+from cimarch.hardware.routes import Instances, Route
+from cimarch.hardware.system import Part, System
+from cimarch.mapping.placement import Placement
+from cimarch.program.charges import Charge
+from cimarch.program.sketch import Sketch, Slot
+from cimarch.program.transfers import Hop, hops
+
+KINDS = (
+    "join", "fetch", "feed", "read", "convert", "product", "gather", "add", "unit", "store",
+    "input", "load", "write",
+)  # fmt: skip
+"""What a task does; its number is its place here."""
+KIND = {name: number for number, name in enumerate(KINDS)}
+
+
+class Context:
+    """The registers of one program under construction."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.system: System = placement.system
+        self.wiring = placement.wiring
+        self.routes = placement.wiring.routes
+        self.clock = self.system.clock
+        self.resources: dict[Instances, int] = {}
+        self.charges: dict[tuple[Charge, ...], int] = {(): 0}
+        self.periods: dict[Fraction, int] = {Fraction(1): 0}
+        self.rounded: dict[str, tuple[Fraction, int]] = {}
+        self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
+
+    def resource(self, at: Instances) -> int:
+        """The number of a resource, new where it is met for the first time."""
+        return self.resources.setdefault(at, len(self.resources))
+
+    def charge(self, charges: Iterable[Charge]) -> int:
+        """The number of a bundle of charges."""
+        return self.charges.setdefault(tuple(charges), len(self.charges))
+
+    def period(self, part: Part | None, *, stage: bool) -> int:
+        """The number of the period on whose multiples a task becomes ready.
+
+        A stage (the first task of a transfer, of a product, a unit's or an adder's work) starts on
+        the beat of the component it is in; any task of a part with its own clock on that clock.
+        """
+        if part is None:
+            return 0
+        cycles = Fraction(1)
+        if stage and part.beat is not None:
+            cycles = part.beat * self.clock
+        elif part.clock != self.clock:
+            cycles = self.clock / part.clock
+        return self.periods.setdefault(cycles, len(self.periods))
+
+    def cycles(self, seconds: Fraction, what: str) -> int:
+        """Whole cycles of an exact time, rounded up once; a change above 1 % is remembered."""
+        exact = seconds * self.clock
+        whole = max(1, ceil(exact))
+        if exact > 0 and whole - exact > exact / 100 and what not in self.rounded:
+            self.rounded[what] = (seconds, whole)
+        return whole
+
+    def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
+        """The hops of a transfer of `bits` along a route."""
+        key = (route, bits)
+        if key not in self._hops:
+            self._hops[key] = hops(self.routes, self.system, route, bits)
+        return self._hops[key]
+
+    def part(self, at: Instances) -> Part | None:
+        """The part of a resource; None for the wires of a connect line."""
+        return None if " -> " in at.path else self.system.part(at.path)
+
+    def transfer(
+        self, sketch: Sketch, route: Route, bits: int, kind: str, tile: int, *after: int
+    ) -> tuple[int, ...]:
+        """Add a transfer to a sketch; the slots of its hops (empty where it takes no time)."""
+        tree = Tree(self, sketch, kind, tile, after)
+        return tree.add(self.hops(route, bits))
+
+    def slot(
+        self, at: Instances, busy: int, latency: int, kind: str, tile: int,
+        charges: Sequence[Charge], *, stage: bool,
+    ) -> Slot:  # fmt: skip
+        """A task on a resource."""
+        period = self.period(self.part(at), stage=stage)
+        number = self.resource(at)
+        return Slot(number, busy, latency, period, KIND[kind], tile, self.charge(charges))
+
+    def join(self, sketch: Sketch, *after: int) -> int:
+        """Add a join to a sketch."""
+        return sketch.add(Slot(JOIN, 0, 0, 0, KIND["join"], -1, 0), *after)
+
+
+class Tree:
+    """Transfers of the same data to several places, sharing what crosses a bus once."""
+
+    def __init__(
+        self, context: Context, sketch: Sketch, kind: str, tile: int, after: Sequence[int]
+    ) -> None:
+        self.context = context
+        self.sketch = sketch
+        self.kind = kind
+        self.tile = tile
+        self.after = tuple(after)
+        self.roots: list[int] = []
+        """Slots of first hops."""
+        self._shared: dict[tuple[Instances, ...], tuple[int, ...]] = {}
+
+    def add(self, transfer: tuple[Hop, ...]) -> tuple[int, ...]:
+        """Add one destination; the slots of all its hops, shared ones included."""
+        shared = max((i for i, hop in enumerate(transfer) if hop.multicast), default=-1) + 1
+        key = tuple(hop.at for hop in transfer[:shared])
+        slots = self._shared.get(key, ()) if shared < len(transfer) else ()
+        for i in range(len(slots), len(transfer)):
+            slots = (*slots, self._hop(transfer, i, slots))
+            if i + 1 == shared:
+                self._shared[key] = slots
+        return slots
+
+    def _hop(self, transfer: tuple[Hop, ...], i: int, before: tuple[int, ...]) -> int:
+        """One hop's task: held for its own words, done when the slowest part's last word is."""
+        hop = transfer[i]
+        busy = self.context.cycles(hop.total, f"a transfer over `{hop.at.path}`")
+        time = hop.head
+        if i + 1 == len(transfer):
+            time += max(each.tail for each in transfer)
+        slot = self.context.slot(
+            hop.at, busy, max(1, ceil(time * self.context.clock)), self.kind, self.tile,
+            hop.charges, stage=i == 0,
+        )  # fmt: skip
+        number = self.sketch.add(slot, *((before[-1],) if before else self.after))
+        if not before:
+            self.roots.append(number)
+        return number
+
+
+def disjoint(
+    resources: dict[Instances, int], numbers: NDArray[np.int32]
+) -> tuple[list[Instances], NDArray[np.int32]]:
+    """Unite resources of one part whose members overlap, so that no member is held twice.
+
+    Returns the resources in order of their new numbers, and the tasks' new numbers.
+    """
+    order = sorted(resources, key=lambda at: (at.path, at.lo, at.hi))
+    united: list[Instances] = []
+    renumber = np.empty(len(resources) + 1, np.int32)
+    renumber[-1] = JOIN
+    for at in order:
+        if united and united[-1].path == at.path and at.lo < united[-1].hi:
+            last = united[-1]
+            united[-1] = Instances(at.path, last.lo, max(last.hi, at.hi))
+        else:
+            united.append(at)
+        renumber[resources[at]] = len(united) - 1
+    return united, renumber[numbers]

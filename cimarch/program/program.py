@@ -1,0 +1,220 @@
+"""The program of a run: one task table for all inferences, and what its tasks are charged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.engine.build import TableBuilder
+from cimarch.engine.tasks import Tasks
+from cimarch.hardware.routes import Instances
+from cimarch.mapping.placement import Placement, Plan
+from cimarch.program.charges import Charge
+from cimarch.program.context import KIND, Context, disjoint
+from cimarch.program.loads import Loads
+from cimarch.program.passes import SitePass
+from cimarch.program.products import Products
+from cimarch.program.sketch import Strip
+
+Progress = Callable[[str, float], None]
+
+COLUMNS = {
+    "kind": np.int8(0),
+    "operation": np.int32(-1),
+    "tile": np.int32(-1),
+    "charge": np.int32(0),
+    "group": np.int32(0),
+    "inference": np.int32(0),
+}
+"""The table's own columns beside those of the engine, with their defaults.
+
+`kind` indexes `context.KINDS`, `operation` the placement's sites, `tile` its tiles, `charge` the
+program's charges; -1 is none.
+"""
+
+
+@attrs.frozen(eq=False)
+class Program:
+    """A task table and the meaning of its numbers."""
+
+    placement: Placement
+    resources: tuple[Instances, ...]
+    """What the table's resource numbers stand for."""
+    tasks: Tasks
+    columns: dict[str, NDArray[np.generic]]
+    charges: tuple[tuple[Charge, ...], ...]
+    """What the table's charge numbers stand for."""
+    rounded: tuple[str, ...]
+    """Times that whole cycles change by more than 1 %, a sentence each."""
+    preloaded: bool
+    """Whether the weights are written before the run, outside the table."""
+
+
+def program(
+    placement: Placement,
+    *,
+    batch: int = 1,
+    weights: str = "preloaded",
+    progress: Progress | None = None,
+) -> Program:
+    """Write the program of `batch` inferences, layer by layer.
+
+    `weights`: `preloaded` leaves the writing out where all weights fit at once; `cold` begins with
+    it. Where they do not fit, every group is written in turn either way.
+    """
+    return _Writer(placement, progress).run(batch, weights)
+
+
+def load_program(placement: Placement) -> Program:
+    """Write the program that loads all weights of the first group, and nothing else."""
+    return _Writer(placement, None).load()
+
+
+class _Writer:
+    def __init__(self, placement: Placement, progress: Progress | None) -> None:
+        self.placement = placement
+        self.context = Context(placement)
+        self.loads = Loads(self.context)
+        self.products = Products(placement.wiring)
+        self.builder = TableBuilder(columns=COLUMNS)
+        self.strips: dict[tuple[int, int], SitePass] = {}
+        self.progress = progress
+
+    def load(self) -> Program:
+        self._load(0, [], 0)
+        return self._program(preloaded=True)
+
+    def run(self, batch: int, weights: str) -> Program:
+        groups = max(1, self.placement.groups)
+        preloaded = groups == 1 and weights == "preloaded"
+        order = [(g, i) for g in range(groups) for i in range(batch)]
+        if groups > 1 and not self._spill_fits(batch):
+            order = [(g, i) for i in range(batch) for g in range(groups)]
+        held = 0 if preloaded else -1
+        barrier: list[int] = []
+        for step, (group, inference) in enumerate(order):
+            if self.progress is not None:
+                self.progress("program", step / len(order))
+            if group != held:
+                barrier = self._load(group, barrier, inference)
+                held = group
+            barrier = self._group(group, inference, barrier)
+        return self._program(preloaded=preloaded)
+
+    def _spill_fits(self, batch: int) -> bool:
+        """Whether all inferences of a batch can wait for the next group at once."""
+        if batch == 1:
+            return True
+        held: dict[str, Fraction] = {}
+        for plan in self.placement.plans:
+            for home in plan.homes:
+                if home is not None:
+                    held[home.path] = max(held.get(home.path, Fraction(0)), Fraction(home.room))
+        return all(
+            room * batch <= self.placement.system.part(path).number("size")
+            for path, room in held.items()
+        )
+
+    def _load(self, group: int, barrier: list[int], inference: int) -> list[int]:
+        tiles = np.flatnonzero(self.placement.tiles.resident == group).tolist()
+        writes = self.loads.add(self.builder, tiles, barrier, group, inference)
+        return [self._join(writes, group, inference)] if writes else barrier
+
+    def _join(self, numbers: list[int], group: int, inference: int) -> int:
+        return self.builder.join(numbers, columns={"group": group, "inference": inference})
+
+    def _group(self, group: int, inference: int, barrier: list[int]) -> list[int]:
+        if group == 0:
+            barrier = self._inputs(inference, barrier)
+        for plan in self._plans(group):
+            barrier = self._site(plan, group, inference, barrier)
+        return barrier
+
+    def _plans(self, group: int) -> list[Plan]:
+        """The sites with work in a group: its matrix sites, and the digital ones between them."""
+        chosen = []
+        current = 0
+        for plan in self.placement.plans:
+            if plan.site.is_matrix:
+                groups = self.placement.tiles.resident[np.concatenate([b.tiles for b in plan.blocks])]
+                if group in groups:
+                    chosen.append(plan)
+                current = int(groups.max())
+            elif current == group:
+                chosen.append(plan)
+        return chosen
+
+    def _inputs(self, inference: int, barrier: list[int]) -> list[int]:
+        """Bring the network's inputs to their homes, row by row."""
+        strip = Strip(0, 1)
+        network = self.placement.network
+        from cimarch.mapping.sites import map_rows
+
+        rows = 1
+        for source, store in self.placement.inputs:
+            rows = map_rows(network.tensors[source.tensor])
+            bits = -(-network.tensors[source.tensor].elements // rows) * store.bits
+            slots = self.context.transfer(strip.row, store.way, bits, "input", -1)
+            strip.first_rows += slots[:1]
+        if not len(strip.row):
+            return barrier
+        ends = [
+            s for s in range(len(strip.row)) if s not in {w.source for w in strip.row.waits}
+        ]
+        return self._append(strip, rows, [strip.at_row(0, s) for s in ends], -1, 0, inference,
+                            barrier)  # fmt: skip
+
+    def _site(self, plan: Plan, group: int, inference: int, barrier: list[int]) -> list[int]:
+        key = (plan.site.index, group)
+        if key not in self.strips:
+            site_pass = SitePass(self.context, self.products, plan, group)
+            site_pass.build()
+            self.strips[key] = site_pass
+        work = self.strips[key]
+        return self._append(work.strip, work.strips, work.ends(), plan.site.index, group,
+                            inference, barrier)  # fmt: skip
+
+    def _append(
+        self, strip: Strip, repeat: int, ends: list[int], site: int, group: int, inference: int,
+        barrier: list[int],
+    ) -> list[int]:  # fmt: skip
+        if not strip.size:
+            return barrier
+        if len(barrier) > 1:
+            barrier = [self._join(barrier, group, inference)]
+        after = strip.after(barrier[0]) if barrier else ()
+        first = self.builder.append(
+            strip.block(operation=site, group=group, inference=inference), repeat, after=after
+        )
+        last = first + (repeat - 1) * strip.size
+        return [self._join([last + end for end in ends], group, inference)]
+
+    def _program(self, *, preloaded: bool) -> Program:
+        context = self.context
+        self.builder.periods = tuple(
+            (p.numerator, p.denominator) for p in context.periods
+        )
+        tasks = self.builder.build()
+        resources, numbers = disjoint(context.resources, tasks.resource)
+        tasks = attrs.evolve(tasks, resource=numbers)
+        columns = {name: self.builder.column(name) for name in COLUMNS}
+        return Program(
+            self.placement, tuple(resources), tasks, columns, tuple(context.charges),
+            tuple(self._rounded()), preloaded,
+        )  # fmt: skip
+
+    def _rounded(self) -> list[str]:
+        clock = self.context.clock
+        return [
+            f"{what} takes {float(seconds * clock):.6g} cycles, counted as {cycles}"
+            for what, (seconds, cycles) in self.context.rounded.items()
+        ]
+
+
+def kind_is(program: Program, *kinds: str) -> NDArray[np.bool_]:
+    """Which tasks are of these kinds."""
+    return np.isin(program.columns["kind"], [KIND[kind] for kind in kinds])

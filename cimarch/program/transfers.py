@@ -1,0 +1,161 @@
+"""How data cross the parts of a route: cut-through, each part held for all words.
+
+A transfer of `bits` crosses the parts of its route like a pipeline. Part i moves n_i words of its
+own width in T_i seconds and hands its first word on after h_i. The last word is through after
+
+    h_1 + ... + h_k + max_i (T_i - h_i)
+
+seconds where nothing else is in the way (for f flits over h mesh links: h hop + f - 1 cycles). Each
+part is held for its own T_i. Parts that are not asked for anything (a unit or an adder that is only
+passed, the converters) take neither time nor energy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from math import ceil
+
+import attrs
+
+from cimarch.hardware.mesh import Mesh, passage
+from cimarch.hardware.routes import Instances, Route, Routes, Step
+from cimarch.hardware.system import Part, System
+from cimarch.program.charges import Charge, charge, latency_of
+
+
+@attrs.frozen
+class Hop:
+    """One part's share of a transfer."""
+
+    at: Instances
+    total: Fraction
+    """Seconds that the part is held."""
+    head: Fraction
+    """Seconds until its first word is through."""
+    charges: tuple[Charge, ...] = ()
+    multicast: bool = False
+    """Whether one crossing serves all listeners behind it."""
+
+    @property
+    def tail(self) -> Fraction:
+        return self.total - self.head
+
+
+def hops(routes: Routes, system: System, route: Route, bits: int) -> tuple[Hop, ...]:
+    """The hops of a transfer of `bits`, from the route's first part to its last, both included."""
+    found: list[Hop] = []
+    for i, step in enumerate(route):
+        found += _wire(system, step, route, i, bits)
+        part = system.part(step.at.path)
+        crossing = _CROSSINGS.get(part.kind)
+        if crossing is not None:
+            found += crossing(system, routes, part, route, i, bits)
+    return tuple(found)
+
+
+def elapsed(transfer: tuple[Hop, ...]) -> Fraction:
+    """Seconds of a transfer that nothing delays."""
+    if not transfer:
+        return Fraction(0)
+    return sum((hop.head for hop in transfer), Fraction(0)) + max(hop.tail for hop in transfer)
+
+
+def words(bits: int, width: Fraction, lanes: int = 1) -> int:
+    """Words of `width` bits that each of `lanes` members moves."""
+    return ceil(Fraction(ceil(bits / width), lanes))
+
+
+def _wire(system: System, step: Step, route: Route, i: int, bits: int) -> Iterator[Hop]:
+    """A connect line with a width is a bundle of wires that moves one word a system cycle."""
+    if step.wire is None or step.wire.link.width is None:
+        return
+    count = words(bits, step.wire.link.width)
+    cycle = 1 / system.clock
+    narrow = min(route[i - 1].at, step.at, key=len)
+    name = f"{step.wire.link.source.path} -> {step.wire.link.target.path}"
+    yield Hop(attrs.evolve(narrow, path=name), count * cycle, cycle)
+
+
+def _buffer(
+    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
+) -> Iterator[Hop]:
+    """One word a cycle of its clock, read, written, or (passed on the way) both."""
+    at = route[i].at
+    count = words(bits, part.number("width"), len(at))
+    cycle = 1 / part.clock
+    actions = [a for a, used in (("write", i > 0), ("read", i < len(route) - 1)) if used]
+    times = [latency_of(part, action, cycle) for action in actions]
+    priced = tuple(
+        charge(part, action, words(bits, part.number("width")), busy=count * time, members=len(at))
+        for action, time in zip(actions, times, strict=True)
+    )
+    head = sum(times, Fraction(0))
+    yield Hop(at, count * head, head, priced)
+
+
+def _outside(
+    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
+) -> Iterator[Hop]:
+    """dram and host: one word per 1 / rate."""
+    at = route[i].at
+    count = words(bits, part.number("width"), len(at))
+    action = "read" if i == 0 else "write"
+    time = latency_of(part, action, 1 / part.number("rate"))
+    total = words(bits, part.number("width"))
+    priced = charge(part, action, total, busy=count * time, members=len(at))
+    yield Hop(at, count / part.number("rate"), time, (priced,))
+
+
+def _bus(
+    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
+) -> Iterator[Hop]:
+    at = route[i].at
+    count = words(bits, part.number("width"), len(at))
+    time = latency_of(part, "transfer", 1 / part.clock)
+    total = words(bits, part.number("width"))
+    priced = charge(part, "transfer", total, busy=count * time, members=len(at))
+    shared = part.params.get("multicast") is True
+    yield Hop(at, count * time, time, (priced,), shared)
+
+
+def _link(
+    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
+) -> Iterator[Hop]:
+    """`width` bits per 1 / rate on each member; a stated latency delays the first word."""
+    at = route[i].at
+    count = words(bits, part.number("width"), len(at))
+    word = 1 / part.number("rate")
+    head = max(word, latency_of(part, "transfer", word))
+    total = words(bits, part.number("width"))
+    priced = charge(part, "transfer", total, busy=count * word, members=len(at))
+    yield Hop(at, count * word, head, (priced,))
+
+
+def _mesh(
+    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
+) -> Iterator[Hop]:
+    """XY over directed router links, one flit a cycle on each; both ends on one router: one hop."""
+    mesh = Mesh(system, routes, part)
+    flits = words(bits, part.number("width"))
+    hop = part.number("hop")
+    cycle = 1 / part.clock
+    came, goes = route[i - 1].at, route[i + 1].at
+    for link in passage(mesh, came, goes):
+        priced = charge(part, "hop", flits, busy=flits * cycle / mesh.routers)
+        member = Instances(part.path, link, link + 1)
+        yield Hop(member, flits * cycle, hop, (priced,))
+
+
+_CROSSINGS: dict[
+    str, Callable[[System, Routes, Part, Route, int, int], Iterator[Hop]]
+] = {
+    "buffer": _buffer,
+    "dram": _outside,
+    "host": _outside,
+    "bus": _bus,
+    "htree": _bus,
+    "link": _link,
+    "mesh": _mesh,
+}
+"""Kinds that take time when data cross them; all others are passed free."""
