@@ -201,60 +201,48 @@ class SitePass:
     def _product(
         self, each: _Array, feed: tuple[Instances, int] | None, fetched: tuple[int, ...]
     ) -> None:
-        """The product's tasks; the next window's read waits until the array is free."""
+        """The product's tasks; the next window's read waits until the array is free.
+
+        The driving buffer is read while the product runs: its results are there when both are
+        done, and the next product waits for both.
+        """
         sketch = self.strip.window
-        before = fetched[-1:]
-        fed = None
-        if feed is not None:
-            fed = self._feed(each, feed[0], before)
-        first = last = -1
+        slots: list[int] = []
         release: tuple[int, bool] | None = None
         for stage in each.product.stages:
             slot = self.context.slot(
                 stage.at, stage.busy, stage.latency, stage.kind, each.tile, stage.charges,
-                stage=first < 0,
+                stage=not slots,
             )  # fmt: skip
             number = sketch.add(slot)
-            if first < 0:
-                first = number
-                for source in before if fed is None else ():
-                    sketch.wait(number, source)
-                if fed is not None:
-                    sketch.wait(number, fed[0], after_start=True)
-            else:
-                sketch.wait(number, last, after_start=stage.after_start)
-            last = number
+            for before in slots[-1:] or fetched[-1:]:
+                sketch.wait(number, before, after_start=stage.after_start)
+            slots.append(number)
             if stage.frees_array:
                 release = (number, True)
-        each.end = last
-        each.ends = (last,)
-        if fed is not None and fed[1] > sum(s.latency for s in each.product.stages):
-            each.ends = (last, fed[0])
         if release is None:
-            held = len(each.product.stages) == 1 or self._array_is_held(each.product)
-            release = (first, False) if held else (last, False)
-        starts = first if fed is None else fed[0]
-        sketch.wait(starts, release[0], lag=1, after_start=release[1])
+            held = len(slots) <= 2
+            release = (slots[0] if held else slots[-1], False)
+        sketch.wait(slots[0], release[0], lag=1, after_start=release[1])
+        each.end, each.ends = slots[-1], (slots[-1],)
+        if feed is not None:
+            fed = self._feed(each, feed[0])
+            sketch.wait(fed, slots[0], after_start=True)
+            sketch.wait(slots[0], fed, lag=1)
+            each.ends = (slots[-1], fed)
         if not fetched:
-            self.strip.first.append(starts)
+            self.strip.first.append(slots[0])
 
-    @staticmethod
-    def _array_is_held(product: Product) -> bool:
-        """Whether the array is free for the next product when its own first task ends."""
-        return len(product.stages) == 2
-
-    def _feed(
-        self, each: _Array, at: Instances, before: tuple[int, ...]
-    ) -> tuple[int, int]:
-        """The driving buffer's reads, which go on while the product does: (slot, cycles)."""
+    def _feed(self, each: _Array, at: Instances) -> int:
+        """The driving buffer's reads of one product."""
         part = self.context.system.part(at.path)
         width = part.number("width") * len(at)
         count = ceil(self._bits_in(each.tile) / width)
         time = latency_of(part, "read", 1 / part.clock)
         priced = charge(part, "read", count * len(at), busy=count * time, members=len(at))
         cycles = self.context.cycles(count * time, f"a read of `{part.path}`")
-        slot = self.context.slot(at, cycles, cycles, "feed", each.tile, (priced,), stage=True)
-        return self.strip.window.add(slot, *before), cycles
+        slot = self.context.slot(at, cycles, cycles, "feed", each.tile, (priced,), stage=False)
+        return self.strip.window.add(slot)
 
     def _lag_fetches(
         self,
