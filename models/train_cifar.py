@@ -14,7 +14,6 @@ processor has them.
 """
 
 import argparse
-import importlib
 import io
 import json
 import pickle
@@ -25,6 +24,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cimarch.workload import zoo
+from cimarch.workload.trace import export
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -132,19 +134,6 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, options: argparse.Na
     return records
 
 
-def build(name: str) -> nn.Module:
-    """Build the network `name` from the file of this folder that defines it."""
-    files = ("resnet", "vgg", "mlp")
-    for file in files:
-        try:
-            module = importlib.import_module(file)
-        except ModuleNotFoundError:
-            continue
-        if hasattr(module, name):
-            return getattr(module, name)()
-    raise SystemExit(f"no network `{name}` in {', '.join(f'{f}.py' for f in files)}")
-
-
 def main() -> None:
     """Parse the options, train, judge once, save."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -163,7 +152,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
 
     images, labels = read_images(options.data, "train")
-    model = build(options.model).to(memory_format=torch.channels_last)
+    model = zoo.build(options.model).to(memory_format=torch.channels_last)
     records = train(model, normalised(images), torch.from_numpy(labels), options)
 
     test_images, test_labels = read_images(options.data, "test")
@@ -173,10 +162,7 @@ def main() -> None:
     model = model.to(memory_format=torch.contiguous_format).eval()
     torch.save(model.state_dict(), options.out.with_suffix(".state.pt"))
     example = torch.zeros(1, 3, 32, 32)
-    exported = torch.export.export(model, (example,))
-    with io.BytesIO() as buffer:
-        torch.export.save(exported, buffer)
-        options.out.write_bytes(buffer.getvalue())
+    options.out.write_bytes(export(model, example))
     summary = {
         "model": options.model,
         "data": "CIFAR-10 (Krizhevsky, 2009)",
@@ -184,9 +170,7 @@ def main() -> None:
         "held_back_images": HELD_BACK,
         "test_images": len(test_labels),
         "test_top1_percent": round(test, 2),
-        "options": {
-            k: v for k, v in vars(options).items() if k not in ("data", "out", "threads")
-        },
+        "options": {k: v for k, v in vars(options).items() if k not in ("data", "out", "threads")},
         "torch": torch.__version__,
         "epochs": records,
     }

@@ -11,6 +11,8 @@ behind six convolutions of 128 to 512 channels, the form in which compute-in-mem
 Parameters are called `features.N` and `classifier.N`, as in most public checkpoints.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +53,7 @@ def _features(stages: tuple, norm: bool) -> nn.Sequential:
 
 def _classifier(widths: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-2], widths[1:-1], strict=True):
+    for inputs, outputs in pairwise(widths[:-1]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout()]
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 

@@ -56,6 +56,9 @@ def from_table(
     digest: str = "",
 ) -> Network:
     """Make a Network of rows (dicts by column name); all wrong rows are told in one go."""
+    rows = list(rows)
+    for number, row in enumerate(rows, start=1):
+        _check_columns(number, row)
     layers: list[Layer] = []
     wrong: list[Diagnostic] = []
     for number, row in enumerate(rows, start=1):
@@ -73,7 +76,9 @@ def from_table(
 def read_csv(text: str, source: str) -> list[dict[str, object]]:
     """The rows of a CSV text with a line of column names; empty cells are left out."""
     try:
-        lines = [line for line in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in line)]
+        lines = [
+            line for line in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in line)
+        ]
     except csv.Error as error:
         raise problem("E140", f"`{source}` is not a CSV table", notes=[str(error)]) from None
     header, *body = [[cell.strip() for cell in line] for line in lines]
@@ -105,7 +110,6 @@ def read_json(data: bytes, source: str) -> list[Mapping[str, object]]:
 
 
 def _layer(number: int, row: Mapping[str, object], taken: set[str]) -> Layer:
-    _check_columns(number, row)
     name = row.get("name")
     title = f"layer{number}" if name in (None, "") else name
     if not isinstance(title, str):

@@ -1,0 +1,170 @@
+"""A model file, or the name of a network, to a Network.
+
+What a file is, is told by its content. Accepted are torch.export archives, state_dicts and
+safetensors together with the name of a network, and layer tables; anything else is refused with
+what it is and the command that makes a good file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from cimarch.workload.files import contents, find
+from cimarch.workload.network import Network
+from cimarch.workload.problems import EXPORT, problem
+from cimarch.workload.pt2 import read_pt2
+from cimarch.workload.sniff import REFUSALS, refusal, sniff
+from cimarch.workload.table import from_table, read_csv, read_json
+
+LARGEST_TABLE = 16 << 20
+
+
+def read_network(
+    path: str | os.PathLike[str] | None,
+    model: str | None = None,
+    input: str | Sequence[int] | None = None,
+    *,
+    allow_unmapped: bool = False,
+) -> Network:
+    """Read a model file into a Network; nothing of the file is run.
+
+    `path` is a torch.export archive, a layer table (CSV or JSON), or the weights of the network
+    `model` (a state_dict or safetensors). Without a path, `model` is taken without weights. `input`
+    (`1x3x32x32`, or numbers) is the input of `model`, where it is not the one it is made for. A
+    file that is not there is looked for among those that come with cimarch. With `allow_unmapped`,
+    an operator that is not covered becomes an operation of kind `other` instead of an error.
+
+    Raises DescriptionError where the file, the name or the shape is wrong.
+    """
+    shape = parse_input(input)
+    if path is None:
+        return _named(model, shape)
+    found = find(path)
+    data = contents(found)
+    source = str(path)
+    sniffed = sniff(data, source)
+    if sniffed.kind in REFUSALS:
+        raise refusal(source, sniffed)
+    request = _Request(
+        data, source, found.stem, hashlib.sha256(data).hexdigest(), model, shape, allow_unmapped
+    )
+    return READERS[sniffed.kind](request)
+
+
+def parse_input(given: str | Sequence[int] | None) -> tuple[int, ...] | None:
+    """The shape that `1x3x32x32` (or a sequence) says, a batch of one first."""
+    if given is None:
+        return None
+    text = given if isinstance(given, str) else "x".join(map(str, given))
+    if not re.fullmatch(r"[1-9]\d{0,9}(x[1-9]\d{0,9})*", text):
+        raise problem(
+            "E164",
+            f"input `{text[:40]}` is not a shape: whole numbers from 1, with x between",
+            helps=["--input 1x3x32x32"],
+        )
+    shape = tuple(map(int, text.split("x")))
+    if shape[0] != 1:
+        one = (1, *shape) if len(shape) == 3 else (1, *shape[1:])
+        raise problem(
+            "E164",
+            f"input `{text[:40]}` has a batch of {shape[0]}, not 1",
+            helps=["--input " + "x".join(map(str, one))],
+        )
+    return shape
+
+
+@attrs.frozen(eq=False)
+class _Request:
+    """A file that was found, and what was asked of it."""
+
+    data: memoryview
+    source: str
+    name: str
+    digest: str
+    model: str | None
+    shape: tuple[int, ...] | None
+    allow_unmapped: bool
+
+    def alone(self, what: str) -> None:
+        """Refuse `model` and `input` for a file that needs neither."""
+        if self.model is not None:
+            raise problem("E163", f"`{self.source}` is {what}: it takes no `--model`")
+        if self.shape is not None:
+            raise problem("E163", f"`{self.source}` is {what}: it takes no `--input`")
+
+    def named(self) -> str:
+        """The network that the weights are of."""
+        if self.model is None:
+            raise problem(
+                "E163",
+                f"`{self.source}` holds weights only: of which network, it does not say",
+                helps=["--model resnet20", f"or a file that says it: {EXPORT}"],
+            )
+        return self.model
+
+
+def _read_pt2(request: _Request) -> Network:
+    request.alone("a whole network")
+    return read_pt2(
+        request.data,
+        name=request.name,
+        source=request.source,
+        digest=request.digest,
+        allow_unmapped=request.allow_unmapped,
+    )
+
+
+def _read_state_dict(request: _Request) -> Network:
+    from cimarch.workload.checkpoint import read_state_dict
+
+    model = request.named()
+    return read_state_dict(request.data, request.source, request.digest, model, request.shape)
+
+
+def _read_safetensors(request: _Request) -> Network:
+    from cimarch.workload.checkpoint import read_safetensors
+
+    model = request.named()
+    return read_safetensors(request.data, request.source, request.digest, model, request.shape)
+
+
+def _read_table(request: _Request) -> Network:
+    request.alone("a layer table")
+    if len(request.data) > LARGEST_TABLE:
+        size = len(request.data)
+        raise problem("E112", f"`{request.source}` is {size} bytes, above {LARGEST_TABLE}")
+    data = bytes(request.data)
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
+        rows: Sequence[Mapping[str, object]] = read_json(data, request.source)
+    else:
+        rows = read_csv(_text(data, request.source), request.source)
+    return from_table(rows, name=request.name, source=f"`{request.source}`", digest=request.digest)
+
+
+READERS: dict[str, Callable[[_Request], Network]] = {
+    "pt2": _read_pt2,
+    "state_dict": _read_state_dict,
+    "safetensors": _read_safetensors,
+    "json": _read_table,
+    "csv": _read_table,
+}
+
+
+def _named(model: str | None, shape: tuple[int, ...] | None) -> Network:
+    if model is None:
+        raise problem("E100", "no network is given", helps=["name a model file, or --model vgg16"])
+    from cimarch.workload.checkpoint import shapes_only
+
+    return shapes_only(model, shape)
+
+
+def _text(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise problem("E140", f"byte {error.start} of `{source}` is not UTF-8 text") from None
