@@ -154,13 +154,14 @@ def _whole_power(base: Quantity, exponent: int) -> Quantity:
     if base.dimension != NUMBER and abs(exponent) > _LARGEST_EXPONENT:
         raise UnitError(f"a unit raised to more than {_LARGEST_EXPONENT}")
     bits = max(base.value.numerator.bit_length(), base.value.denominator.bit_length())
+    power = Fraction(1)
     if abs(base.value) in (0, 1):
-        power = base.value ** (abs(exponent) if abs(exponent) < 3 else 2 + exponent % 2)
+        power *= base.value ** (abs(exponent) if abs(exponent) < 3 else 2 + exponent % 2)
     elif bits * abs(exponent) > 2 * _LARGEST_BITS:
         raise UnitError("a number of more than 4,900 digits")
     else:
-        power = base.value**exponent
-    return _limited(Fraction(power), tuple(e * exponent for e in base.dimension))
+        power *= base.value**exponent
+    return _limited(power, tuple(e * exponent for e in base.dimension))
 
 
 def _inexact(compute: Callable[[], float]) -> Fraction:
@@ -217,14 +218,14 @@ def units() -> dict[str, Quantity]:
         table[name] = _one(dimension)
         for prefix, factor in _PREFIXES.items():
             table[prefix + name] = Quantity(factor, dimension)
-    for prefix, factor in {"": 1, **_COUNTED, "K": 10**3}.items():
-        table[prefix + "B"] = Quantity(Fraction(8 * factor), DATA)
-    for prefix, factor in {"": 1, **_COUNTED}.items():
+    for prefix, count in {"": 1, **_COUNTED, "K": 10**3}.items():
+        table[prefix + "B"] = Quantity(Fraction(8 * count), DATA)
+    for prefix, count in {"": 1, **_COUNTED}.items():
         for name, dimension in (("op", NUMBER), ("Sa", NUMBER), ("bit", DATA), ("bits", DATA)):
-            table[prefix + name] = Quantity(Fraction(factor), dimension)
-    for prefix, factor in _BINARY.items():
-        table[prefix + "B"] = Quantity(Fraction(8 * factor), DATA)
-        table[prefix + "bit"] = table[prefix + "bits"] = Quantity(Fraction(factor), DATA)
+            table[prefix + name] = Quantity(Fraction(count), dimension)
+    for prefix, count in _BINARY.items():
+        table[prefix + "B"] = Quantity(Fraction(8 * count), DATA)
+        table[prefix + "bit"] = table[prefix + "bits"] = Quantity(Fraction(count), DATA)
     table["cycle"] = table["cycles"] = _one(CYCLES)
     table["degC"] = _one(TEMPERATURE)
     return table
@@ -265,7 +266,7 @@ def read_unit(text: str) -> Quantity:
             raise UnitError(f"there is no unit `{name}`")
         if name == "degC" and text != "degC":
             raise UnitError("`degC` is a point on a scale and stands alone; a difference is in `K`")
-        if abs(int(exponent or 1)) > _LARGEST_EXPONENT:
+        if len(exponent) > 3 or abs(int(exponent or 1)) > _LARGEST_EXPONENT:
             raise UnitError(f"a unit raised to more than {_LARGEST_EXPONENT}")
         factor = _whole_power(units()[name], int(exponent or 1))
         result = result / factor if divide else result * factor

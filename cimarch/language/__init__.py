@@ -10,7 +10,7 @@ from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestio
 from cimarch.hardware.system import System
 from cimarch.language import settings
 from cimarch.language.build import Builder
-from cimarch.language.elaborate import Elaboration, system_problems
+from cimarch.language.elaborate import Elaboration, system_problems, unused_problems
 from cimarch.language.modules import Definition, Library, Module, display, locate, read
 
 __all__ = ["load", "loads"]
@@ -56,13 +56,13 @@ def _elaborate(
     module = library.read_text(text, file, folder)
     definition = _choose_system(module, file, name, library)
     builder = Builder(library)
-    builder.check_unused(module, definition)
     root = builder.build(definition)
     overrides = settings.apply(given, root, builder)
+    unused = builder.build_unused(module, definition)
     _stop_at(library.problems + builder.problems)
     elaboration = Elaboration(root)
     elaboration.check_names()
-    _stop_at([*elaboration.problems, *system_problems(root)])
+    _stop_at([*elaboration.problems, *unused_problems(unused), *system_problems(root)])
     elaboration.evaluate()
     _stop_at(elaboration.problems)
     elaboration.check()
@@ -97,7 +97,7 @@ def _stop_at(problems: list[Diagnostic]) -> None:
 def _in_order(problems: list[Diagnostic]) -> list[Diagnostic]:
     """By position, what has no place last; one problem once, however many parts have it."""
     once = {(p.code, p.span, p.headline if p.span is None else ""): p for p in problems[::-1]}
-    return sorted(once.values(), key=_position)
+    return sorted(map(settings.of_flag, once.values()), key=_position)
 
 
 def _position(problem: Diagnostic) -> tuple[bool, str, int, int, str]:

@@ -55,11 +55,9 @@ class Builder:
     ) -> None:
         self.problems.append(Diagnostic(code, headline, span, label, **more))  # type: ignore[arg-type]
 
-    def check_unused(self, module: Module, system: Definition) -> None:
-        """Build every component of a file by itself, for what is wrong with those not used."""
-        for definition in module.own.values():
-            if definition is not system:
-                self.build(definition)
+    def build_unused(self, module: Module, system: Definition) -> list[Instance]:
+        """Every other component of a file by itself, for what is wrong with those not used."""
+        return [self.build(d) for d in module.own.values() if d is not system]
 
     # one part
 

@@ -21,7 +21,7 @@ from cimarch.hardware.system import (
 )
 from cimarch.language import ast
 from cimarch.language.assertions import check_assertion
-from cimarch.language.evaluate import Evaluator, Failed, Scope, description_error, needs
+from cimarch.language.evaluate import Evaluator, Failed, Running, Scope, description_error, needs
 from cimarch.language.instances import ActionSlot, Instance
 from cimarch.language.links import Linker
 from cimarch.language.names import name_problems
@@ -128,8 +128,10 @@ class Elaboration:
 
     def _measure(self, here: Instance) -> None:
         for child in here.children.values():
+            child.has_shape = False
             with self.evaluator.collecting():
                 child.shape = self._shape(here, child)
+                child.has_shape = True
             child.count = here.count
             for size in child.shape:
                 child.count *= size
@@ -228,13 +230,13 @@ class Formula:
         if missing:
             raise KeyError(", ".join(sorted(missing)))
         try:
-            return self.evaluator.cost(self.instance, self.action, self.cost, given)
+            return self.evaluator.cost(self.instance, self.action, self.cost, Running(given))
         except Failed as failure:
             raise description_error(failure) from None
 
 
-def _trial(here: Instance, slot: ActionSlot, cost: str) -> Mapping[str, Fraction] | None:
-    return _TRIAL if needs(here, slot, cost) else None
+def _trial(here: Instance, slot: ActionSlot, cost: str) -> Running | None:
+    return Running(_TRIAL) if needs(here, slot, cost) else None
 
 
 def _plain(value: Value) -> Value:
@@ -266,6 +268,16 @@ def told(value: Value) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(told(v) for v in value) + "]"
     return str(value)
+
+
+def unused_problems(roots: list[Instance]) -> list[Diagnostic]:
+    """Names that mean nothing in components that the system does not use."""
+    problems = []
+    for root in roots:
+        elaboration = Elaboration(root)
+        elaboration.check_names()
+        problems += elaboration.problems
+    return problems
 
 
 def system_problems(root: Instance) -> list[Diagnostic]:

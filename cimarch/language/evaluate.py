@@ -1,4 +1,4 @@
-"""From expressions to values: exact, with dimensions, each parameter once and as late as possible."""
+"""From expressions to values: exact, with dimensions, each parameter once, after all settings."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from cimarch.language.types import KINDS_OF_VALUE, Text, ValueType, type_of
 from cimarch.units import Quantity, UnitError
 
 _DEEPEST = 150
+_DEEPEST_TYPE = 20
 INHERITED = ("clock", "beat")
 """The parameters that a part takes from the enclosing one where it does not state its own."""
 
@@ -31,6 +32,14 @@ class Failed(Exception):
     def __init__(self, problem: Diagnostic | None = None) -> None:
         self.problem = problem
         super().__init__(problem.headline if problem else "")
+
+
+@attrs.frozen(eq=False)
+class Running:
+    """What a run gives to the costs of actions, and the costs worked out with it."""
+
+    names: Mapping[str, Fraction]
+    known: dict[tuple[Instance, str], Quantity] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False)
@@ -46,7 +55,7 @@ class Scope:
     """Whether every bare name in a list is a word."""
     action: ActionSlot | None = None
     """In the costs of an action: the action."""
-    running: Mapping[str, Fraction] | None = None
+    running: Running | None = None
     """In the costs of an action: what a run gives."""
 
 
@@ -79,9 +88,10 @@ class Evaluator:
         self.problems: list[Diagnostic] = []
         self._failed: set[tuple[Instance, str]] = set()
         self._busy: list[tuple[Instance, str]] = []
-        self._depth = 0
+        self._depth = self._type_depth = 0
         self._types: dict[tuple[Instance, str], ValueType | None] = {}
         self._tables: dict[str, tuple[Value, ...]] = {}
+        self._costs: dict[tuple[Instance, str], Quantity] = {}
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -185,8 +195,12 @@ class Evaluator:
         """What values a parameter takes, as its declaration says; None where it does not say."""
         key = (instance, name)
         if key not in self._types:
+            if self._type_depth > _DEEPEST_TYPE:
+                return None
             self._types[key] = None  # while it is being found: a ring says nothing
+            self._type_depth += 1
             self._types[key] = self._declared(instance, instance.parameters[name])
+            self._type_depth -= 1
         return self._types[key]
 
     def _declared(self, instance: Instance, parameter: Parameter) -> ValueType | None:
@@ -314,11 +328,14 @@ class Evaluator:
         instance: Instance,
         action: ActionSlot,
         name: str,
-        running: Mapping[str, Fraction] | None,
+        running: Running | None,
     ) -> Quantity:
         """The value of an action's cost in SI units; raises Failed."""
         binding = action.costs[name]
         key = (instance, f"{action.name}.{name}")
+        known = running.known if running is not None else self._costs
+        if key in known:
+            return known[key]
         if key in self._busy:
             headline = f"`{name}` of `{action.name}` of {instance.told()} depends on itself"
             raise Failed(Diagnostic("E060", headline, binding.value.span))
@@ -328,7 +345,8 @@ class Evaluator:
             value = self._settled(binding, scope)
         finally:
             self._busy.pop()
-        return self._checked_cost(instance, action, name, binding, value)
+        known[key] = self._checked_cost(instance, action, name, binding, value)
+        return known[key]
 
     def _checked_cost(
         self, instance: Instance, action: ActionSlot, name: str, binding: Binding, value: Value
@@ -479,8 +497,8 @@ def _unset(e: Evaluator, at: ast.Unset, scope: Scope) -> Value:
 
 def _name(e: Evaluator, at: ast.Name, scope: Scope) -> Value:
     if len(at.path) == 1:
-        if scope.running is not None and at.path[0] in scope.running:
-            return Quantity(scope.running[at.path[0]])
+        if scope.running is not None and at.path[0] in scope.running.names:
+            return Quantity(scope.running.names[at.path[0]])
         if at.path[0] in scope.words:
             return at.path[0]
     found = refer(scope, at.path)

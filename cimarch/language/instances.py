@@ -1,4 +1,4 @@
-"""The tree of parts before its values: which expression gives each parameter, and where it is read."""
+"""The tree of parts before its values: what gives each parameter, and where that is read."""
 
 from __future__ import annotations
 
@@ -70,6 +70,8 @@ class Instance:
     values: dict[str, Value | None] = attrs.field(factory=dict)
     """Filled by evaluation; None for a parameter that has no value."""
     shape: tuple[int, ...] = ()
+    has_shape: bool = True
+    """False where the size of its array has no valid value."""
     count: int = 1
 
     @property

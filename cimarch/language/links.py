@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import prod
 
 import attrs
@@ -41,6 +42,11 @@ class _End:
         return f"`{self.part.path}`, {self.count} of them" + (f" as [{sizes}]" if sizes else "")
 
 
+DRIVING = {"dac"}
+READING = {"sample_hold", "adc", "shift_add", "accumulator", "adder_tree"}
+"""Kinds that drive or read crossbars; where a system has none of them, that is done at once."""
+
+
 class Linker:
     """Resolves all `connect` lines of a tree; problems go to the evaluator."""
 
@@ -66,7 +72,8 @@ class Linker:
 
     def _line(self, scope: Instance, line: ast.Connect) -> list[Link]:
         ends: list[_End | None] = []
-        width, share = None, False
+        width: Fraction | None = None
+        share = False
         before = len(self._evaluator.problems)
         with self._evaluator.collecting():
             width, share = self._options(scope, line)
@@ -86,8 +93,9 @@ class Linker:
 
     # options
 
-    def _options(self, scope: Instance, line: ast.Connect) -> tuple[object, bool]:
-        width, share = None, False
+    def _options(self, scope: Instance, line: ast.Connect) -> tuple[Fraction | None, bool]:
+        width: Fraction | None = None
+        share = False
         for option in line.options:
             name = option.path[0].text if isinstance(option, ast.Assign) else ""
             if not isinstance(option, ast.Assign) or name not in _OPTIONS or len(option.path) > 1:
@@ -103,7 +111,7 @@ class Linker:
                 raise self._fail("E085", headline, option.value.span)
         return width, share
 
-    def _width(self, scope: Instance, at: ast.Expression) -> object:
+    def _width(self, scope: Instance, at: ast.Expression) -> Fraction:
         width = self._evaluator.number(at, Scope(scope, scope))
         if width.dimension != DATA:
             helps = (f"with a unit: `{width} bit`",) if width.dimension == NUMBER else ()
@@ -118,12 +126,15 @@ class Linker:
     # ends
 
     def _end(self, scope: Instance, tree: ast.End) -> _End:
-        here, selection, port = scope, [], None
+        here, port = scope, None
+        selection: list[tuple[int, int]] = []
         for position, hop in enumerate(tree.hops):
             name = hop.name.text
             last = position == len(tree.hops) - 1
             if name in here.children:
                 here = here.children[name]
+                if not here.has_shape:
+                    raise Failed
                 selection += self._select(scope, here, hop)
             elif last and position and name in KINDS[here.definition.kind()].ports:
                 port = name
@@ -236,19 +247,22 @@ class Linker:
         """Parts that no link reaches, and crossbars that nothing enters or leaves."""
         if not links:
             return
-        into = {l.target.path for l in links if l.target.name != "write"}
-        into |= {l.source.path for l in links if l.both}
-        out = {l.source.path for l in links} | {l.target.path for l in links if l.both}
-        touched = into | out | {l.target.path for l in links}
+        into = {link.target.path for link in links if link.target.name != "write"}
+        into |= {link.source.path for link in links if link.both}
+        out = {link.source.path for link in links} | {
+            link.target.path for link in links if link.both
+        }
+        touched = into | out | {link.target.path for link in links}
+        kinds = {part.definition.kind() for part in self._root.walk()}
         for part in self._root.walk():
             kind = part.definition.kind()
             if not KINDS[kind].ports:
                 continue
             if part.path not in touched:
                 self._tell("E086", f"nothing is connected to `{part.path}`", part)
-            elif kind in CROSSBARS and part.path not in into:
+            elif kind in CROSSBARS and part.path not in into and kinds & DRIVING:
                 self._tell("E087", f"no input reaches the crossbar `{part.path}`", part)
-            elif kind in CROSSBARS and part.path not in out:
+            elif kind in CROSSBARS and part.path not in out and kinds & READING:
                 self._tell("E087", f"no result leaves the crossbar `{part.path}`", part)
 
     def _tell(self, code: str, headline: str, part: Instance) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from cimarch.diagnostics import DescriptionError, Diagnostic, Span, remember, su
 from cimarch.language import ast
 
 _DEEPEST = 100
-_LONGEST_TEXT = 1_000_000
+_LONGEST_TEXT = 250_000
 _MOST_SYNTAX_ERRORS = 10
 
 
@@ -208,7 +209,7 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
             value = units.read_quantity(number, unit)
         except units.UnitError as problem:
             self._problem(span, "E006", str(problem), helps=_unit_help(number, unit))
-            value = units.Quantity(units.Fraction(1))
+            value = units.Quantity(Fraction(1))
         return ast.Number(span=span, value=value, unit=unit)
 
     def text(self, meta: Any, token: Token) -> ast.Expression:
@@ -271,7 +272,7 @@ def _parser() -> Lark:
         start=["start", "setting"],
         parser="lalr",
         lexer="contextual",
-        postlex=_Lines(),  # type: ignore[arg-type]
+        postlex=_Lines(),
         propagate_positions=True,
         maybe_placeholders=True,
     )
@@ -282,17 +283,26 @@ def parse(text: str, file: str) -> ast.Tree:
     text = _clean(text, file)
     remember(file, text)
     problems: list[Diagnostic] = []
-    rest = text
-    while True:
+    tree, rest = None, text
+    for attempt in range(_MOST_SYNTAX_ERRORS):
         tree, found, resume = _attempt(rest, file, "start")
-        problems += [p for p in found if p not in problems]
-        if resume is None or len(problems) >= _MOST_SYNTAX_ERRORS:
+        problems += [p for p in found if p not in problems and not (attempt and _at_end(p, rest))]
+        if resume is None or len(text) * attempt > _LONGEST_TEXT:
             break
         rest = resume
     if problems:
         raise DescriptionError(*sorted(problems, key=_position))
     assert isinstance(tree, ast.Tree)
     return tree
+
+
+def _at_end(problem: Diagnostic, text: str) -> bool:
+    """Whether a problem is that the text ends: after a line was left out, no news."""
+    return (
+        problem.span is None
+        or problem.span.line > text.rstrip().count("\n") + 1
+        or ("found the end of the file" in problem.headline)
+    )
 
 
 def parse_setting(text: str, file: str) -> ast.Expression:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import isfinite
+from numbers import Rational, Real
 
 import attrs
 
-from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
+from cimarch.diagnostics import DescriptionError, Diagnostic, Span, listing, suggestion
 from cimarch.hardware.kinds import COSTS
 from cimarch.hardware.system import Override
 from cimarch.language import ast
@@ -16,25 +18,7 @@ from cimarch.language.instances import Binding, Instance
 from cimarch.language.parse import parse_setting
 from cimarch.units import Quantity, show
 
-
-def as_text(value: object) -> str:
-    """A Python value as the language writes it; DescriptionError for what it cannot say."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        return str(value) if value.bit_length() < 1300 else "1e400"
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
-        return repr(value)
-    if isinstance(value, Fraction):
-        return f"{as_text(value.numerator)} / {as_text(value.denominator)}"
-    if isinstance(value, Quantity):
-        return show(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(as_text(v) for v in value) + "]"
-    headline = f"a value of type `{type(value).__name__}` has no form in a description"
-    raise DescriptionError(Diagnostic("E045", headline))
+_LONGEST = 400
 
 
 def apply(settings: Mapping[str, object], root: Instance, builder: Builder) -> tuple[Override, ...]:
@@ -42,106 +26,161 @@ def apply(settings: Mapping[str, object], root: Instance, builder: Builder) -> t
     overrides = []
     for path, value in settings.items():
         try:
-            override = Override(path.strip(), as_text(value).strip())
-            overrides.append(override)
-            _apply_one(override, root, builder)
+            setting = _Setting(path.strip(), value)
+            overrides.append(Override(setting.path, setting.text))
+            setting.apply(root, builder)
         except DescriptionError as error:
             builder.problems += error.diagnostics
     return tuple(overrides)
 
 
-def _apply_one(override: Override, root: Instance, builder: Builder) -> None:
-    flag = f"--set {override.path}={override.text}"
-    names = tuple(override.path.split("."))
-    if not all(n.isidentifier() for n in names):
-        raise DescriptionError(_bad_path(flag, override.path))
-    target, rest = root.below(names)
-    if len(rest) == 2 and rest[0] in target.actions and rest[1] in COSTS:
-        _set_cost(override, target, rest, flag)
-        return
-    if len(rest) > 1:
-        raise DescriptionError(_no_part(flag, target, rest[0]))
-    if not rest:
-        headline = f"{flag}: `{override.path}` is a part, not a parameter"
-        known = [p.name for p in target.parameters.values() if not p.is_let]
-        note = f"its parameters are {listing(known)}"
-        raise DescriptionError(Diagnostic("E042", headline, notes=(note,)))
-    _set_parameter(override, target, rest[0], flag, builder)
+def of_flag(problem: Diagnostic) -> Diagnostic:
+    """A problem inside the value of a flag, told without a window: there is no file to show."""
+    if problem.span is None or not problem.span.file.startswith("--set "):
+        return problem
+    headline = f"{problem.span.file}: {problem.headline}"
+    return attrs.evolve(problem, headline=headline, span=None, label="")
 
 
-def _set_parameter(
-    override: Override, target: Instance, name: str, flag: str, builder: Builder
-) -> None:
-    before = len(builder.problems)
-    if not builder.settable(target, name, None) or not builder.unbound(target, name, None):
-        builder.problems[before:] = [_of_flag(p, flag) for p in builder.problems[before:]]
-        return
-    value = _parsed(override, target, name, flag)
-    place = target.parameters[name].tree.name.span
-    target.bindings[name] = Binding(value, target, place, False, flag)
+class _Setting:
+    """One path and the value it is to have."""
+
+    def __init__(self, path: str, value: object) -> None:
+        self.path = path
+        self.value = value
+        self.text = _as_text(value)
+        shown = self.text if len(self.text) <= 60 else self.text[:57] + "..."
+        self.flag = f"--set {path}={shown}"
+        self.span = Span(self.flag, 1, 1, 1, 1 + len(self.text))
+
+    def _fail(self, code: str, headline: str, **more: object) -> DescriptionError:
+        return DescriptionError(Diagnostic(code, f"{self.flag}: {headline}", **more))  # type: ignore[arg-type]
+
+    def apply(self, root: Instance, builder: Builder) -> None:
+        """Bind it; raises DescriptionError, or leaves problems in the builder."""
+        names = tuple(self.path.split("."))
+        if not all(n.isidentifier() for n in names):
+            raise self._bad_path()
+        target, rest = root.below(names)
+        if len(rest) == 2 and rest[0] in target.actions and rest[1] in COSTS:
+            slot = target.actions[rest[0]]
+            slot.costs[rest[1]] = self._binding(target, slot.place, is_text=False)
+        elif len(rest) > 1:
+            raise self._no_part(target, rest[0])
+        elif not rest:
+            headline = f"`{self.path}` is a part, not a parameter"
+            known = [p.name for p in target.parameters.values() if not p.is_let]
+            raise self._fail("E042", headline, notes=(f"its parameters are {listing(known)}",))
+        else:
+            self._set_parameter(target, rest[0], builder)
+
+    def _set_parameter(self, target: Instance, name: str, builder: Builder) -> None:
+        before = len(builder.problems)
+        if not builder.settable(target, name, None) or not builder.unbound(target, name, None):
+            told = [self._retold(p) for p in builder.problems[before:]]
+            builder.problems[before:] = told
+            return
+        tree = target.parameters[name].tree
+        is_text = isinstance(tree, ast.Param) and tree.kind is not None and tree.kind.text == "text"
+        target.bindings[name] = self._binding(target, tree.name.span, is_text=is_text)
+
+    _codes: Mapping[str, str] = {"E020": "E041", "E021": "E043", "E024": "E044"}
+
+    def _retold(self, problem: Diagnostic) -> Diagnostic:
+        """A problem of setting a parameter in a file, told of a flag instead."""
+        helps = tuple(
+            h.replace("set `", "use `--set ", 1).replace("`, and `", "=...`, and `")
+            for h in problem.helps
+            if not h.startswith("`param")
+        )
+        headline = f"{self.flag}: {problem.headline}"
+        code = self._codes[problem.code]
+        return attrs.evolve(problem, code=code, headline=headline, label="", helps=helps)
+
+    def _binding(self, target: Instance, place: Span, *, is_text: bool) -> Binding:
+        return Binding(self._expression(is_text), target, place, False, self.flag)
+
+    # the value
+
+    def _expression(self, is_text: bool) -> ast.Expression:
+        if not isinstance(self.value, str):
+            return self._literal(self.value)
+        if is_text and not self.text.startswith('"'):
+            return ast.Text(span=self.span, value=self.text)
+        try:
+            return parse_setting(self.text, self.flag)
+        except DescriptionError as error:
+            problems = [self._of_text(of_flag(p)) for p in error.diagnostics]
+            raise DescriptionError(*problems) from None
+
+    def _of_text(self, problem: Diagnostic) -> Diagnostic:
+        """A syntax problem of the value; a range is a sweep's."""
+        several = ("one value at a time; several are compared by running several times",)
+        return attrs.evolve(
+            problem,
+            code="E045",
+            headline=problem.headline.replace("the end of the file, ", "")
+            .replace("the end of the line or ", "")
+            .replace("the end of the file", "the end"),
+            helps=several if ".." in self.text else problem.helps,
+        )
+
+    def _literal(self, value: object) -> ast.Expression:
+        """A Python value as an expression: exact, whatever its text says."""
+        if isinstance(value, bool):
+            return ast.Flag(span=self.span, value=value)
+        if isinstance(value, list | tuple):
+            items = tuple(self._literal(v) for v in value)
+            return ast.Items(span=self.span, items=items)
+        if isinstance(value, str):
+            if value.isidentifier():
+                return ast.Name(span=self.span, path=(value,))
+            return ast.Text(span=self.span, value=value)
+        quantity = value if isinstance(value, Quantity) else Quantity(_fraction(value))
+        return ast.Number(span=self.span, value=quantity)
+
+    # what is wrong with the path
+
+    def _bad_path(self) -> DescriptionError:
+        if "[" in self.path:
+            headline = "a setting is of all members of an array"
+            return self._fail("E040", headline, helps=("leave the `[...]` out of the path",))
+        headline = f"`{self.path}` is no path of a parameter"
+        return self._fail("E040", headline, helps=("`--set part.parameter=value`",))
+
+    def _no_part(self, here: Instance, name: str) -> DescriptionError:
+        known = list(here.children)
+        notes = (f"its parts are {listing(known)}",) if known else ("it has no parts",)
+        headline = f"{here.told()} has no part `{name}`"
+        return self._fail("E040", headline, notes=notes, helps=suggestion(name, known))
 
 
-_CODES = {"E020": "E041", "E021": "E043", "E024": "E044"}
+def _fraction(value: object) -> Fraction:
+    """The exact value of a Python number; a float is the decimal number it prints as."""
+    if isinstance(value, Rational):
+        return Fraction(int(value.numerator), int(value.denominator))
+    assert isinstance(value, Real)
+    return Fraction(repr(float(value)))
 
 
-def _of_flag(problem: Diagnostic, flag: str) -> Diagnostic:
-    """A problem of a setting in a file, told of a flag instead."""
-    notes = problem.notes
-    helps = tuple(h.replace("set `", "use `--set ", 1) for h in problem.helps)
-    helps = tuple(h.replace("`, and `", "=...`, and `") for h in helps)
-    if problem.code == "E020" and helps and helps[0].startswith("`param"):
-        helps = ()
-    return attrs.evolve(
-        problem,
-        code=_CODES[problem.code],
-        headline=f"{flag}: {problem.headline}",
-        span=None,
-        label="",
-        notes=notes,
-        helps=helps,
-    )
+def _as_text(value: object) -> str:
+    """A Python value as the language writes it; DescriptionError for what it cannot say."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, Quantity):
+        return show(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_as_text(v) for v in value) + "]"
+    if isinstance(value, Real) and _is_writable(value):
+        return str(_fraction(value)) if isinstance(value, Rational) else repr(float(value))
+    headline = f"a value of type `{type(value).__name__}` has no form in a description"
+    raise DescriptionError(Diagnostic("E045", headline))
 
 
-def _set_cost(override: Override, target: Instance, rest: tuple[str, ...], flag: str) -> None:
-    slot = target.actions[rest[0]]
-    value = _parse(override, flag)
-    slot.costs[rest[1]] = Binding(value, target, slot.place, False, flag)
-
-
-def _parsed(override: Override, target: Instance, name: str, flag: str) -> ast.Expression:
-    tree = target.parameters[name].tree
-    is_text = isinstance(tree, ast.Param) and tree.kind is not None and tree.kind.text == "text"
-    if is_text and not override.text.startswith('"'):
-        quoted = attrs.evolve(override, text=f'"{override.text}"')
-        return _parse(quoted, flag)
-    return _parse(override, flag)
-
-
-def _parse(override: Override, flag: str) -> ast.Expression:
-    try:
-        return parse_setting(override.text, flag)
-    except DescriptionError as error:
-        problems = [_of_text(p, flag, override.text) for p in error.diagnostics]
-        raise DescriptionError(*problems) from None
-
-
-def _of_text(problem: Diagnostic, flag: str, text: str) -> Diagnostic:
-    helps = problem.helps
-    if ".." in text:
-        helps = ("one value at a time; several are compared by running several times",)
-    return Diagnostic("E045", f"{flag}: {problem.headline}", notes=problem.notes, helps=helps)
-
-
-def _bad_path(flag: str, path: str) -> Diagnostic:
-    if "[" in path:
-        headline = f"{flag}: a setting is of all members of an array"
-        return Diagnostic("E040", headline, helps=("leave the `[...]` out of the path",))
-    headline = f"{flag}: `{path}` is no path of a parameter"
-    return Diagnostic("E040", headline, helps=("`--set part.parameter=value`",))
-
-
-def _no_part(flag: str, here: Instance, name: str) -> Diagnostic:
-    known = list(here.children)
-    notes = (f"its parts are {listing(known)}",) if known else ("it has no parts",)
-    headline = f"{flag}: {here.told()} has no part `{name}`"
-    return Diagnostic("E040", headline, notes=notes, helps=suggestion(name, known))
+def _is_writable(value: Real) -> bool:
+    if isinstance(value, Rational):
+        exact = Fraction(int(value.numerator), int(value.denominator))
+        return max(abs(exact.numerator), exact.denominator) < 10**_LONGEST
+    return isfinite(float(value))
