@@ -8,15 +8,15 @@ from cimarch.engine.tasks import Tasks, Timeline
 
 
 def _fast(tasks: Tasks) -> Timeline:
-    from cimarch.engine import fast
+    from cimarch.engine.fast import run
 
-    return fast.run(tasks)
+    return run(tasks)
 
 
 def _simpy(tasks: Tasks) -> Timeline:
-    from cimarch.engine import simpy_engine
+    from cimarch.engine.simpy_engine import run
 
-    return simpy_engine.run(tasks)
+    return run(tasks)
 
 
 ENGINES: Mapping[str, Callable[[Tasks], Timeline]] = {"fast": _fast, "simpy": _simpy}

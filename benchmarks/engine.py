@@ -1,0 +1,141 @@
+"""How fast the engines run a task table, and how fast the builder makes one.
+
+    python benchmarks/engine.py            # the named table, both engines, cold and warm
+    python benchmarks/engine.py --tasks 10000000 --no-simpy
+
+The named table: 100,000 tasks on 256 resources; each waits for three of the 1,000 tasks before it,
+for the finish of two and the start of one; busy and latency are 1 to 100 cycles; seed 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+import numpy as np
+
+from cimarch.engine import run
+from cimarch.engine.build import After, Block, Edge, TableBuilder
+from cimarch.engine.tasks import Tasks
+
+
+def named_table(size: int, *, resources: int = 256, seed: int = 0) -> Tasks:
+    """The table that the docstring above describes; the first tasks have fewer edges."""
+    rng = np.random.default_rng(seed)
+    number = np.arange(size)[:, None]
+    before = number - 1 - rng.integers(0, 1000, (size, 3))
+    before[before < 0] = -1
+    block = Block(
+        resource=rng.integers(0, resources, (size, 1)),
+        busy=rng.integers(1, 101, (size, 1)),
+        latency=rng.integers(1, 101, (size, 1)),
+    )
+    table = TableBuilder()
+    after = (After(0, before[:, :2]), After(0, before[:, 2], after_start=True))
+    table.append(block, size, after=after)
+    return table.build()
+
+
+def windows(count: int) -> Tasks:
+    """A program's table: fetch, read and convert, `count` times, with a sample-and-hold."""
+    table = TableBuilder(columns={"operation": -1, "kind": np.int8(0)})
+    write = table.task(resource=1, busy=100)
+    block = Block(
+        resource=[0, 1, 2],
+        busy=[2, 5, 4],
+        edges=(Edge(1, 0), Edge(2, 1), Edge(1, 2, lag=1, after_start=True)),
+        columns={"operation": 0, "kind": [1, 2, 3]},
+    )
+    first = table.append(block, count, after=(After(0, write, blocks=1),))
+    table.join(first + 3 * np.arange(count) + 2)
+    return table.build()
+
+
+def seconds(action: Callable[[], object], repeat: int) -> list[float]:
+    """How long each of `repeat` runs took."""
+    taken = []
+    for _ in range(repeat):
+        begin = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - begin)
+    return taken
+
+
+def first_call(size: int, cache: str) -> float:
+    """Seconds of the first run in a new process: numba is imported, its code compiled or read."""
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from engine import named_table, run;"
+        f"table = named_table({size}); begin = time.perf_counter(); run(table);"
+        "print(time.perf_counter() - begin)"
+    )
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", code, os.path.dirname(os.path.abspath(__file__))],
+            env={**os.environ, "NUMBA_CACHE_DIR": cache},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    )
+
+
+def processor() -> str:
+    """The name of the processor, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":")[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def told(name: str, amount: int, taken: list[float]) -> float:
+    """Print one line; the best rate in tasks per second."""
+    best, median = amount / min(taken), amount / statistics.median(taken)
+    print(f"{name:34} {best / 1e6:8.3f} M/s best   {median / 1e6:8.3f} M/s median of {len(taken)}")
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--no-simpy", action="store_true", help="leave out the reference engine")
+    options = parser.parse_args()
+    size = options.tasks
+
+    load = os.getloadavg()[0]
+    print(f"{processor()}, {os.cpu_count()} cores, load {load:.2f}, one thread")
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "simpy"))
+    print(f"Python {platform.python_version()}, {packages}")
+    table = named_table(size)
+    print(f"{size:,} tasks, {table.resources} resources, {len(table.predecessors):,} edges\n")
+
+    with tempfile.TemporaryDirectory() as cache:
+        cold, warm = first_call(size, cache), first_call(size, cache)
+    print(f"first run in a process: {cold:.2f} s compiling, {warm:.2f} s with numba's cache\n")
+
+    run(table)
+    fast = told("fast", size, seconds(lambda: run(table), 31 if size <= 10**6 else 3))
+    if not options.no_simpy:
+        slow = told("simpy", size, seconds(lambda: run(table, "simpy"), 3))
+        print(f"fast is {fast / slow:.0f} times simpy")
+    count = max(1, size // 3)
+    told("builder, with its edges (windows)", 3 * count + 2, seconds(lambda: windows(count), 7))
+    told("builder, with its edges (named)", size, seconds(lambda: named_table(size), 7))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory {peak:,.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
