@@ -22,6 +22,7 @@ fetch waits for a write, and a join tells when all is done:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -385,11 +386,17 @@ def _exactly(values: NDArray[np.generic], kind: np.dtype[Scalar], name: str) -> 
     if values.dtype.kind not in "iub":
         raise ValueError(f"`{name}` has values that are not whole numbers ({values.dtype})")
     if values.size and kind.itemsize < 8:
-        limit = np.iinfo(str(kind))
+        lowest, highest = _limits(kind)
         least, most = int(values.min()), int(values.max())
-        if least < limit.min or most > limit.max:
+        if least < lowest or most > highest:
             raise ValueError(f"`{name}` has {least}..{most}, outside {limit.min}..{limit.max}")
     return np.array(values, kind, order="C")
+
+
+@cache
+def _limits(kind: np.dtype[np.generic]) -> tuple[int, int]:
+    limit = np.iinfo(str(kind))
+    return int(limit.min), int(limit.max)
 
 
 def _counts(targets: list[Ints], size: int) -> Ints:

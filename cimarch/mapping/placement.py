@@ -39,6 +39,8 @@ class Block:
     """Rows of the placement's `tiles`, in order of the row blocks."""
     outputs: int
     """Values that one window makes."""
+    groups: tuple[int, int]
+    """The first and the last resident group that hold some of its tiles."""
 
 
 @attrs.frozen(eq=False)
@@ -53,6 +55,13 @@ class Plan:
     flows: tuple[Flow, ...]
     bits: int
     """Of an element that the site reads."""
+    present: Mapping[int, Mapping[int, tuple[int, ...]]]
+    """Resident group -> column block (by its place) -> the tiles loaded then."""
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The resident groups that hold some of the site's tiles."""
+        return tuple(self.present)
 
 
 @attrs.frozen(eq=False)
@@ -171,7 +180,8 @@ class _Placer:
             for site, b, flows in zip(self.sites, blocks, drafts, strict=True)
         ]
         plans = tuple(
-            Plan(site, b, anchor, tuple(self._stored(site, f) for f in flows), self._reads(site))
+            Plan(site, b, anchor, tuple(self._stored(site, f) for f in flows), self._reads(site),
+                 self._present(b))
             for site, b, (anchor, flows) in zip(self.sites, blocks, homes, strict=True)
         )
         self._check_weights()
@@ -195,7 +205,26 @@ class _Placer:
         key = mine.channel_group * (mine.column_block.max(initial=0) + 1) + mine.column_block
         _, first = np.unique(key, return_index=True)
         parts = np.split(chosen, np.sort(first)[1:])
-        return tuple(Block(part, int(self.tiles.outputs[part[0]])) for part in parts)
+        resident = self.tiles.resident
+        return tuple(
+            Block(
+                part,
+                int(self.tiles.outputs[part[0]]),
+                (int(resident[part].min()), int(resident[part].max())),
+            )
+            for part in parts
+        )
+
+    def _present(self, blocks: tuple[Block, ...]) -> dict[int, dict[int, tuple[int, ...]]]:
+        found: dict[int, dict[int, list[int]]] = {}
+        for i, block in enumerate(blocks):
+            groups = self.tiles.resident[block.tiles].tolist()
+            for tile, group in zip(block.tiles.tolist(), groups, strict=True):
+                found.setdefault(group, {}).setdefault(i, []).append(tile)
+        return {
+            group: {i: tuple(tiles) for i, tiles in blocks.items()}
+            for group, blocks in sorted(found.items())
+        }
 
     def _ways(self, site: Site, blocks: tuple[Block, ...]) -> tuple[Flow, ...]:
         """The adder, gathering place and units of each block; blocks with one way share a flow."""

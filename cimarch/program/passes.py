@@ -69,6 +69,7 @@ class SitePass:
         else:
             self.strip = Strip(0, 1)
             self.strips = map_rows(network.tensors[self.op.outputs[0]])
+        self.present = plan.present.get(resident, {})
         self.arrays: dict[int, _Array] = {}
 
     def build(self) -> Strip:
@@ -77,7 +78,7 @@ class SitePass:
         if self.plan.site.is_matrix:
             self._windows()
         for flow in self.plan.flows:
-            blocks = [b for b in flow.blocks if self._present(b)]
+            blocks = [b for b in flow.blocks if b in self.present]
             if blocks or not self.plan.site.is_matrix:
                 gathered.append((flow, self._sums(flow, blocks)))
         for flow, slots in gathered:
@@ -90,23 +91,16 @@ class SitePass:
 
     # Tiles of this pass
 
-    def _present(self, block: int) -> list[int]:
-        """The tiles of a column block that are loaded in this group."""
-        resident = self.placement.tiles.resident
-        return [int(t) for t in self.plan.blocks[block].tiles if resident[t] == self.resident]
-
     def _cut_before(self, block: int) -> bool:
-        tiles = self.plan.blocks[block].tiles
-        return bool((self.placement.tiles.resident[tiles] < self.resident).any())
+        return self.plan.blocks[block].groups[0] < self.resident
 
     def _cut_after(self, block: int) -> bool:
-        tiles = self.plan.blocks[block].tiles
-        return bool((self.placement.tiles.resident[tiles] > self.resident).any())
+        return self.plan.blocks[block].groups[1] > self.resident
 
     # Windows: fetch, product
 
     def _windows(self) -> None:
-        chosen = [t for b in range(len(self.plan.blocks)) for t in self._present(b)]
+        chosen = [t for tiles in self.present.values() for t in tiles]
         tiles = self.placement.tiles
         bits = self.placement.bits[self.op.name]
         for tile in chosen:
@@ -300,7 +294,7 @@ class SitePass:
         """Bring a window's partial sums together; the slots that mean they are."""
         found: list[int] = []
         for block in blocks:
-            tiles = self._present(block)
+            tiles = self.present[block]
             outputs = self.plan.blocks[block].outputs
             target = flow.adder or flow.origin
             arrived: list[int] = []
@@ -354,7 +348,7 @@ class SitePass:
 
     def _rows(self, flow: Flow, gathered: tuple[int, ...]) -> None:
         """What is done with a row of results."""
-        blocks = [b for b in flow.blocks if self._present(b)]
+        blocks = [b for b in flow.blocks if b in self.present]
         done = [b for b in blocks if not self._cut_after(b)]
         cut = [b for b in blocks if self._cut_after(b)]
         share = self._share(done) if self.plan.site.is_matrix else Fraction(1)

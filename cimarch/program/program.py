@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -13,6 +14,7 @@ from cimarch.engine.build import TableBuilder
 from cimarch.engine.tasks import Tasks
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
+from cimarch.mapping.sites import map_rows
 from cimarch.program.charges import Charge
 from cimarch.program.context import KIND, Context, disjoint
 from cimarch.program.loads import Loads
@@ -120,7 +122,7 @@ class _Writer:
         )
 
     def _load(self, group: int, barrier: list[int], inference: int) -> list[int]:
-        tiles = np.flatnonzero(self.placement.tiles.resident == group).tolist()
+        tiles = self._tiles.get(group, [])
         writes = self.loads.add(self.builder, tiles, barrier, group, inference)
         return [self._join(writes, group, inference)] if writes else barrier
 
@@ -130,30 +132,34 @@ class _Writer:
     def _group(self, group: int, inference: int, barrier: list[int]) -> list[int]:
         if group == 0:
             barrier = self._inputs(inference, barrier)
-        for plan in self._plans(group):
+        for plan in self._plans.get(group, ()):
             barrier = self._site(plan, group, inference, barrier)
         return barrier
 
-    def _plans(self, group: int) -> list[Plan]:
-        """The sites with work in a group: its matrix sites, and the digital ones between them."""
-        chosen = []
+    @cached_property
+    def _plans(self) -> dict[int, list[Plan]]:
+        """Per group the sites with work in it: digital ones with the matrix site before them."""
+        chosen: dict[int, list[Plan]] = {}
         current = 0
         for plan in self.placement.plans:
-            if plan.site.is_matrix:
-                groups = self.placement.tiles.resident[np.concatenate([b.tiles for b in plan.blocks])]
-                if group in groups:
-                    chosen.append(plan)
-                current = int(groups.max())
-            elif current == group:
-                chosen.append(plan)
+            for group in plan.groups or (current,):
+                chosen.setdefault(group, []).append(plan)
+                current = group
         return chosen
+
+    @cached_property
+    def _tiles(self) -> dict[int, list[int]]:
+        """Per group the tiles loaded for it."""
+        resident = self.placement.tiles.resident
+        order = np.argsort(resident, kind="stable")
+        groups, first = np.unique(resident[order], return_index=True)
+        parts = np.split(order, first[1:])
+        return {int(g): part.tolist() for g, part in zip(groups, parts, strict=False)}
 
     def _inputs(self, inference: int, barrier: list[int]) -> list[int]:
         """Bring the network's inputs to their homes, row by row."""
         strip = Strip(0, 1)
         network = self.placement.network
-        from cimarch.mapping.sites import map_rows
-
         rows = 1
         for source, store in self.placement.inputs:
             rows = map_rows(network.tensors[source.tensor])
