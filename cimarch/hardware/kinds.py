@@ -80,3 +80,13 @@ CROSSBARS = ("crossbar", "digital_array")
 
 COSTS = ("latency", "energy")
 """What an action may state."""
+
+OPERATION_WORDS = (
+    *("any", "activation", "norm", "softmax", "pool", "add", "mul", "matmul", "sdpa", "embedding"),
+    *("relu", "relu6", "leaky_relu", "clamp", "hardtanh", "sigmoid", "tanh", "gelu", "silu"),
+    *("mish", "hardswish", "hardsigmoid", "elu", "softplus", "exp", "log", "erf", "sin", "cos"),
+    *("sqrt", "rsqrt", "reciprocal", "abs", "negate", "square", "power", "masked_fill"),
+    *("subtract", "divide", "log_softmax", "batch", "layer", "rms", "group"),
+    *("max_pool", "average_pool", "max", "average"),
+)
+"""The words by which `does` of a unit names operations: kinds, functions, and `any` of them."""

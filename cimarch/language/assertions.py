@@ -5,8 +5,10 @@ from __future__ import annotations
 from cimarch.diagnostics import Diagnostic
 from cimarch.hardware.system import Value
 from cimarch.language import ast
-from cimarch.language.evaluate import Evaluator, Failed, Reference, Scope, refer, sides
+from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import Binding, Instance
+from cimarch.language.operations import sides
+from cimarch.language.references import Failed, Reference, Scope, refer
 from cimarch.units import Quantity
 
 

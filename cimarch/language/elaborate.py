@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import attrs
 
-from cimarch.diagnostics import Diagnostic, listing
+from cimarch.diagnostics import DescriptionError, Diagnostic, listing
 from cimarch.hardware.kinds import CROSSBARS, KINDS
 from cimarch.hardware.system import (
     RUNNING_NAMES,
@@ -21,10 +21,11 @@ from cimarch.hardware.system import (
 )
 from cimarch.language import ast
 from cimarch.language.assertions import check_assertion
-from cimarch.language.evaluate import Evaluator, Failed, Running, Scope, description_error, needs
+from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import ActionSlot, Instance
 from cimarch.language.links import Linker
 from cimarch.language.names import name_problems
+from cimarch.language.references import Failed, Running, Scope, needs
 from cimarch.language.types import KINDS_OF_VALUE
 from cimarch.units import NUMBER, Quantity
 
@@ -70,6 +71,10 @@ class Elaboration:
 
     def _expressions(self, here: Instance) -> Iterator[tuple[ast.Expression, Scope]]:
         plain = Scope(here, here)
+        for parameter in here.parameters.values():
+            if isinstance(parameter.tree, ast.Param) and parameter.tree.range is not None:
+                yield parameter.tree.range.low, plain
+                yield parameter.tree.range.high, plain
         for name, binding in here.bindings.items():
             expected = self.evaluator.declared(here, name)
             yield binding.value, self.evaluator.scope(here, binding, expected)
@@ -232,7 +237,8 @@ class Formula:
         try:
             return self.evaluator.cost(self.instance, self.action, self.cost, Running(given))
         except Failed as failure:
-            raise description_error(failure) from None
+            problems = () if failure.problem is None else (failure.problem,)
+            raise DescriptionError(*problems) from None
 
 
 def _trial(here: Instance, slot: ActionSlot, cost: str) -> Running | None:

@@ -11,8 +11,9 @@ from cimarch.diagnostics import Diagnostic, Span, listing, suggestion
 from cimarch.hardware.kinds import CROSSBARS, KINDS, Kind
 from cimarch.hardware.system import Link, Port
 from cimarch.language import ast
-from cimarch.language.evaluate import Evaluator, Failed, Scope
+from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import Instance
+from cimarch.language.references import Failed, Scope
 from cimarch.units import DATA, NUMBER
 
 Selection = tuple[tuple[int, int], ...]

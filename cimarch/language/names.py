@@ -6,16 +6,12 @@ from collections.abc import Iterator
 
 import attrs
 
-from cimarch.diagnostics import Diagnostic, listing, suggestion
+from cimarch.diagnostics import Diagnostic
 from cimarch.hardware.system import RUNNING_NAMES
 from cimarch.language import ast
-from cimarch.language.evaluate import (
-    Evaluator,
-    Scope,
-    call_problem,
-    comparison_words,
-    refer,
-)
+from cimarch.language.evaluate import Evaluator
+from cimarch.language.operations import call_problem, comparison_words
+from cimarch.language.references import Scope, refer, unknown_name
 
 
 def name_problems(e: Evaluator, expression: ast.Expression, scope: Scope) -> Iterator[Diagnostic]:
@@ -25,7 +21,7 @@ def name_problems(e: Evaluator, expression: ast.Expression, scope: Scope) -> Ite
         here, there = waiting.pop()
         if isinstance(here, ast.Name):
             if not _means_something(here, there):
-                yield _unknown(here, there)
+                yield unknown_name(here, there)
             continue
         if isinstance(here, ast.Call):
             problem = call_problem(here, there)
@@ -65,39 +61,3 @@ def _inside(
     else:
         for expression in here.inside():
             yield expression, scope
-
-
-def _unknown(name: ast.Name, scope: Scope) -> Diagnostic:
-    here, rest = scope.instance.below(name.path)
-    where = "here" if here is scope.instance else f"in {here.told()}"
-    if scope.words and len(name.path) == 1:
-        notes: tuple[str, ...] = (f"the words here are {listing(sorted(scope.words))}",)
-        helps = suggestion(name.path[0], [*scope.words, *here.parameters])
-        headline = f"`{name.text}` is neither one of the words here nor a parameter"
-        return Diagnostic("E015", headline, name.span, "unknown word", notes=notes, helps=helps)
-    if not rest:
-        headline = f"`{name.text}` is a part, which has no value of its own"
-        helps = (f"`{name.text}.{next(iter(here.parameters), 'area')}` is a value of it",)
-        return Diagnostic("E015", headline, name.span, helps=helps)
-    if rest[0] in RUNNING_NAMES and scope.action is None:
-        headline = f"`{rest[0]}` is known only while running"
-        helps = ("it can be read in the costs of an action",)
-        return Diagnostic("E057", headline, name.span, helps=helps)
-    known = [*here.parameters, *here.children, *here.actions]
-    headline = f"there is no `{rest[0]}` {where}"
-    helps = suggestion(rest[0], known) or _from_outside(scope, rest[0])
-    return Diagnostic("E015", headline, name.span, "unknown name", helps=helps)
-
-
-def _from_outside(scope: Scope, name: str) -> tuple[str, ...]:
-    """A part sees nothing of what holds it: say how the value is handed in."""
-    outer = scope.instance.parent
-    while outer is not None:
-        if name in outer.parameters:
-            owner = scope.instance.type_name
-            return (
-                f"a part does not see the parameters of {outer.told()}: declare "
-                f"`param {name}` in `{owner}` and set it there, `{name} = {name}`",
-            )
-        outer = outer.parent
-    return ()

@@ -18,7 +18,7 @@ from cimarch.language.instances import Binding, Instance
 from cimarch.language.parse import parse_setting
 from cimarch.units import Quantity, show
 
-_LONGEST = 400
+_LARGEST: int = 10**400
 
 
 def apply(settings: Mapping[str, object], root: Instance, builder: Builder) -> tuple[Override, ...]:
@@ -182,5 +182,6 @@ def _as_text(value: object) -> str:
 def _is_writable(value: Real) -> bool:
     if isinstance(value, Rational):
         exact = Fraction(int(value.numerator), int(value.denominator))
-        return max(abs(exact.numerator), exact.denominator) < 10**_LONGEST
-    return isfinite(float(value))
+        largest: int = max(abs(exact.numerator), exact.denominator)
+        return largest < _LARGEST
+    return bool(isfinite(float(value)))
