@@ -389,7 +389,7 @@ def _exactly(values: NDArray[np.generic], kind: np.dtype[Scalar], name: str) -> 
         lowest, highest = _limits(kind)
         least, most = int(values.min()), int(values.max())
         if least < lowest or most > highest:
-            raise ValueError(f"`{name}` has {least}..{most}, outside {limit.min}..{limit.max}")
+            raise ValueError(f"`{name}` has {least}..{most}, outside {lowest}..{highest}")
     return np.array(values, kind, order="C")
 
 

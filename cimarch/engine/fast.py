@@ -12,6 +12,8 @@ need one only for the link in the bucket in which they become free.
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ from cimarch.engine.tasks import JOIN, Ints, Tasks, Timeline, timeline
 from cimarch.engine.tasks import align as _align
 
 Numbers = NDArray[np.int32]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 align = compiled_part(_align)
 
@@ -49,53 +52,98 @@ TIME, FIRST, HEAP_TIME, HEAP_BUCKET = range(4)
 HEAP, USED, BATCH, CALLS, SPARE, JOINS, UNSORTED, ROUND, RAN = range(9)
 
 
+class Run(NamedTuple):
+    """The arrays of one run, as long as they can ever need to be.
+
+    Memory that is never used is never touched: a long calendar costs nothing.
+    """
+
+    nodes: Ints
+    """(tasks + resources, 8)"""
+    periods: Ints
+    """(periods, 2): numerator and denominator."""
+    first: Numbers
+    waiting: Numbers
+    """The successor lists: see `successors`."""
+    queues: Ints
+    """(resources, 8)"""
+    calendar: Ints
+    """(tasks + resources + 1, 4)"""
+    recent: Ints
+    """Per hash of a time: the bucket last made there, or NONE."""
+    batch: Numbers
+    """(2, tasks): those that became ready at the present time and are not queued yet; the second
+    row is for sorting."""
+    called: Numbers
+    """The resources that choose in this round."""
+    state: Ints
+
+
 def run(tasks: Tasks) -> Timeline:
     """Run the table.
 
     Raises Deadlock where tasks wait in a circle, ValueError for a bad table.
     """
     tasks.check()
-    nodes = _nodes(tasks)
-    first, waiting = successors(
-        np.require(tasks.offsets, requirements=["C", "W"]),
-        np.require(tasks.predecessors, requirements=["C", "W"]),
-        np.require(tasks.after_start, requirements=["C", "W"]),
-    )
-    periods = np.array(tasks.periods, np.int64).reshape(-1, 2)
-    ran = simulate(nodes, first, waiting, periods, *_work(len(tasks), tasks.resources))
-    if ran < len(tasks):
+    run = _prepare(tasks)
+    if simulate(*run) < len(tasks):
         raise Deadlock(find_cycle(tasks))
-    ready, start = nodes[: len(tasks), READY].copy(), nodes[: len(tasks), START].copy()
-    return timeline(tasks, ready, start)
+    rows = run.nodes[: len(tasks)]
+    return timeline(tasks, rows[:, READY].copy(), rows[:, START].copy())
 
 
-def _nodes(tasks: Tasks) -> Ints:
-    """(tasks + resources, 8): the row of each."""
-    nodes = np.empty((len(tasks) + tasks.resources, 8), np.int64)
-    rows = nodes[: len(tasks)]
-    rows[:, RESOURCE] = tasks.resource
-    rows[:, BUSY] = tasks.busy
-    rows[:, LATENCY] = tasks.latency
-    rows[:, PERIOD] = tasks.period
-    rows[:, MISSING] = np.diff(tasks.offsets)
-    rows[:, START] = NONE
-    return nodes
-
-
-def _work(tasks: int, resources: int) -> tuple[Ints, Ints, Ints, Numbers, Numbers, Ints]:
-    """Queues, calendar, recent buckets, batch, called resources and state of a run to begin.
-
-    They are as long as they can ever need to be, but memory that is never used is never touched.
-    """
+def _prepare(tasks: Tasks) -> Run:
+    """All arrays of a run, at its beginning."""
+    size, resources = len(tasks), tasks.resources
+    nodes = np.empty((size + resources, 8), np.int64)
+    offsets = _plain(tasks.offsets)
+    times = _plain(tasks.busy), _plain(tasks.latency)
+    fill(nodes, _plain(tasks.resource), *times, _plain(tasks.period), offsets)
+    first, waiting = successors(offsets, _plain(tasks.predecessors), _plain(tasks.after_start))
     queues = np.full((resources, 8), NONE, np.int64)
     queues[:, FREE] = 1
     queues[:, CALLED] = 0
-    calendar = np.empty((tasks + resources + 1, 4), np.int64)
-    batch = np.empty((2, tasks), np.int32)
     state = np.zeros(9, np.int64)
     state[[SPARE, JOINS]] = NONE
-    recent = np.full(HASH, NONE, np.int64)
-    return queues, calendar, recent, batch, np.empty(resources, np.int32), state
+    return Run(
+        nodes=nodes,
+        periods=np.array(tasks.periods, np.int64).reshape(-1, 2),
+        first=first,
+        waiting=waiting,
+        queues=queues,
+        calendar=np.empty((size + resources + 1, 4), np.int64),
+        recent=np.full(HASH, NONE, np.int64),
+        batch=np.empty((2, size), np.int32),
+        called=np.empty(resources, np.int32),
+        state=state,
+    )
+
+
+def _plain(column: NDArray[Scalar]) -> NDArray[Scalar]:
+    """The column as compiled code takes it: in one piece and writable, a copy where it is not."""
+    return np.require(column, requirements=["C", "W"])
+
+
+@compiled(
+    "void(int64[:, ::1], int32[::1], int64[::1], int64[::1], int16[::1], int64[::1])",
+    allocates=False,
+)
+def fill(
+    nodes: Ints,
+    resource: Numbers,
+    busy: Ints,
+    latency: Ints,
+    period: NDArray[np.int16],
+    offsets: Ints,
+) -> None:
+    """Write the row of every task, at the beginning of the run."""
+    for task in range(len(resource)):
+        nodes[task, RESOURCE] = resource[task]
+        nodes[task, BUSY] = busy[task]
+        nodes[task, LATENCY] = latency[task]
+        nodes[task, PERIOD] = period[task]
+        nodes[task, MISSING] = offsets[task + 1] - offsets[task]
+        nodes[task, START] = NONE
 
 
 @compiled("Tuple((int32[::1], int32[::1]))(int64[::1], int32[::1], boolean[::1])")
@@ -124,14 +172,15 @@ def successors(
     return first, waiting
 
 
-# The calendar -------------------------------------------------------------------------------
+# The calendar ---------------------------------------------------------------------------------
 
 
 @compiled_part
-def push(calendar: Ints, state: Ints, time: int, bucket: int) -> None:
+def push(run: Run, time: int, bucket: int) -> None:
     """Add a bucket to the heap."""
-    place = state[HEAP]
-    state[HEAP] += 1
+    calendar = run.calendar
+    place = run.state[HEAP]
+    run.state[HEAP] += 1
     while place > 0:
         parent = (place - 1) >> 1
         if calendar[parent, HEAP_TIME] <= time:
@@ -144,11 +193,12 @@ def push(calendar: Ints, state: Ints, time: int, bucket: int) -> None:
 
 
 @compiled_part
-def pop(calendar: Ints, state: Ints) -> int:
-    """Take the earliest bucket from the heap and make it spare; its first node."""
+def pop(run: Run) -> int:
+    """Take the earliest bucket from the heap; its number."""
+    calendar = run.calendar
     earliest = calendar[0, HEAP_BUCKET]
-    state[HEAP] -= 1
-    size = state[HEAP]
+    run.state[HEAP] -= 1
+    size = run.state[HEAP]
     time, bucket = calendar[size, HEAP_TIME], calendar[size, HEAP_BUCKET]
     place, child = 0, 1
     while child < size:
@@ -161,162 +211,149 @@ def pop(calendar: Ints, state: Ints) -> int:
         place, child = child, 2 * child + 1
     calendar[place, HEAP_TIME] = time
     calendar[place, HEAP_BUCKET] = bucket
-    node = calendar[earliest, FIRST]
-    calendar[earliest, TIME] = NONE
-    calendar[earliest, FIRST] = state[SPARE]
-    state[SPARE] = earliest
-    return int(node)
+    return int(earliest)
 
 
 @compiled_part
-def open_bucket(calendar: Ints, state: Ints, time: int) -> int:
+def open_bucket(run: Run, time: int) -> int:
     """Make an empty bucket for a time."""
-    bucket = state[SPARE]
+    bucket = run.state[SPARE]
     if bucket == NONE:
-        bucket = state[USED]
-        state[USED] += 1
+        bucket = run.state[USED]
+        run.state[USED] += 1
     else:
-        state[SPARE] = calendar[bucket, FIRST]
-    calendar[bucket, TIME] = time
-    calendar[bucket, FIRST] = NONE
-    push(calendar, state, time, bucket)
+        run.state[SPARE] = run.calendar[bucket, FIRST]
+    run.calendar[bucket, TIME] = time
+    run.calendar[bucket, FIRST] = NONE
+    push(run, time, bucket)
     return int(bucket)
 
 
 @compiled_part
-def expect(nodes: Ints, calendar: Ints, recent: Ints, state: Ints, time: int, node: int) -> None:
+def close_bucket(run: Run) -> int:
+    """Take the earliest bucket away and make it spare; its first node."""
+    bucket = pop(run)
+    node = run.calendar[bucket, FIRST]
+    run.calendar[bucket, TIME] = NONE
+    run.calendar[bucket, FIRST] = run.state[SPARE]
+    run.state[SPARE] = bucket
+    return int(node)
+
+
+@compiled_part
+def expect(run: Run, time: int, node: int) -> None:
     """Put a node in the bucket of a time.
 
     Where two times share a hash the older bucket is forgotten, and its time may get a second one.
     """
     slot = time & (HASH - 1)
-    bucket = recent[slot]
-    if bucket == NONE or calendar[bucket, TIME] != time:
-        bucket = open_bucket(calendar, state, time)
-        recent[slot] = bucket
-    nodes[node, LINK] = calendar[bucket, FIRST]
-    calendar[bucket, FIRST] = node
+    bucket = run.recent[slot]
+    if bucket == NONE or run.calendar[bucket, TIME] != time:
+        bucket = open_bucket(run, time)
+        run.recent[slot] = bucket
+    run.nodes[node, LINK] = run.calendar[bucket, FIRST]
+    run.calendar[bucket, FIRST] = node
 
 
 # Tasks become ready ---------------------------------------------------------------------------
 
 
 @compiled_part
-def arrive(nodes: Ints, batch: Numbers, state: Ints, task: int, time: int) -> None:
+def arrive(run: Run, task: int, time: int) -> None:
     """A task is ready now: it goes to the batch, a join to the joins that finish now."""
-    if nodes[task, RESOURCE] == JOIN:
-        nodes[task, START] = time
-        nodes[task, LINK] = state[JOINS]
-        state[JOINS] = task
+    if run.nodes[task, RESOURCE] == JOIN:
+        run.nodes[task, START] = time
+        run.nodes[task, LINK] = run.state[JOINS]
+        run.state[JOINS] = task
         return
-    length = state[BATCH]
-    if length > 0 and batch[0, length - 1] > task:
-        state[UNSORTED] = 1
-    batch[0, length] = task
-    state[BATCH] = length + 1
+    length = run.state[BATCH]
+    if length > 0 and run.batch[0, length - 1] > task:
+        run.state[UNSORTED] = 1
+    run.batch[0, length] = task
+    run.state[BATCH] = length + 1
 
 
 @compiled_part
-def let_go(
-    nodes: Ints,
-    periods: Ints,
-    calendar: Ints,
-    recent: Ints,
-    batch: Numbers,
-    state: Ints,
-    task: int,
-    time: int,
-) -> None:
+def let_go(run: Run, task: int, time: int) -> None:
     """Nothing is missing for a task: it is ready now or on its next period."""
-    numerator = periods[nodes[task, PERIOD], 0]
-    denominator = periods[nodes[task, PERIOD], 1]
+    period = run.nodes[task, PERIOD]
+    numerator, denominator = run.periods[period, 0], run.periods[period, 1]
     when = time
     if numerator > denominator:
         when = align(time, numerator, denominator)
-    nodes[task, READY] = when
+    run.nodes[task, READY] = when
     if when > time:
-        expect(nodes, calendar, recent, state, when, task)
+        expect(run, when, task)
     else:
-        arrive(nodes, batch, state, task, time)
+        arrive(run, task, time)
 
 
 @compiled_part
-def release(
-    nodes: Ints,
-    waiting: Numbers,
-    begin: int,
-    end: int,
-    periods: Ints,
-    calendar: Ints,
-    recent: Ints,
-    batch: Numbers,
-    state: Ints,
-    time: int,
-) -> None:
+def release(run: Run, begin: int, end: int, time: int) -> None:
     """Let go of a stretch of the successor lists."""
     for edge in range(begin, end):
-        task = waiting[edge]
-        missing = nodes[task, MISSING] - 1
-        nodes[task, MISSING] = missing
+        task = run.waiting[edge]
+        missing = run.nodes[task, MISSING] - 1
+        run.nodes[task, MISSING] = missing
         if missing == 0:
-            let_go(nodes, periods, calendar, recent, batch, state, task, time)
+            let_go(run, task, time)
 
 
 # The queues -----------------------------------------------------------------------------------
 
 
 @compiled_part
-def call(queues: Ints, called: Numbers, state: Ints, resource: int) -> None:
+def call(run: Run, resource: int) -> None:
     """Let a resource choose in the next round."""
-    if not queues[resource, CALLED]:
-        queues[resource, CALLED] = 1
-        called[state[CALLS]] = resource
-        state[CALLS] += 1
+    if not run.queues[resource, CALLED]:
+        run.queues[resource, CALLED] = 1
+        run.called[run.state[CALLS]] = resource
+        run.state[CALLS] += 1
 
 
 @compiled_part
-def enqueue(nodes: Ints, queues: Ints, state: Ints, task: int, time: int) -> None:
+def enqueue(run: Run, task: int, time: int) -> None:
     """Put a task that is ready now in the queue of its resource."""
-    resource = nodes[task, RESOURCE]
-    tail = queues[resource, TAIL]
-    as_late = tail != NONE and queues[resource, TAIL_READY] == time
+    resource = run.nodes[task, RESOURCE]
+    tail = run.queues[resource, TAIL]
+    as_late = tail != NONE and run.queues[resource, TAIL_READY] == time
     if as_late and tail > task:
-        insert(nodes, queues, state, task)
+        insert(run, task)
         return
     if tail == NONE:
-        queues[resource, HEAD] = task
+        run.queues[resource, HEAD] = task
     else:
-        nodes[tail, LINK] = task
+        run.nodes[tail, LINK] = task
     if not as_late:
-        queues[resource, BEFORE] = tail
-        queues[resource, TAIL_READY] = time
-    queues[resource, TAIL] = task
-    nodes[task, LINK] = NONE
+        run.queues[resource, BEFORE] = tail
+        run.queues[resource, TAIL_READY] = time
+    run.queues[resource, TAIL] = task
+    run.nodes[task, LINK] = NONE
 
 
 @compiled_part
-def insert(nodes: Ints, queues: Ints, state: Ints, task: int) -> None:
+def insert(run: Run, task: int) -> None:
     """Put a task among those of the same ready time, in front of the first with a greater number.
 
     A sorted batch goes on from where its last task was put, so all of it costs one walk.
     """
-    resource = nodes[task, RESOURCE]
-    before = queues[resource, BEFORE]
-    if before != NONE and nodes[before, START] != NONE:
+    resource = run.nodes[task, RESOURCE]
+    before = run.queues[resource, BEFORE]
+    if before != NONE and run.nodes[before, START] != NONE:
         before = NONE
-    finger = queues[resource, FINGER]
-    if queues[resource, FINGER_ROUND] == state[ROUND] and finger < task:
+    finger = run.queues[resource, FINGER]
+    if run.queues[resource, FINGER_ROUND] == run.state[ROUND] and finger < task:
         before = finger
-    after = queues[resource, HEAD] if before == NONE else nodes[before, LINK]
+    after = run.queues[resource, HEAD] if before == NONE else run.nodes[before, LINK]
     while after < task:
-        before, after = after, nodes[after, LINK]
-    nodes[task, LINK] = after
+        before, after = after, run.nodes[after, LINK]
+    run.nodes[task, LINK] = after
     if before == NONE:
-        queues[resource, HEAD] = task
+        run.queues[resource, HEAD] = task
     else:
-        nodes[before, LINK] = task
-    queues[resource, FINGER] = task
-    queues[resource, FINGER_ROUND] = state[ROUND]
+        run.nodes[before, LINK] = task
+    run.queues[resource, FINGER] = task
+    run.queues[resource, FINGER_ROUND] = run.state[ROUND]
 
 
 @compiled_part
@@ -341,50 +378,104 @@ def sort(batch: Numbers, length: int) -> None:
 
 
 @compiled_part
-def queue_batch(
-    nodes: Ints, queues: Ints, batch: Numbers, called: Numbers, state: Ints, time: int
-) -> None:
+def queue_batch(run: Run, time: int) -> None:
     """Queue all tasks that have become ready, and call the free resources among theirs."""
-    length = state[BATCH]
-    if state[UNSORTED] and length > SHORT:
-        sort(batch, length)
-    state[ROUND] += 1
+    length = run.state[BATCH]
+    if run.state[UNSORTED] and length > SHORT:
+        sort(run.batch, length)
+    run.state[ROUND] += 1
     for place in range(length):
-        task = batch[0, place]
-        enqueue(nodes, queues, state, task, time)
-        if queues[nodes[task, RESOURCE], FREE]:
-            call(queues, called, state, nodes[task, RESOURCE])
-    state[BATCH] = 0
-    state[UNSORTED] = 0
+        task = run.batch[0, place]
+        resource = run.nodes[task, RESOURCE]
+        enqueue(run, task, time)
+        if run.queues[resource, FREE]:
+            call(run, resource)
+    run.state[BATCH] = 0
+    run.state[UNSORTED] = 0
 
 
 @compiled_part
-def choose(nodes: Ints, queues: Ints, resource: int) -> int:
+def choose(run: Run, resource: int) -> int:
     """Take the first task of the queue of a resource, if it is free and one waits."""
-    queues[resource, CALLED] = 0
-    task = queues[resource, HEAD]
-    if task == NONE or not queues[resource, FREE]:
+    run.queues[resource, CALLED] = 0
+    task = run.queues[resource, HEAD]
+    if task == NONE or not run.queues[resource, FREE]:
         return NONE
-    queues[resource, HEAD] = nodes[task, LINK]
-    if queues[resource, HEAD] == NONE:
-        queues[resource, TAIL] = NONE
-    queues[resource, FREE] = 0
+    run.queues[resource, HEAD] = run.nodes[task, LINK]
+    if run.queues[resource, HEAD] == NONE:
+        run.queues[resource, TAIL] = NONE
+    run.queues[resource, FREE] = 0
     return int(task)
 
 
-# The run --------------------------------------------------------------------------------------
+# What happens at one time ---------------------------------------------------------------------
+
+
+@compiled_part
+def come_true(run: Run, time: int) -> None:
+    """All that was expected: tasks become ready or finish, resources become free."""
+    tasks = len(run.nodes) - len(run.queues)
+    while run.state[HEAP] > 0 and run.calendar[0, HEAP_TIME] == time:
+        node = close_bucket(run)
+        while node != NONE:
+            following = run.nodes[node, LINK]
+            if node >= tasks:
+                set_free(run, node - tasks)
+            elif run.nodes[node, START] == NONE:
+                arrive(run, node, time)
+            else:
+                if run.nodes[node, BUSY] == run.nodes[node, LATENCY]:
+                    set_free(run, run.nodes[node, RESOURCE])
+                release(run, run.first[2 * node + 1], run.first[2 * node + 2], time)
+            node = following
+
+
+@compiled_part
+def set_free(run: Run, resource: int) -> None:
+    """A resource is free again, and will choose."""
+    run.queues[resource, FREE] = 1
+    call(run, resource)
+
+
+@compiled_part
+def finish_joins(run: Run, time: int) -> None:
+    """Finish the joins that are ready, chains of them included."""
+    while run.state[JOINS] != NONE:
+        join = run.state[JOINS]
+        run.state[JOINS] = run.nodes[join, LINK]
+        run.state[RAN] += 1
+        release(run, run.first[2 * join], run.first[2 * join + 2], time)
+
+
+@compiled_part
+def grant(run: Run, time: int) -> None:
+    """All resources that were called choose; what the starts make ready waits in the batch."""
+    tasks = len(run.nodes) - len(run.queues)
+    for place in range(run.state[CALLS]):
+        resource = run.called[place]
+        task = choose(run, resource)
+        if task == NONE:
+            continue
+        run.nodes[task, START] = time
+        run.state[RAN] += 1
+        busy, latency = run.nodes[task, BUSY], run.nodes[task, LATENCY]
+        expect(run, time + latency, task)
+        if busy != latency:
+            expect(run, time + busy, tasks + resource)
+        release(run, run.first[2 * task], run.first[2 * task + 1], time)
+    run.state[CALLS] = 0
 
 
 @compiled(
-    "int64(int64[:, ::1], int32[::1], int32[::1], int64[:, ::1], int64[:, ::1], int64[:, ::1],"
+    "int64(int64[:, ::1], int64[:, ::1], int32[::1], int32[::1], int64[:, ::1], int64[:, ::1],"
     " int64[::1], int32[:, ::1], int32[::1], int64[::1])",
     allocates=False,
 )
 def simulate(
     nodes: Ints,
+    periods: Ints,
     first: Numbers,
     waiting: Numbers,
-    periods: Ints,
     queues: Ints,
     calendar: Ints,
     recent: Ints,
@@ -392,62 +483,19 @@ def simulate(
     called: Numbers,
     state: Ints,
 ) -> int:
-    """Fill READY and START of every task; how many tasks ran."""
-    tasks = len(nodes) - len(queues)
-    for task in range(tasks):
+    """Fill READY and START of every task; how many tasks ran. The arguments are those of Run."""
+    run = Run(nodes, periods, first, waiting, queues, calendar, recent, batch, called, state)
+    for task in range(len(nodes) - len(queues)):
         if nodes[task, MISSING] == 0:
-            let_go(nodes, periods, calendar, recent, batch, state, task, 0)
+            let_go(run, task, 0)
     time = 0
     while True:
-        # Joins that are ready finish, chains of them included; then a round, until all is still.
-        while True:
-            while state[JOINS] != NONE:
-                join = state[JOINS]
-                state[JOINS] = nodes[join, LINK]
-                state[RAN] += 1
-                release(
-                    nodes, waiting, first[2 * join], first[2 * join + 2],
-                    periods, calendar, recent, batch, state, time,
-                )  # fmt: skip
-            if state[BATCH] == 0 and state[CALLS] == 0:
-                break
-            queue_batch(nodes, queues, batch, called, state, time)
-            for place in range(state[CALLS]):
-                resource = called[place]
-                task = choose(nodes, queues, resource)
-                if task == NONE:
-                    continue
-                nodes[task, START] = time
-                state[RAN] += 1
-                busy, latency = nodes[task, BUSY], nodes[task, LATENCY]
-                expect(nodes, calendar, recent, state, time + latency, task)
-                if busy != latency:
-                    expect(nodes, calendar, recent, state, time + busy, tasks + resource)
-                release(
-                    nodes, waiting, first[2 * task], first[2 * task + 1],
-                    periods, calendar, recent, batch, state, time,
-                )  # fmt: skip
-            state[CALLS] = 0
+        finish_joins(run, time)
+        while state[BATCH] > 0 or state[CALLS] > 0:
+            queue_batch(run, time)
+            grant(run, time)
+            finish_joins(run, time)
         if state[HEAP] == 0:
-            break
+            return int(state[RAN])
         time = calendar[0, HEAP_TIME]
-        # All that happens at this time: tasks become ready or finish, resources become free.
-        while state[HEAP] > 0 and calendar[0, HEAP_TIME] == time:
-            node = pop(calendar, state)
-            while node != NONE:
-                following = nodes[node, LINK]
-                if node >= tasks:
-                    queues[node - tasks, FREE] = 1
-                    call(queues, called, state, node - tasks)
-                elif nodes[node, START] == NONE:
-                    arrive(nodes, batch, state, node, time)
-                else:
-                    if nodes[node, BUSY] == nodes[node, LATENCY]:
-                        queues[nodes[node, RESOURCE], FREE] = 1
-                        call(queues, called, state, nodes[node, RESOURCE])
-                    release(
-                        nodes, waiting, first[2 * node + 1], first[2 * node + 2],
-                        periods, calendar, recent, batch, state, time,
-                    )  # fmt: skip
-                node = following
-    return int(state[RAN])
+        come_true(run, time)
