@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 import attrs
 import numpy as np
@@ -12,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brute
-from cimarch.engine import ENGINES, run
+from cimarch.engine import ENGINES, fast, run
 from cimarch.engine.build import TableBuilder
+from cimarch.engine.compiled import compiled
 from cimarch.engine.deadlock import Deadlock, find_cycle
 from cimarch.engine.simpy_engine import run as observed
 from cimarch.engine.tasks import JOIN, Tasks, Timeline, align
@@ -27,13 +30,12 @@ def same(one: Timeline, other: Timeline) -> bool:
     return equal and one.makespan == other.makespan
 
 
-def agreed(tasks: Tasks, *, reference: bool = True) -> Timeline:
+def agreed(tasks: Tasks) -> Timeline:
     """The timeline on which the engines agree, and which keeps the rules."""
-    fast = run(tasks, "fast")
-    fast.check(tasks)
-    if reference:
-        assert same(fast, run(tasks, "simpy"))
-    return fast
+    timeline = run(tasks, "fast")
+    timeline.check(tasks)
+    assert same(timeline, run(tasks, "simpy"))
+    return timeline
 
 
 def timeline_of(table: TableBuilder) -> Timeline:
@@ -421,3 +423,29 @@ def test_ten_thousand_tables_and_more(capsys: pytest.CaptureFixture[str]) -> Non
         total += size
     with capsys.disabled():
         print(f"\n{tables} random tables, {total} tasks: the engines agree on all of them")
+
+
+# What an engine is made of ----------------------------------------------------------------------
+
+
+def test_the_engines_are_imported_only_when_they_run() -> None:
+    code = (
+        "import sys, cimarch.engine, cimarch.engine.build;"
+        "sys.exit(bool({'numba', 'simpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> None:
+    """What is made by `exec` has no file, and so no folder where numba could keep its code."""
+    namespace: dict[str, Callable[[int], int]] = {}
+    exec("def double(number): return 2 * number", namespace)
+    assert compiled("int64(int64)")(namespace["double"])(21) == 42
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 49, 1000])
+def test_a_batch_is_sorted(length: int) -> None:
+    batch = np.random.default_rng(length).permutation(length).astype(np.int32)
+    rows = np.stack([batch, np.zeros_like(batch)])
+    fast.sort(rows, length)
+    assert rows[0].tolist() == list(range(length))
