@@ -83,7 +83,7 @@ def open_archive(data: memoryview, source: str) -> Archive:
     """Read the directory of a zip archive and check it; unpacks nothing."""
     try:
         with zipfile.ZipFile(_Window(data)) as opened:
-            infos = [info for info in opened.infolist() if not info.is_dir()]
+            infos = [info for info in opened.infolist() if not info.filename.endswith("/")]
     except _BAD as error:
         raise _damaged(source, str(error)) from None
     _check_names(infos, source)

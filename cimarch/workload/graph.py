@@ -163,8 +163,8 @@ def _size(size: Field) -> tuple[int, bool]:
     fixed = size.get("as_int")
     if fixed is not None:
         number = fixed.integer()
-        if number < 1:
-            raise problem("E130", f"`{size.where}` of `{size.file}` is {number}, below 1")
+        if number < 0:
+            raise problem("E130", f"`{size.where}` of `{size.file}` is {number}, below 0")
         return number, False
     text = size["as_expr"]["expr_str"].text()
     if _BATCH.fullmatch(text):

@@ -190,6 +190,8 @@ class _Lowering:
     def _bind(self, name: str, found: Flow | Constant) -> None:
         if name in self.bound:
             raise problem("E114", f"two operations make a tensor `{name}`")
+        if isinstance(found, Flow) and 0 in found.sizes:
+            raise problem("E130", f"tensor `{name}` has no elements: it is {found.sizes}")
         self.bound[name] = found
         self.places[name] = _Place(name, name)
 

@@ -76,13 +76,14 @@ OPERATORS: dict[str, Rule] = {
     "rsqrt": activation("rsqrt"),
     "reciprocal": activation("reciprocal"),
     "abs": activation("abs"),
-    "neg": activation("negate"),
+    "neg": activation("negative"),
     "square": activation("square"),
     "pow": power,
     "masked_fill": masked_fill,
     # of two
     "add": binary("add"),
     "sub": binary("add", "subtract"),
+    "rsub": binary("add", "reverse_subtract"),
     "mul": binary("mul"),
     "div": binary("mul", "divide"),
     # of many

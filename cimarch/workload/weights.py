@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cimarch.workload.archive import Archive
 from cimarch.workload.fields import Field
-from cimarch.workload.graph import MOST_DIMENSIONS, dtype, read_sizes
+from cimarch.workload.graph import dtype, read_sizes
 from cimarch.workload.network import Weight
 from cimarch.workload.problems import EXPORT, problem
 
@@ -115,16 +115,10 @@ class _Layout:
                 f"`{path}` is stored sparse, which is not read here",
                 helps=["make it dense first: `tensor.to_dense()`"],
             )
-        shape = tuple(size["as_int"].integer() for size in meta["sizes"].items())
-        if 0 not in shape:
-            shape, _ = read_sizes(meta["sizes"])
+        shape, _ = read_sizes(meta["sizes"])
         strides = tuple(stride["as_int"].integer() for stride in meta["strides"].items())
         offset = meta["storage_offset"]["as_int"].integer()
-        if (
-            len(strides) != len(shape)
-            or len(shape) > MOST_DIMENSIONS
-            or min((offset, *strides, *shape)) < 0
-        ):
+        if len(strides) != len(shape) or min((offset, *strides)) < 0:
             raise problem("E116", f"`{path}` has sizes, strides or an offset that no tensor has")
         return cls(dtype(meta["dtype"]), shape, strides, offset)
 

@@ -1,5 +1,6 @@
 """Any bytes at all end in a network or in diagnostics."""
 
+import copy
 import json
 
 import pytest
@@ -73,7 +74,7 @@ def test_an_archive_whose_json_is_changed_and_its_checksums_right(make_tiny, tmp
         elif isinstance(holder, dict) and data.draw(st.integers(0, 5)) == 0:
             del holder[key]
         else:
-            holder[key] = data.draw(SCALARS)
+            holder[key] = copy.deepcopy(data.draw(SCALARS))
     path = tmp_path / "model.pt"
     path.write_bytes(tiny.bytes())
     survives(path, allow_unmapped=data.draw(st.booleans()))
