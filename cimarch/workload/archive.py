@@ -178,7 +178,7 @@ class _Window(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: len(self.data)}[whence]
         if base + offset < 0:
-            raise ValueError("seek before the start")
+            raise OSError("seek before the start")
         self.at = base + offset
         return self.at
 

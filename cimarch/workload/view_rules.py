@@ -53,6 +53,8 @@ def reshape(call: Call) -> Result:
         return _viewed(call, found, lambda weight: weight.reshape(call.out))
     if prod(found.sizes) != prod(call.out):
         raise call.wrong(f"turns {prod(found.sizes)} elements into {prod(call.out)}", code="E130")
+    if found.sizes == call.out:
+        return Alias(found, copied=None)
     return Step(kind="reshape", inputs=(found,), view=None)
 
 
@@ -108,6 +110,8 @@ def slice_(call: Call) -> Result:
     size = x.sizes[axis]
     start = _bounded(call.integer("start", default=0), size)
     end = _bounded(call.integer("end", default=size), size)
+    if (start, end, step) == (0, size, 1):
+        return Alias(x)
     return _cut(call, x, axis, [(start, max(-(-(end - start) // step), 0))], step)[0]
 
 
