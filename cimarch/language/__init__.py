@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
@@ -11,9 +11,11 @@ from cimarch.hardware.system import System
 from cimarch.language import settings
 from cimarch.language.build import Builder
 from cimarch.language.elaborate import Elaboration, system_problems, unused_problems
-from cimarch.language.modules import Definition, Library, Module, display, locate, read
+from cimarch.language.modules import Definition, Library, Module, display, locate
 
 __all__ = ["load", "loads"]
+
+_Reading = Callable[[Library], Module]
 
 
 def load(name_or_path: str | os.PathLike[str], set: Mapping[str, object] | None = None) -> System:
@@ -26,12 +28,12 @@ def load(name_or_path: str | os.PathLike[str], set: Mapping[str, object] | None 
     text = os.fspath(name_or_path)
     name, _, system = text.rpartition(":") if _names_system(text) else (text, "", "")
     path = locate(name)
-    return _load(read(path), display(path), path.parent, system, set or {})
+    return _load(lambda library: library.read_main(path), display(path), system, set or {})
 
 
 def loads(text: str, file: str = "<text>", set: Mapping[str, object] | None = None) -> System:
     """Read a description from a string; `file` is what diagnostics call it."""
-    return _load(text, file, None, "", set or {})
+    return _load(lambda library: library.read_text(text, file, None), file, "", set or {})
 
 
 def _names_system(text: str) -> bool:
@@ -39,21 +41,17 @@ def _names_system(text: str) -> bool:
     return bool(path) and name.isidentifier() and not Path(text).exists()
 
 
-def _load(
-    text: str, file: str, folder: Path | None, name: str, given: Mapping[str, object]
-) -> System:
+def _load(reading: _Reading, file: str, name: str, given: Mapping[str, object]) -> System:
     try:
-        return _elaborate(text, file, folder, name, given)
+        return _elaborate(reading, file, name, given)
     except RecursionError:
         headline = f"`{file}` nests too deeply"
         raise DescriptionError(Diagnostic("E016", headline)) from None
 
 
-def _elaborate(
-    text: str, file: str, folder: Path | None, name: str, given: Mapping[str, object]
-) -> System:
+def _elaborate(reading: _Reading, file: str, name: str, given: Mapping[str, object]) -> System:
     library = Library()
-    module = library.read_text(text, file, folder)
+    module = reading(library)
     definition = _choose_system(module, file, name, library)
     builder = Builder(library)
     root = builder.build(definition)

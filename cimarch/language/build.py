@@ -39,10 +39,12 @@ class Builder:
         self.problems: list[Diagnostic] = []
         self._parts = 0
         self._open: list[Definition] = []
+        self._used: set[Definition] = set()
 
     def build(self, definition: Definition) -> Instance:
         """The tree of a system (or of a component by itself)."""
         root = Instance(definition.name, "", definition, None, None)
+        self._parts, self._open = 0, []
         try:
             self._fill(root)
         except _TooLarge:
@@ -57,13 +59,17 @@ class Builder:
 
     def build_unused(self, module: Module, system: Definition) -> list[Instance]:
         """Every other component of a file by itself, for what is wrong with those not used."""
-        return [self.build(d) for d in module.own.values() if d is not system]
+        used = {system, *self._used}
+        return [self.build(d) for d in module.own.values() if d not in used]
 
     # one part
 
     def _fill(self, here: Instance) -> None:
         self._open.append(here.definition)
         remotes: list[_Remote] = []
+        self._used.update(here.definition.chain())
+        for definition in here.definition.chain():
+            self.no_repeats(definition.tree.body)
         self._declare(here)
         for definition, member in here.definition.members():
             if isinstance(member, ast.Assign):
@@ -268,7 +274,7 @@ class Builder:
             span = remote.path[0].span.to(remote.path[-1].span)
             target, rest = here.below(path[:-1])
             if rest:
-                self.no_part(target, rest[0], span)
+                self.no_part(target, rest[0], remote.path[-1 - len(rest)].span)
             elif self.settable(target, path[-1], span) and self.unbound(target, path[-1], span):
                 target.bindings[path[-1]] = remote.binding
 

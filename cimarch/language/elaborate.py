@@ -154,7 +154,7 @@ class Elaboration:
             whole = size.dimension == NUMBER and size.value.denominator == 1
             if not whole or not 1 <= size.value <= _LARGEST_ARRAY:
                 headline = f"the array `{child.path}` has the size {size}"
-                note = f"a size is a whole number in 1..{_LARGEST_ARRAY}"
+                note = f"a size is a whole number in 1..{_LARGEST_ARRAY:,}"
                 problem = Diagnostic("E053", headline, expression.span, f"{size}", notes=(note,))
                 raise Failed(problem)
             shape.append(int(size.value))

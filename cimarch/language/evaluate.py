@@ -214,7 +214,7 @@ class Evaluator:
     def evaluate(self, expression: ast.Expression, scope: Scope) -> Value:
         """The value of an expression; raises Failed."""
         if self._depth > _DEEPEST:
-            headline = "parameters that depend on each other over too many levels"
+            headline = f"values depend on each other over more than {_DEEPEST} levels"
             raise Failed(Diagnostic("E061", headline, expression.span))
         self._depth += 1
         try:

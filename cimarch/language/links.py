@@ -44,8 +44,9 @@ class _End:
 
 
 DRIVING = {"dac"}
+"""Kinds that drive crossbars; where a system has none, its inputs simply are there."""
 READING = {"sample_hold", "adc", "shift_add", "accumulator", "adder_tree"}
-"""Kinds that drive or read crossbars; where a system has none of them, that is done at once."""
+"""Kinds that read crossbars; where a system has none, its results simply are there."""
 
 
 class Linker:
@@ -168,7 +169,7 @@ class Linker:
         name, shape = hop.name.text, ", ".join(str(n) for n in part.shape)
         if not part.shape:
             headline = f"`{part.path}` is not an array"
-            return self._fail("E082", headline, hop.span, helps=(f"`{name}`",))
+            return self._fail("E082", headline, hop.span, helps=(f"`{name}` without an index",))
         stars = ", ".join("*" for _ in part.shape)
         given = len(hop.indices)
         headline = f"`{part.path}` is an array [{shape}], and {given or 'no'} "
@@ -182,7 +183,10 @@ class Linker:
             return 0, size
         first = self._index(scope, index.first)
         last = self._index(scope, index.last)
-        if not 0 <= first <= last < size:
+        if first > last:
+            headline = f"the range {first}..{last} of `{part.path}` is empty"
+            raise self._fail("E082", headline, index.span)
+        if first < 0 or last >= size:
             told = f"{first}" if index.first is index.last else f"{first}..{last}"
             headline = f"the index {told} of `{part.path}` is outside 0..{size - 1}"
             raise self._fail("E082", headline, index.span)
@@ -224,7 +228,7 @@ class Linker:
 
     def _no_ports(self, end: _End) -> Failed:
         able = [c.path for c in end.part.children.values() if KINDS[c.definition.kind()].ports]
-        headline = f"`{end.part.path}` is a {end.part.type_name}, which has no port of its own"
+        headline = f"`{end.part.path}` is a `{end.part.type_name}`, which has no port of its own"
         helps = (f"name one of its parts: {listing(able)}",) if able else ()
         return self._fail("E084", headline, end.span, "no port", helps=helps)
 

@@ -87,6 +87,13 @@ class Library:
             self._standard = found
         return self._standard
 
+    def read_main(self, path: Path) -> Module:
+        """Read the file that a user names; raises DescriptionError for what is no tree."""
+        module = self._read_file(path, None)
+        if module is None:
+            raise DescriptionError(*self.problems)
+        return module
+
     def read_text(self, text: str, file: str, folder: Path | None) -> Module:
         """Read a file's text; raises DescriptionError for what no tree can be made of."""
         tree = parse(text, file)
@@ -147,8 +154,7 @@ class Library:
         if key not in self._modules:
             self._reading.append(key)
             try:
-                folder = path.parent if path.parent.name else None
-                self._modules[key] = self.read_text(read(path), display(path), folder)
+                self._modules[key] = self.read_text(read(path), display(path), path.parent)
             except DescriptionError as error:
                 self.problems += error.diagnostics
                 self._modules[key] = None

@@ -400,7 +400,9 @@ def _expected(names: set[str]) -> str:
     if "_COMPONENT" in names:
         return "`component`, `system` or `from`"
     if names & _OPERATORS:
-        names = (names - _OPERATORS - {"COMPARE", "_IF", "DOT", "LPAR", "COMMA"}) | {"operator"}
+        names = (names - _OPERATORS - {"COMPARE", "_IF", "DOT", "LPAR"}) | {"operator"}
+    if "EQUAL" in names:
+        names = names - {"DOT"}
     told = sorted({_TOLD.get(n, f"`{n.strip('_').lower()}`") for n in names - {"operator"}})
     if "operator" in names:
         told.append("an operator")

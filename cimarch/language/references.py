@@ -102,7 +102,7 @@ def unknown_name(name: ast.Name, scope: Scope) -> Diagnostic:
         return Diagnostic("E015", headline, name.span, "unknown word", notes=notes, helps=helps)
     if not rest:
         headline = f"`{name.text}` is a part, which has no value of its own"
-        helps = (f"`{name.text}.{next(iter(here.parameters), 'area')}` is a value of it",)
+        helps = (f"`{name.text}.{_telling(here)}` is a value of it",)
         return Diagnostic("E015", headline, name.span, helps=helps)
     if rest[0] in RUNNING_NAMES and scope.action is None:
         headline = f"`{rest[0]}` is known only while running"
@@ -110,8 +110,22 @@ def unknown_name(name: ast.Name, scope: Scope) -> Diagnostic:
         return Diagnostic("E057", headline, name.span, helps=helps)
     known = [*here.parameters, *here.children, *here.actions]
     headline = f"there is no `{rest[0]}` {where}"
-    helps = suggestion(rest[0], known) or _from_outside(scope, rest[0])
+    helps = (
+        _from_outside(scope, rest[0]) or _from_inside(here, rest[0]) or suggestion(rest[0], known)
+    )
     return Diagnostic("E015", headline, name.span, "unknown name", helps=helps)
+
+
+def _telling(here: Instance) -> str:
+    """The parameter that says most of a part: the first that its own kind declares."""
+    own = (p.name for p in here.parameters.values() if p.definition.base is not None)
+    return next(own, "area")
+
+
+def _from_inside(here: Instance, name: str) -> tuple[str, ...]:
+    """Parts that have a parameter of the name."""
+    parts = [p.name for p in here.children.values() if name in p.parameters]
+    return (f"did you mean `{parts[0]}.{name}`?",) if parts else ()
 
 
 def _from_outside(scope: Scope, name: str) -> tuple[str, ...]:
