@@ -118,6 +118,16 @@ def test_an_empty_table_is_a_table() -> None:
         (Block(resource=[0], busy=1, period=1), r"`period` has 1..1, outside 0..0"),
         (Block(resource=[0], busy=1.5), "not whole numbers"),
         (Block(resource=[2**31], busy=1), "outside -2147483648..2147483647"),
+        (Block(resource=0, busy=1), "`resource` of a block is a single number"),
+        (Block(resource=[], busy=1), "a block has no slots"),
+        (
+            Block(resource=[0, 0], busy=[1, 2, 3]),
+            r"`busy` has shape \(3,\), for 1 blocks of 2 slots",
+        ),
+        (
+            Block(resource=[0], busy=[[1], [2]]),
+            r"`busy` has shape \(2, 1\), for 1 blocks of 1 slots",
+        ),
     ],
 )
 def test_misuse_is_a_value_error(block: Block, message: str) -> None:
@@ -128,6 +138,40 @@ def test_misuse_is_a_value_error(block: Block, message: str) -> None:
 
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (-2, r"a task to wait for is -2, outside 0\.\.2147483647"),
+        (2**31, "a task to wait for is 2147483648, outside"),
+        (0.5, "a task to wait for is no whole number"),
+        (7, r"a predecessor is task 7, outside 0\.\.1"),
+    ],
+)
+def test_waiting_for_what_is_no_task_is_a_value_error(source: int, message: str) -> None:
+    def append() -> None:
+        table = TableBuilder()
+        table.append(Block(resource=[0], busy=1), 2, after=(After(0, source),))
+        table.build()
+
+    def connect() -> None:
+        table = TableBuilder()
+        table.append(Block(resource=[0], busy=1), 2)
+        table.connect(0, source)
+        table.build()
+
+    for action in (append, connect):
+        with pytest.raises(ValueError, match=message):
+            action()
+
+
+def test_an_extra_edge_of_no_task_is_a_value_error() -> None:
+    table = TableBuilder()
+    table.task(resource=0, busy=1)
+    table.connect(1, 0)
+    with pytest.raises(ValueError, match=r"an edge ends at task 1, outside 0\.\.0"):
+        table.build()
 
 
 # Random builds against a plain loop ---------------------------------------------------------

@@ -21,49 +21,17 @@ fetch waits for a write, and a join tells when all is done:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from itertools import pairwise
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cimarch.engine.tasks import JOIN, Ints, Tasks
+from cimarch.engine.edges import NOTHING, After, Edge, EdgeLists, Repeat
+from cimarch.engine.tasks import JOIN, Tasks
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
-NOTHING = -1
-"""In place of a task number: wait for nothing."""
-
-
-@attrs.frozen
-class Edge:
-    """In each block, `slot` waits for the slot `source` of the same block or of an earlier one."""
-
-    slot: int
-    source: int
-    lag: int = 0
-    """How many blocks earlier, at least 0. The first `lag` blocks do not have the edge."""
-    after_start: bool = False
-    """Wait for the start of the source, not for its finish."""
-
-
-@attrs.frozen(eq=False)
-class After:
-    """`slot` waits for tasks by number: of earlier blocks, of later ones, or of the same.
-
-    `tasks` is one number, for every block (or the first `blocks` of them); or one number a block;
-    or rows of numbers, row n being all that block n waits for. Blocks beyond the last row wait
-    for nothing, and so does an entry of `NOTHING`.
-    """
-
-    slot: int
-    tasks: ArrayLike
-    blocks: int | None = None
-    """Only the first so many blocks wait; None is all of them (or all that have a row)."""
-    after_start: bool = False
+__all__ = ["JOIN", "NOTHING", "After", "Block", "Edge", "TableBuilder"]
 
 
 @attrs.frozen(eq=False)
@@ -88,7 +56,12 @@ class Block:
     @property
     def slots(self) -> int:
         """How many tasks one repeat has."""
-        return int(np.shape(self.resource)[-1])
+        shape = np.shape(self.resource)
+        if not shape:
+            raise ValueError("`resource` of a block is a single number, not one a slot")
+        if not shape[-1]:
+            raise ValueError("a block has no slots")
+        return int(shape[-1])
 
 
 class TableBuilder:
@@ -113,9 +86,8 @@ class TableBuilder:
         self.periods = periods
         self.columns = {name: np.asarray(value) for name, value in (columns or {}).items()}
         self._size = 0
-        self._rows: dict[str, list[NDArray[np.generic]]] = {name: [] for name in self._types()}
-        self._edges = _EdgeLists()
-        self._extra = _EdgeLists()
+        self._rows: list[_Rows] = []
+        self._edges = EdgeLists()
         self._single = _Singles()
 
     def __len__(self) -> int:
@@ -136,14 +108,16 @@ class TableBuilder:
         """
         if repeat < 0:
             raise ValueError(f"a block is repeated {repeat} times, less than 0")
-        after = tuple(after)
-        _check_slots(block, after)
         self._flush()
-        first = self._size
-        self._add_rows(block, repeat, {**block.columns, **(columns or {})})
-        for start, stop in _stretches(block, after, repeat):
-            self._edges.add(*_stretch_edges(block, after, first, start, stop))
-        self._size += repeat * block.slots
+        first, slots = self._size, block.slots
+        blocks = Repeat(first, repeat, slots, block.edges, tuple(after))
+        blocks.check()
+        values = self._values(block, {**block.columns, **(columns or {})})
+        for name, value in values.items():
+            _check_column(name, value, repeat, slots)
+        self._edges.add_repeat(blocks)
+        self._size += repeat * slots
+        self._rows.append(_Rows(first, self._size, slots, values))
         return first
 
     def task(
@@ -158,8 +132,9 @@ class TableBuilder:
         columns: Mapping[str, int] | None = None,
     ) -> int:
         """Append one task that waits for the finish of some tasks and the start of others."""
+        self._check_names(columns or {})
         row = (resource, busy, busy if latency is None else latency, period)
-        self._single.add(row, predecessors, started, self._own(columns or {}))
+        self._single.add(row, predecessors, started, columns or {})
         self._size += 1
         return self._size - 1
 
@@ -177,14 +152,13 @@ class TableBuilder:
 
     def connect(self, tasks: ArrayLike, sources: ArrayLike, *, after_start: bool = False) -> None:
         """Let each of `tasks` wait for the one of `sources` beside it (broadcast to one shape)."""
-        pairs = np.broadcast_arrays(np.asarray(tasks, np.int64), np.asarray(sources, np.int64))
-        target, source = (each.ravel() for each in pairs)
-        self._extra.add(target, source, np.full(len(target), after_start))
+        target, source = np.broadcast_arrays(np.asarray(tasks, np.int64), np.asarray(sources))
+        self._edges.add_extra(target.ravel(), source.ravel(), after_start)
 
     def build(self) -> Tasks:
         """Lay out the table, checked except for cycles."""
         self._flush()
-        offsets, predecessors, after_start = self._edges.lists(self._size, self._extra)
+        offsets, predecessors, after_start = self._edges.lists(self._size)
         tasks = Tasks(
             resource=self.column("resource").astype(np.int32, copy=False),
             busy=self.column("busy").astype(np.int64, copy=False),
@@ -198,52 +172,67 @@ class TableBuilder:
         tasks.check()
         return tasks
 
-    def column(self, name: str) -> NDArray[np.generic]:
-        """One column of all tasks so far: a further one, or one of the table's own."""
+    def column(self, name: str) -> NDArray[np.integer]:
+        """Lay out one column of all tasks so far: a further one, or one of the table's own.
+
+        A value that its type cannot hold is a ValueError.
+        """
         self._flush()
-        chunks = self._rows[name]
-        if len(chunks) > 1:
-            chunks[:] = [np.concatenate(chunks)]
-        return chunks[0] if chunks else np.empty(0, self._types()[name])
+        default = self.columns.get(name)
+        laid = np.full(self._size, 0 if default is None else default, np.int64)
+        for rows in self._rows:
+            if (value := rows.values.get(name)) is not None:
+                laid[rows.first : rows.stop].reshape(-1, rows.slots)[...] = value
+        return _narrow(name, laid, _TYPES[name] if default is None else default.dtype)
 
-    def _types(self) -> dict[str, np.dtype[np.generic]]:
-        own = {name: default.dtype for name, default in self.columns.items()}
-        return {name: np.dtype(kind) for name, kind in _TYPES.items()} | own
+    def _check_names(self, columns: Mapping[str, ArrayLike]) -> None:
+        if not columns.keys() <= self.columns.keys():
+            strange = min(set(columns) - set(self.columns))
+            raise ValueError(f"the table has no column `{strange}`")
 
-    def _own(self, columns: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
-        """The further columns, each with a value."""
-        if strange := sorted(set(columns) - set(self.columns)):
-            raise ValueError(f"the table has no column `{strange[0]}`")
-        return {name: columns.get(name, default) for name, default in self.columns.items()}
-
-    def _add_rows(self, block: Block, repeat: int, columns: Mapping[str, ArrayLike]) -> None:
-        latency = block.busy if block.latency is None else block.latency
-        values = {"resource": block.resource, "busy": block.busy, "latency": latency}
-        values |= {"period": block.period} | self._own(columns)
-        shape = (repeat, block.slots)
-        kinds = self._types()
-        for name, value in values.items():
-            spread = np.broadcast_to(np.asarray(value), shape)
-            self._rows[name].append(_exactly(spread, kinds[name], name).reshape(-1))
+    def _values(self, block: Block, columns: Mapping[str, ArrayLike]) -> _Values:
+        """The values of all columns that a block gives."""
+        self._check_names(columns)
+        values = {"resource": block.resource, "busy": block.busy, "period": block.period}
+        values["latency"] = block.busy if block.latency is None else block.latency
+        return {name: np.asarray(value) for name, value in (values | dict(columns)).items()}
 
     def _flush(self) -> None:
-        """Turn the single tasks gathered so far into one chunk of every column."""
+        """Lay out the single tasks gathered so far."""
         single, self._single = self._single, _Singles()
         if not single.rows:
             return
         first = self._size - len(single.rows)
-        values = dict(zip(_TYPES, np.asarray(single.rows, np.int64).T, strict=True))
-        values |= {n: np.asarray([row[n] for row in single.columns]) for n in self.columns}
-        for name, kind in self._types().items():
-            self._rows[name].append(_exactly(values[name], kind, name))
-        self._edges.add(
-            first + np.asarray(single.targets, np.int64),
-            np.asarray(single.sources, np.int64),
-            np.asarray(single.after_start, np.bool_),
-        )
+        own = np.asarray(single.rows, np.int64)
+        values: _Values = {name: own[:, [k]] for k, name in enumerate(_TYPES)}
+        for name in {name for row in single.columns for name in row}:
+            default = int(self.columns[name])
+            column = [row.get(name, default) for row in single.columns]
+            values[name] = np.asarray(column, np.int64)[:, None]
+        self._rows.append(_Rows(first, self._size, 1, values))
+        flags = np.asarray(single.after_start, np.bool_)
+        self._edges.add_tasks(first, np.asarray(single.counts, np.int64), single.sources, flags)
 
 
-_TYPES = {"resource": np.int32, "busy": np.int64, "latency": np.int64, "period": np.int16}
+_TYPES: Mapping[str, np.dtype[np.integer]] = {
+    "resource": np.dtype(np.int32),
+    "busy": np.dtype(np.int64),
+    "latency": np.dtype(np.int64),
+    "period": np.dtype(np.int16),
+}
+
+_Values: TypeAlias = dict[str, NDArray[np.integer]]
+
+
+@attrs.frozen(eq=False)
+class _Rows:
+    """The tasks first..stop, so many a block, with the values of their columns."""
+
+    first: int
+    stop: int
+    slots: int
+    values: _Values
+    """Each to be broadcast to (blocks, slots)."""
 
 
 class _Singles:
@@ -251,8 +240,8 @@ class _Singles:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, int, int, int]] = []
-        self.columns: list[dict[str, ArrayLike]] = []
-        self.targets: list[int] = []
+        self.columns: list[Mapping[str, int]] = []
+        self.counts: list[int] = []
         self.sources: list[int] = []
         self.after_start: list[bool] = []
 
@@ -261,159 +250,35 @@ class _Singles:
         row: tuple[int, int, int, int],
         finished: Iterable[int],
         started: Iterable[int],
-        columns: dict[str, ArrayLike],
+        columns: Mapping[str, int],
     ) -> None:
+        before = len(self.sources)
         for sources, after_start in ((finished, False), (started, True)):
-            numbers = np.asarray(
-                sources if isinstance(sources, np.ndarray) else list(sources), np.int64
-            ).tolist()
-            self.targets += [len(self.rows)] * len(numbers)
-            self.sources += numbers
-            self.after_start += [after_start] * len(numbers)
+            self.sources += sources.tolist() if isinstance(sources, np.ndarray) else sources
+            self.after_start += [after_start] * (len(self.sources) - len(self.after_start))
+        self.counts.append(len(self.sources) - before)
         self.rows.append(row)
         self.columns.append(columns)
 
 
-class _EdgeLists:
-    """Edges gathered in chunks: who waits, for whom, after its start or its finish."""
-
-    def __init__(self) -> None:
-        self.targets: list[Ints] = []
-        self.sources: list[NDArray[np.int32]] = []
-        self.after_start: list[NDArray[np.bool_]] = []
-
-    def add(self, target: Ints, source: Ints, after_start: NDArray[np.bool_]) -> None:
-        """Add a chunk, without the edges to `NOTHING`."""
-        if source.min(initial=0) < 0:
-            real = source != NOTHING
-            target, source, after_start = target[real], source[real], after_start[real]
-        if len(target):
-            self.targets.append(target)
-            self.sources.append(_exactly(source, np.dtype(np.int32), "predecessors"))
-            self.after_start.append(after_start)
-
-    def lists(
-        self, size: int, extra: _EdgeLists
-    ) -> tuple[Ints, NDArray[np.int32], NDArray[np.bool_]]:
-        """Offsets, predecessors and flags in order of the waiting task.
-
-        The edges of this list are in that order already; those of `extra` come behind them.
-        """
-        count = _counts(self.targets, size)
-        if not extra.targets:
-            return _offsets(count), _join(self.sources, np.int32), _join(self.after_start, np.bool_)
-        target = np.concatenate(extra.targets)
-        order = np.argsort(target, kind="stable")
-        added = _counts(extra.targets, size)
-        offsets = _offsets(count + added)
-        place = offsets[target[order]] + count[target[order]]
-        place += np.arange(len(order)) - np.repeat(_offsets(added)[:-1], added)
-        is_extra = np.zeros(offsets[-1], np.bool_)
-        is_extra[place] = True
-        source = np.empty(offsets[-1], np.int32)
-        after_start = np.empty(offsets[-1], np.bool_)
-        source[place] = np.concatenate(extra.sources)[order]
-        after_start[place] = np.concatenate(extra.after_start)[order]
-        source[~is_extra] = _join(self.sources, np.int32)
-        after_start[~is_extra] = _join(self.after_start, np.bool_)
-        return offsets, source, after_start
+def _check_column(name: str, value: NDArray[np.integer], blocks: int, slots: int) -> None:
+    """Raise a ValueError where the values are not whole numbers or do not fit the blocks."""
+    if value.dtype.kind not in "iub":
+        raise ValueError(f"`{name}` has values that are not whole numbers ({value.dtype})")
+    shape = (1, 1, *value.shape)[-2:]
+    if value.ndim > 2 or shape[0] not in (1, blocks) or shape[1] not in (1, slots):
+        raise ValueError(f"`{name}` has shape {value.shape}, for {blocks} blocks of {slots} slots")
 
 
-def _check_slots(block: Block, after: tuple[After, ...]) -> None:
-    used = [slot for edge in block.edges for slot in (edge.slot, edge.source)]
-    used += [each.slot for each in after]
-    for slot in used:
-        if not 0 <= slot < block.slots:
-            raise ValueError(f"slot {slot} is outside 0..{block.slots - 1}")
-    if any(edge.lag < 0 for edge in block.edges):
-        raise ValueError("an edge has a negative lag")
-
-
-def _reach(after: After, repeat: int) -> int:
-    """How many blocks wait by this edge."""
-    rows = repeat if np.ndim(after.tasks) == 0 else len(np.asarray(after.tasks))
-    return min(repeat, rows, repeat if after.blocks is None else after.blocks)
-
-
-def _stretches(block: Block, after: tuple[After, ...], repeat: int) -> Iterator[tuple[int, int]]:
-    """Cut the blocks into stretches in which all have the same edges."""
-    cuts = {0, repeat} | {edge.lag for edge in block.edges} | {_reach(a, repeat) for a in after}
-    bounds = sorted(cut for cut in cuts if cut <= repeat)
-    return pairwise(bounds)
-
-
-def _stretch_edges(
-    block: Block, after: tuple[After, ...], first: int, start: int, stop: int
-) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """All edges of the blocks start..stop, in order of the waiting task."""
-    base = first + block.slots * np.arange(start, stop, dtype=np.int64)[:, None]
-    pieces = [
-        (edge.slot, base + (edge.source - edge.lag * block.slots), edge.after_start)
-        for edge in block.edges
-        if edge.lag <= start
-    ]
-    pieces += [
-        (each.slot, _outer_tasks(each, start, stop), each.after_start)
-        for each in after
-        if stop <= _reach(each, stop)
-    ]
-    if not pieces:
-        return _NO_EDGES
-    pieces.sort(key=lambda piece: piece[0])
-    widths = [source.shape[1] for _, source, _ in pieces]
-    slots = np.repeat(np.asarray([slot for slot, _, _ in pieces], np.int64), widths)
-    flags = np.repeat(np.asarray([flag for _, _, flag in pieces], np.bool_), widths)
-    source = np.concatenate([source for _, source, _ in pieces], axis=1)
-    flag = np.broadcast_to(flags, source.shape)
-    return (base + slots).reshape(-1), source.reshape(-1), flag.reshape(-1)
-
-
-_NO_EDGES = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))
-
-
-def _outer_tasks(after: After, start: int, stop: int) -> Ints:
-    """(blocks, edges a block): the task numbers that the blocks start..stop wait for."""
-    tasks = np.asarray(after.tasks, np.int64)
-    if tasks.ndim > 2:
-        raise ValueError(f"`tasks` of After has {tasks.ndim} dimensions, more than 2")
-    if tasks.ndim == 0:
-        return np.full((stop - start, 1), tasks)
-    return tasks[start:stop].reshape(stop - start, -1)
-
-
-def _exactly(values: NDArray[np.generic], kind: np.dtype[Scalar], name: str) -> NDArray[Scalar]:
-    """The values as that type, in memory of their own; ValueError where one does not fit."""
-    if values.dtype.kind not in "iub":
-        raise ValueError(f"`{name}` has values that are not whole numbers ({values.dtype})")
-    if values.size and kind.itemsize < 8:
-        lowest, highest = _limits(kind)
+def _narrow(
+    name: str, values: NDArray[np.int64], kind: np.dtype[np.integer]
+) -> NDArray[np.integer]:
+    """The values as that type; ValueError where one does not fit."""
+    if kind == values.dtype:
+        return values
+    if len(values):
+        limit = np.iinfo(str(kind))
         least, most = int(values.min()), int(values.max())
-        if least < lowest or most > highest:
-            raise ValueError(f"`{name}` has {least}..{most}, outside {lowest}..{highest}")
-    return np.array(values, kind, order="C")
-
-
-@cache
-def _limits(kind: np.dtype[np.generic]) -> tuple[int, int]:
-    limit = np.iinfo(str(kind))
-    return int(limit.min), int(limit.max)
-
-
-def _counts(targets: list[Ints], size: int) -> Ints:
-    """How often each task is a target."""
-    total = np.zeros(size, np.int64)
-    for target in targets:
-        if target.min() < 0 or target.max() >= size:
-            raise ValueError(f"an edge ends at task {target.max()}, outside 0..{size - 1}")
-        low = int(target.min())
-        count = np.bincount(target - low)
-        total[low : low + len(count)] += count
-    return total
-
-
-def _offsets(counts: Ints) -> Ints:
-    return np.concatenate(([0], np.cumsum(counts)))
-
-
-def _join(chunks: list[NDArray[Scalar]], kind: type[Scalar]) -> NDArray[Scalar]:
-    return np.concatenate(chunks) if chunks else np.empty(0, kind)
+        if least < limit.min or most > limit.max:
+            raise ValueError(f"`{name}` has {least}..{most}, outside {limit.min}..{limit.max}")
+    return values.astype(kind)
