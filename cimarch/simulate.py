@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -39,7 +38,7 @@ def simulate(
     input_bits: int = 8,
     precision: object = None,
     batch: int = 1,
-    weights: Literal["preloaded", "cold"] = "preloaded",
+    weights: str = "preloaded",
     engine: str = "fast",
     allow_unmapped: bool = False,
     progress: Progress | None = None,

@@ -179,9 +179,10 @@ class Rooms:
         return all(self._most(path, i, span) + bits <= size for i in range(lo, hi))
 
     def _most(self, path: str, index: int, span: tuple[int, int]) -> int:
-        held = [h for h in self._held.get((path, index), ()) if h[0] <= span[1] and span[0] <= h[1]]
-        times = {max(first, span[0]) for first, _, _ in held}
-        return max((sum(b for f, l, b in held if f <= t <= l) for t in times), default=0)
+        """The most bits that a member holds at any time of a span."""
+        held = self._held.get((path, index), ())
+        times = {span[0]} | {first for first, _, _ in held if span[0] <= first <= span[1]}
+        return max(sum(bits for first, last, bits in held if first <= t <= last) for t in times)
 
     def take(self, path: str, lo: int, hi: int, span: tuple[int, int], bits: int) -> None:
         """Hold the room."""
@@ -212,7 +213,8 @@ def find_home(
     The nearest buffer that the whole reader reaches as one member and that has room for the whole
     tensor; else one member each of the nearest level, with a copy in each; else the same with room
     for the rows that one row of results needs. `sizes` is bits of an element, of the tensor, and of
-    those rows; `span` the sites from its making to this reading.
+    those rows; `span` the sites from its making to this reading (rows that stream through take
+    room during the reading alone).
     """
     bits, whole, rows = sizes
     levels = list(_levels(wiring, at))
@@ -227,8 +229,9 @@ def find_home(
             for level in levels:
                 if (len(level) == 1) != single:
                     continue
-                if rooms.fits(level.path, level.lo, level.hi, span, needed):
-                    rooms.take(level.path, level.lo, level.hi, span, needed)
+                held = span if needed == whole else (reader.index, reader.index)
+                if rooms.fits(level.path, level.lo, level.hi, held, needed):
+                    rooms.take(level.path, level.lo, level.hi, held, needed)
                     return Home(
                         source.tensor, level.path, level.lo, level.hi, bits, needed == whole, needed
                     )

@@ -112,9 +112,7 @@ class Placement:
                 mine = tiles.take(tiles.site == plan.site.index)
                 pieces = {
                     (g, r0, c0)
-                    for g, r0, c0 in zip(
-                        mine.channel_group, mine.row0, mine.column0, strict=True
-                    )
+                    for g, r0, c0 in zip(mine.channel_group, mine.row0, mine.column0, strict=True)
                 }
                 assert len(mine) >= len(pieces)
                 assert sum(b.outputs for b in plan.blocks) >= op.columns * op.groups
@@ -180,8 +178,14 @@ class _Placer:
             for site, b, flows in zip(self.sites, blocks, drafts, strict=True)
         ]
         plans = tuple(
-            Plan(site, b, anchor, tuple(self._stored(site, f) for f in flows), self._reads(site),
-                 self._present(b))
+            Plan(
+                site,
+                b,
+                anchor,
+                tuple(self._stored(site, f) for f in flows),
+                self._reads(site),
+                self._present(b),
+            )
             for site, b, (anchor, flows) in zip(self.sites, blocks, homes, strict=True)
         )
         self._check_weights()
@@ -219,8 +223,8 @@ class _Placer:
         found: dict[int, dict[int, list[int]]] = {}
         for i, block in enumerate(blocks):
             groups = self.tiles.resident[block.tiles].tolist()
-            for tile, group in zip(block.tiles.tolist(), groups, strict=True):
-                found.setdefault(group, {}).setdefault(i, []).append(tile)
+            for number, group in zip(block.tiles.tolist(), groups, strict=True):
+                found.setdefault(group, {}).setdefault(i, []).append(number)
         return {
             group: {i: tuple(tiles) for i, tiles in blocks.items()}
             for group, blocks in sorted(found.items())
@@ -265,7 +269,7 @@ class _Placer:
         return DescriptionError(
             Diagnostic(
                 "E152",
-                f"the partial sums of `{site.anchor.name}` meet at no adder that `{array}` leads to",
+                f"no adder that `{array}` leads to joins the partial sums of `{site.anchor.name}`",
                 span=self.pool.span,
                 notes=(f"its {site.anchor.rows} inputs take several arrays of `{self.pool.path}`",),
                 helps=("connect the arrays to a common shift_add, accumulator or adder_tree",),
@@ -444,7 +448,9 @@ class _Placer:
     def _edge_into(self, member: Instances) -> tuple[Instances, Route] | None:
         edge = self.wiring.edge_into(member)
         if edge is None:
-            self._assume(f"inputs are in `{member.path}` at cycle 0: nothing leads there from outside")
+            self._assume(
+                f"inputs are in `{member.path}` at cycle 0: nothing leads there from outside"
+            )
         return edge
 
     def _weight_bits(self) -> int:

@@ -111,7 +111,9 @@ def _pair(entry: object, default: Bits, where: str) -> Bits:
             _whole(entry.get("input_bits", default.input), f"{where}: input_bits"),
         )
     if isinstance(entry, Sequence) and not isinstance(entry, (str, bytes)) and len(entry) == 2:
-        return Bits(_whole(entry[0], f"{where}: weight_bits"), _whole(entry[1], f"{where}: input_bits"))
+        return Bits(
+            _whole(entry[0], f"{where}: weight_bits"), _whole(entry[1], f"{where}: input_bits")
+        )
     raise _wrong(f"{where} is not a pair of bits", _FORM)
 
 

@@ -47,10 +47,7 @@ class Views:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._maker = {
-            name: op
-            for op in network.operations
-            if op.kind in VIEW_KINDS
-            for name in op.outputs
+            name: op for op in network.operations if op.kind in VIEW_KINDS for name in op.outputs
         }
 
     def sources(self, name: str) -> tuple[Source, ...]:

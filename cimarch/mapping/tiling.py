@@ -16,8 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.hardware.encoding import columns_per_weight, extra_columns, rows_per_input
-from cimarch.hardware.encoding import sense_lines_per_weight
+from cimarch.hardware.encoding import (
+    columns_per_weight,
+    extra_columns,
+    rows_per_input,
+    sense_lines_per_weight,
+)
 from cimarch.hardware.system import Part
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.sites import Site
@@ -65,6 +69,9 @@ class Tiles:
     def take(self, chosen: Ints | NDArray[np.bool_] | slice) -> Tiles:
         """The tiles at these places."""
         return Tiles(**{f.name: getattr(self, f.name)[chosen] for f in attrs.fields(Tiles)})
+
+
+_Columns = tuple[int, int, int, int]
 
 
 @attrs.frozen
@@ -119,7 +126,7 @@ def _row_blocks(rows: int, array_rows: int, pool: Part) -> list[tuple[int, int, 
     return blocks
 
 
-def _whole(columns: int, across: int, lines: int, array_columns: int) -> list[tuple[int, ...]]:
+def _whole(columns: int, across: int, lines: int, array_columns: int) -> list[_Columns]:
     fitting = array_columns // across
     return [
         (first, n, n * across, n * lines)
@@ -128,7 +135,7 @@ def _whole(columns: int, across: int, lines: int, array_columns: int) -> list[tu
     ]
 
 
-def _straddled(columns: int, across: int, lines: int, array_columns: int) -> list[tuple[int, ...]]:
+def _straddled(columns: int, across: int, lines: int, array_columns: int) -> list[_Columns]:
     total = columns * across
     return [
         (first // across, -(-(first + n) // across) - first // across, n, -(-n * lines // across))
@@ -180,9 +187,7 @@ def tile(
     return Tiles(*np.concatenate(tables).T)
 
 
-def _of_site(
-    site: Site, parts: Cut, bits: Mapping[str, Bits], pool: Part, takes: _Taker
-) -> Ints:
+def _of_site(site: Site, parts: Cut, bits: Mapping[str, Bits], pool: Part, takes: _Taker) -> Ints:
     """The tile rows of one site: (tiles, fields of Tiles)."""
     op = site.anchor
     across = columns_per_weight(pool, bits[op.name].weight)

@@ -158,7 +158,7 @@ class Wiring:
 
     @cached_property
     def domains(self) -> tuple[Domain, ...]:
-        """The adders downstream of an array with the arrays that one of them serves, nearest first."""
+        """The adders downstream of an array and how many arrays one serves, nearest first."""
         found = []
         seen: set[str] = set()
         for at in self.routes.downstream(self.array(0)):

@@ -34,7 +34,7 @@ def check(program: Program, timeline: Timeline) -> None:
 def _hazards(program: Program, timeline: Timeline) -> None:
     """On every array, the products between two writes are those of the tile just written."""
     tiles = program.placement.tiles
-    tile = program.columns["tile"]
+    tile = program.columns["tile"].astype(np.int64)
     kind = program.columns["kind"]
     tasks = np.flatnonzero(np.isin(kind, [KIND[name] for name in (*USES, "convert", "write")]))
     tasks = tasks[tile[tasks] >= 0]

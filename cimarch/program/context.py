@@ -118,32 +118,40 @@ class Tree:
         """Slots of first hops."""
         self._shared: dict[tuple[Instances, ...], tuple[int, ...]] = {}
 
-    def add(self, transfer: tuple[Hop, ...]) -> tuple[int, ...]:
-        """Add one destination; the slots of all its hops, shared ones included."""
+    def add(
+        self, transfer: tuple[Hop, ...], later: Sequence[tuple[Hop, ...]] = ()
+    ) -> tuple[int, ...]:
+        """Add one destination; the slots of all its hops, shared ones included.
+
+        `later` are the same transfer's hops in later windows, later rows, and both, where they
+        carry fewer bits there.
+        """
         shared = max((i for i, hop in enumerate(transfer) if hop.multicast), default=-1) + 1
         key = tuple(hop.at for hop in transfer[:shared])
         slots = self._shared.get(key, ()) if shared < len(transfer) else ()
         for i in range(len(slots), len(transfer)):
-            slots = (*slots, self._hop(transfer, i, slots))
+            number = self.sketch.add(self._hop(transfer, i), *(slots[-1:] or self.after))
+            if later:
+                first, row, both = (self._hop(each, i) for each in later)
+                self.sketch.later[number] = (first, row, both)
+            if i == 0:
+                self.roots.append(number)
+            slots = (*slots, number)
             if i + 1 == shared:
                 self._shared[key] = slots
         return slots
 
-    def _hop(self, transfer: tuple[Hop, ...], i: int, before: tuple[int, ...]) -> int:
+    def _hop(self, transfer: tuple[Hop, ...], i: int) -> Slot:
         """One hop's task: held for its own words, done when the slowest part's last word is."""
         hop = transfer[i]
         busy = self.context.cycles(hop.total, f"a transfer over `{hop.at.path}`")
         time = hop.head
         if i + 1 == len(transfer):
             time += max(each.tail for each in transfer)
-        slot = self.context.slot(
+        return self.context.slot(
             hop.at, busy, max(1, ceil(time * self.context.clock)), self.kind, self.tile,
             hop.charges, stage=i == 0,
         )  # fmt: skip
-        number = self.sketch.add(slot, *((before[-1],) if before else self.after))
-        if not before:
-            self.roots.append(number)
-        return number
 
 
 def disjoint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 import attrs
@@ -123,15 +123,17 @@ class Ledger:
 
     def _products(self, tasks: NDArray[np.int64]) -> int:
         """Every product has one task that charges its reads."""
-        return self._count(tasks, lambda c: c.part == self.placement.pool.path and c.action == "read",
-                           once=True)  # fmt: skip
+        path = self.placement.pool.path
+        return self._count(tasks, lambda c: c.part == path and c.action == "read", once=True)
 
     def _conversions(self, tasks: NDArray[np.int64]) -> int:
         converter = self.placement.wiring.converter
         path = converter.path if converter else ""
         return self._count(tasks, lambda c: c.part == path and c.action == "convert")
 
-    def _count(self, tasks: NDArray[np.int64], wanted, *, once: bool = False) -> int:  # type: ignore[no-untyped-def]
+    def _count(
+        self, tasks: NDArray[np.int64], wanted: Callable[[Charge], bool], *, once: bool = False
+    ) -> int:
         times = np.bincount(self.program.columns["charge"][tasks].astype(np.int64),
                             minlength=len(self.program.charges))  # fmt: skip
         total = 0

@@ -89,9 +89,7 @@ class Loads:
                 _Task(self.context.resource(hop.at), busy, late, "load",
                       self.context.charge(charges))
             )  # fmt: skip
-        last = self.context.cycles(
-            single + (count - 1) * slowest, f"writing `{self.pool.path}`"
-        )
+        last = self.context.cycles(single + (count - 1) * slowest, f"writing `{self.pool.path}`")
         tasks.append(
             _Task(self.context.resource(at), last, last, "write", self.context.charge((priced,)))
         )

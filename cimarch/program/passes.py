@@ -13,6 +13,7 @@ from fractions import Fraction
 from math import ceil, log2
 
 import attrs
+import numpy as np
 
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part
@@ -23,7 +24,8 @@ from cimarch.mapping.wiring import ADDERS
 from cimarch.program.charges import charge, latency_of
 from cimarch.program.context import Context, Tree
 from cimarch.program.products import Product, Products, Vector
-from cimarch.program.sketch import Sketch, Strip
+from cimarch.program.sketch import Slot, Strip
+from cimarch.program.transfers import Hop
 from cimarch.workload.network import Operation
 
 PASSED = frozenset({"dac", "sample_hold", "adc", "unit", *ADDERS})
@@ -41,11 +43,6 @@ class _Array:
     """Slot of the product's last task."""
     ends: tuple[int, ...] = ()
     """Slots whose finish means that its results are there."""
-
-
-def values(count: Fraction | int) -> int:
-    """Whole values of a share."""
-    return ceil(count)
 
 
 class SitePass:
@@ -122,9 +119,7 @@ class SitePass:
         if home is None or home.whole:
             return []
         network = self.placement.network
-        row = values(
-            Fraction(network.tensors[home.tensor].elements, self.op.window_rows) * home.bits
-        )
+        row = ceil(Fraction(network.tensors[home.tensor].elements, self.op.window_rows) * home.bits)
         leads = []
         for member in home.members:
             edge = self.wiring.edge_into(member)
@@ -148,7 +143,7 @@ class SitePass:
         return way
 
     def _feeds(self, home: Home | None) -> dict[int, tuple[Instances, int]]:
-        """Per tile the buffer that drives its word lines step by step, and its place on the route."""
+        """Per tile the buffer that drives its word lines, and its place on the route."""
         found: dict[int, tuple[Instances, int]] = {}
         if home is None:
             return found
@@ -188,9 +183,34 @@ class SitePass:
                     way = way[: feeds[tile][1] + 1]
                 place = way[-1].at
                 if len(way) > 1 and place not in staged:
-                    staged[place] = tree.add(self.context.hops(way, self._bits_in(tile)))
+                    staged[place] = tree.add(
+                        self.context.hops(way, self._bits_in(tile)), self._fresh(way, tile)
+                    )
                 fetched[tile] = staged.get(place, ())
         return fetched
+
+    def _fresh(self, way: Route, tile: int) -> list[tuple[Hop, ...]]:
+        """A slice's transfer where its staging keeps what the windows before it brought.
+
+        `reuse = columns` keeps the window before: only the columns that the stride brings in are
+        new; `reuse = rows` keeps the rows above as well. What differs: later windows of the first
+        row, the first window of later rows, and the others.
+        """
+        part = self.context.system.part(way[-1].at.path)
+        reuse = part.params.get("reuse", "none")
+        if reuse == "none" or self.op.geometry is None or self.op.geometry.dilation != (1, 1):
+            return []
+        (height, width), (down, across) = self.op.geometry.kernel, self.op.geometry.stride
+        first = int(self.placement.tiles.row0[tile])
+        rows = np.arange(first, first + int(self.placement.tiles.inputs[tile]))
+        column_new = rows % width >= width - across
+        row_new = rows // width % height >= height - down
+        every = np.ones_like(row_new)
+        if reuse == "columns":
+            kept = (column_new, every, column_new)
+        else:
+            kept = (column_new, row_new, column_new & row_new)
+        return [self.context.hops(way, max(1, int(new.sum())) * self.plan.bits) for new in kept]
 
     def _product(
         self, each: _Array, feed: tuple[Instances, int] | None, fetched: tuple[int, ...]
@@ -319,7 +339,7 @@ class SitePass:
         )
         return slots[-1:] or each.ends
 
-    def _adder_slot(self, at: Instances, count: int, sums: int, tile: int):  # type: ignore[no-untyped-def]
+    def _adder_slot(self, at: Instances, count: int, sums: int, tile: int) -> Slot:
         part = self.context.system.part(at.path)
         busy, late = self._adder_time(part, at, count, sums)
         priced = charge(part, "add", count, busy=busy, members=len(at))
@@ -330,9 +350,7 @@ class SitePass:
         )  # fmt: skip
 
     @staticmethod
-    def _adder_time(
-        part: Part, at: Instances, count: int, sums: int
-    ) -> tuple[Fraction, Fraction]:
+    def _adder_time(part: Part, at: Instances, count: int, sums: int) -> tuple[Fraction, Fraction]:
         """An adder makes one sum per member and cycle; a tree all sums of an output in one.
 
         A tree's results are ceil(log2 sums) cycles late.
@@ -384,9 +402,7 @@ class SitePass:
         in_rows = {w for _, w in strip.row_after_window} | {w for _, w in strip.end_after_window}
         awaited = {w.source for w in strip.window.waits if w.lag == 0 and not w.after_start}
         self.final += [
-            ("window", s)
-            for s in range(len(strip.window))
-            if s not in awaited and s not in in_rows
+            ("window", s) for s in range(len(strip.window)) if s not in awaited and s not in in_rows
         ]
         rowed = {w.source for w in strip.row.waits} | {r for _, r in strip.end_after_row}
         self.final += [("row", s) for s in range(len(strip.row)) if s not in rowed]
@@ -453,7 +469,7 @@ class _Tail:
         per_row = self._per_row(share)
         for i, waypoint in enumerate(self.flow.waypoints):
             op = waypoint.operation
-            self._move(waypoint.way, values(per_row) * self.bits, "gather")
+            self._move(waypoint.way, ceil(per_row) * self.bits, "gather")
             anchor = i == 0 and not self.site.plan.site.is_matrix
             done = per_row
             if anchor:
@@ -496,9 +512,7 @@ class _Tail:
                 continue
             ways = [self.context.routes.find(m, waypoint.at) for m in home.members]
             way = min((w for w in ways if w is not None), key=len)
-            slots = self.context.transfer(
-                self.sketch, way, values(elements * home.bits), "fetch", -1
-            )
+            slots = self.context.transfer(self.sketch, way, ceil(elements * home.bits), "fetch", -1)
             if slots:
                 self.strip.first_rows.append(slots[0])
                 arrived.append(slots[-1])
@@ -512,7 +526,7 @@ class _Tail:
             if operand.home is None or operand.way is None:
                 continue
             elements = Fraction(operand.source.elements, self._repeats()) * share
-            bits = values(elements * operand.home.bits)
+            bits = ceil(elements * operand.home.bits)
             slots = self.context.transfer(self.sketch, operand.way, bits, "fetch", -1)
             if slots:
                 self._tie(slots[0])
@@ -530,7 +544,7 @@ class _Tail:
     def _unit(self, waypoint: Waypoint, elements: Fraction) -> None:
         if waypoint.at is None:
             return
-        count = values(elements)
+        count = ceil(elements)
         part = self.context.system.part(waypoint.at.path)
         if part.kind in ADDERS:
             slot = self.site._adder_slot(waypoint.at, count, 2, -1)
@@ -539,7 +553,7 @@ class _Tail:
         number = self.sketch.add(slot, *self.here)
         self._add((number,))
 
-    def _unit_slot(self, part: Part, at: Instances, count: int):  # type: ignore[no-untyped-def]
+    def _unit_slot(self, part: Part, at: Instances, count: int) -> Slot:
         """`lanes` elements every `ii`; the last result is `stages` cycles behind its element."""
         each = ceil(Fraction(count, part.integer("lanes") * len(at)))
         busy = each * part.number("ii")
@@ -567,7 +581,7 @@ class _Tail:
         trees: dict[int, Tree] = {}
         last: list[int] = []
         for store in self.flow.stores:
-            bits = values(per_row) * store.bits
+            bits = ceil(per_row) * store.bits
             tree = trees.get(bits)
             if tree is None:
                 tree = trees[bits] = Tree(self.context, self.sketch, "store", -1, self.here)

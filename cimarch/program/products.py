@@ -2,8 +2,8 @@
 
 A product is n = word-line groups x input steps reads, each followed by a burst: all turns of the
 converters for that read. With a sample-and-hold between array and converters a read may start when
-the conversion of the read before it starts; without, a read and its burst follow one another. Step k
-of a product ends at ceil(k x step): times are rounded up once, not step by step.
+the conversion of the read before it starts; without, a read and its burst follow one another. Step
+k of a product ends at ceil(k x step): times are rounded up once, not step by step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import attrs
 
 from cimarch.hardware.encoding import steps
 from cimarch.hardware.routes import Instances
-from cimarch.hardware.system import Part
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.wiring import Convert, Wiring
 from cimarch.program.charges import Charge, charge, latency_of
@@ -152,9 +151,7 @@ class Products:
         charges = [charge(adc, "convert", count, busy=vector.lines / rate * bursts)]
         if self.wiring.hold is not None:
             time = self.read_time * bursts
-            charges.append(
-                charge(self.wiring.hold, "hold", count, busy=time, members=vector.lines)
-            )
+            charges.append(charge(self.wiring.hold, "hold", count, busy=time, members=vector.lines))
         if self.wiring.merger is not None:
             charges.append(charge(self.wiring.merger, "add", count, busy=burst * bursts))
         return tuple(charges)
@@ -177,9 +174,7 @@ class _Timing:
     def alone(self, at: Instances) -> list[Stage]:
         """No hold, private converters: one task holds the array through reads and bursts."""
         busy = self._cycles(self.reads * self.read + self.bursts * self.burst)
-        late = self._cycles(
-            self.reads * self.read + (self.bursts - 1) * self.burst + self.delay
-        )
+        late = self._cycles(self.reads * self.read + (self.bursts - 1) * self.burst + self.delay)
         return [Stage(at, busy, late, "product")]
 
     def held(self, at: Instances, converter: Instances) -> list[Stage]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import attrs
 import numpy as np
@@ -24,7 +25,7 @@ from cimarch.program.sketch import Strip
 
 Progress = Callable[[str, float], None]
 
-COLUMNS = {
+COLUMNS: dict[str, int | np.integer[Any]] = {
     "kind": np.int8(0),
     "operation": np.int32(-1),
     "tile": np.int32(-1),
@@ -168,9 +169,7 @@ class _Writer:
             strip.first_rows += slots[:1]
         if not len(strip.row):
             return barrier
-        ends = [
-            s for s in range(len(strip.row)) if s not in {w.source for w in strip.row.waits}
-        ]
+        ends = [s for s in range(len(strip.row)) if s not in {w.source for w in strip.row.waits}]
         return self._append(strip, rows, [strip.at_row(0, s) for s in ends], -1, 0, inference,
                             barrier)  # fmt: skip
 
@@ -194,16 +193,16 @@ class _Writer:
             barrier = [self._join(barrier, group, inference)]
         after = strip.after(barrier[0]) if barrier else ()
         first = self.builder.append(
-            strip.block(operation=site, group=group, inference=inference), repeat, after=after
+            strip.block(repeat, operation=site, group=group, inference=inference),
+            repeat,
+            after=after,
         )
         last = first + (repeat - 1) * strip.size
         return [self._join([last + end for end in ends], group, inference)]
 
     def _program(self, *, preloaded: bool) -> Program:
         context = self.context
-        self.builder.periods = tuple(
-            (p.numerator, p.denominator) for p in context.periods
-        )
+        self.builder.periods = tuple((p.numerator, p.denominator) for p in context.periods)
         tasks = self.builder.build()
         resources, numbers = disjoint(context.resources, tasks.resource)
         tasks = attrs.evolve(tasks, resource=numbers)

@@ -46,6 +46,9 @@ class Sketch:
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self.waits: list[Wait] = []
+        self.later: dict[int, tuple[Slot, Slot, Slot]] = {}
+        """Window slots that differ from place to place: what they are in the later windows of the
+        first row, in the first window of later rows, and in the others."""
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -61,9 +64,13 @@ class Sketch:
         """Let a task wait for another, `lag` repeats earlier."""
         self.waits.append(Wait(slot, source, lag, after_start))
 
-    def columns(self) -> NDArray[np.int64]:
-        """(fields, slots)."""
-        rows = [[getattr(slot, name) for name in FIELDS] for slot in self.slots]
+    def columns(self, place: int = 0) -> NDArray[np.int64]:
+        """(fields, slots); `place` 1 to 3 takes the slots of later windows, rows, or both."""
+        slots = list(self.slots)
+        if place:
+            for number, later in self.later.items():
+                slots[number] = later[place - 1]
+        rows = [[getattr(slot, name) for name in FIELDS] for slot in slots]
         return np.array(rows, np.int64).reshape(len(rows), len(FIELDS)).T
 
 
@@ -114,19 +121,34 @@ class Strip:
     def at_end(self, slot: int) -> int:
         return self.rows * self.row_size + slot
 
-    def block(self, **columns: int) -> Block:
+    def block(self, repeat: int, **columns: int) -> Block:
         """Lay the sketches out; `columns` are further columns of the table, one value each."""
-        one_row = np.concatenate(
-            [self.lead.columns(), np.tile(self.window.columns(), self.windows), self.row.columns()],
-            axis=1,
-        )
-        table = np.concatenate([np.tile(one_row, self.rows), self.end.columns()], axis=1)
-        values = dict(zip(FIELDS, table, strict=True))
+        values = dict(zip(FIELDS, self._table(repeat), strict=True))
         own = {name: values[name] for name in ("kind", "tile", "charge")}
         return Block(
             values["resource"], values["busy"], values["latency"], values["period"],
             tuple(self._edges()), {**own, **columns},
         )  # fmt: skip
+
+    def _table(self, repeat: int) -> NDArray[np.int64]:
+        """(fields, slots), or (fields, repeat, slots) where the first row differs."""
+        later = np.concatenate([np.tile(self._row(2), self.rows), self.end.columns()], axis=1)
+        if not self.window.later:
+            return later
+        first = np.concatenate(
+            [self._row(0), np.tile(self._row(2), self.rows - 1), self.end.columns()], axis=1
+        )
+        whole = np.repeat(later[:, None, :], repeat, axis=1)
+        whole[:, 0, :] = first
+        return whole
+
+    def _row(self, place: int) -> NDArray[np.int64]:
+        """The first row (place 0) or a later one (place 2)."""
+        if not self.windows:
+            return np.concatenate([self.lead.columns(), self.row.columns()], axis=1)
+        rest = np.tile(self.window.columns(place + 1), self.windows - 1)
+        parts = [self.lead.columns(), self.window.columns(place), rest, self.row.columns()]
+        return np.concatenate(parts, axis=1)
 
     def _edges(self) -> list[Edge]:
         edges = [self._window_edge(i, w) for i in range(self._total) for w in self.window.waits]

@@ -147,9 +147,7 @@ def _mesh(
         yield Hop(member, flits * cycle, hop, (priced,))
 
 
-_CROSSINGS: dict[
-    str, Callable[[System, Routes, Part, Route, int, int], Iterator[Hop]]
-] = {
+_CROSSINGS: dict[str, Callable[[System, Routes, Part, Route, int, int], Iterator[Hop]]] = {
     "buffer": _buffer,
     "dram": _outside,
     "host": _outside,
