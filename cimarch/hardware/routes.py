@@ -132,6 +132,7 @@ class Routes:
     def __init__(self, system: System) -> None:
         self._system = system
         self._found: dict[tuple[Instances, Instances, str | None], Route | None] = {}
+        self._sizes: dict[tuple[str, str], int] = {}
 
     @cached_property
     def _wires(self) -> list[Wire]:
@@ -185,10 +186,68 @@ class Routes:
         `port` names the port by which the target must be entered. What each part contributes are
         the members that the source leads to and that lead to the target. None where no way leads.
         """
+        block = self._common(source, target)
+        if block is None:
+            return self._cached(source, target, port)
+        ancestor, index = block
+        first = (self._shifted(at, ancestor, -index) for at in (source, target))
+        way = self._cached(*first, port)
+        if way is None:
+            return None
+        return tuple(Step(self._shifted(step.at, ancestor, index), step.wire) for step in way)
+
+    def _cached(self, source: Instances, target: Instances, port: str | None) -> Route | None:
         key = (source, target, port)
         if key not in self._found:
             self._found[key] = self._search(source, target, port)
         return self._found[key]
+
+    @cached_property
+    def is_uniform(self) -> bool:
+        """Whether every link names all members, so that all members of an array are wired alike."""
+        return all(e.chosen is None for ends in self._ends.values() for e in ends)
+
+    def _common(self, source: Instances, target: Instances) -> tuple[str, int] | None:
+        """The innermost part that holds both ends in one member, not the first; and which member.
+
+        Members wired alike have routes alike: what holds in the first holds in the others.
+        """
+        if not self.is_uniform:
+            return None
+        names = []
+        for a, b in zip(source.path.split("."), target.path.split("."), strict=False):
+            if a != b:
+                break
+            names.append(a)
+        for depth in range(len(names), 0, -1):
+            ancestor = ".".join(names[:depth])
+            if ancestor in (source.path, target.path):
+                continue
+            members = {self._member(at, ancestor) for at in (source, target)}
+            if len(members) == 1 and (index := members.pop()) is not None:
+                return (ancestor, index) if index else None
+        return None
+
+    def _member(self, at: Instances, ancestor: str) -> int | None:
+        """Which member of an ancestor all of `at` is in; None where it is in several."""
+        size = self._size(at.path, ancestor)
+        index = at.lo // size
+        return index if (at.hi - 1) // size == index else None
+
+    def _size(self, path: str, ancestor: str) -> int:
+        """Members of a part inside one member of its ancestor."""
+        key = (path, ancestor)
+        if key not in self._sizes:
+            count = self._system.part(path).count
+            self._sizes[key] = count // self._system.part(ancestor).count
+        return self._sizes[key]
+
+    def _shifted(self, at: Instances, ancestor: str, by: int) -> Instances:
+        """The same place inside another member of an ancestor; places outside it stay."""
+        if not at.path.startswith(ancestor + "."):
+            return at
+        move = by * self._size(at.path, ancestor)
+        return Instances(at.path, at.lo + move, at.hi + move)
 
     def _search(self, source: Instances, target: Instances, port: str | None) -> Route | None:
         came: dict[Instances, tuple[Instances, Wire] | None] = {source: None}

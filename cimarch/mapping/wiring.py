@@ -38,6 +38,8 @@ class Wiring:
         self.pool = pool
         self.routes = Routes(system)
         self._converts: dict[int, Convert | None] = {}
+        self._arrays_each: int | None = None
+        self._whole_source: Instances | None = None
 
     def array(self, index: int) -> Instances:
         """One array of the pool."""
@@ -121,10 +123,15 @@ class Wiring:
 
     def _find_convert(self, array: int) -> Convert:
         assert self.converter is not None
-        places = self.routes.downstream(self.array(array))
-        at = next(p for p in places if p.path == self.converter.path)
-        served = _arrays_behind(self.routes, self.pool, at)
-        return Convert(at, sum(len(p) for p in served))
+        members = Instances(self.converter.path, 0, self.converter.count)
+        way = self.routes.find(self.array(array), members)
+        assert way is not None, f"array {array} reaches no converter"
+        if self._arrays_each is not None:
+            return Convert(way[-1].at, self._arrays_each)
+        served = sum(len(p) for p in _arrays_behind(self.routes, self.pool, way[-1].at))
+        if self.routes.is_uniform:
+            self._arrays_each = served
+        return Convert(way[-1].at, served)
 
     def turns(self, lines: int, converters: int, weight_bits: int) -> int:
         """Conversions that the busiest of an array's converters makes in one read.
@@ -184,12 +191,14 @@ class Wiring:
 
     def weight_source(self, array: Instances) -> Instances | None:
         """Where the weights of an array come from: the chip's edge, or a buffer nothing enters."""
-        port = self.weight_port
-        for at in self.routes.upstream(array, port):
-            is_store = self.system.part(at.path).kind == "buffer" and not self.routes.entering.get(
-                at.path
-            )
+        if self._whole_source is not None:
+            return self._whole_source
+        for at in self.routes.upstream(array, self.weight_port):
+            part = self.system.part(at.path)
+            is_store = part.kind == "buffer" and not self.routes.entering.get(at.path)
             if is_store or self.is_outside(at.path):
+                if self.routes.is_uniform and len(at) == part.count:
+                    self._whole_source = at
                 return at
         return None
 

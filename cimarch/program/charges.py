@@ -10,7 +10,7 @@ import attrs
 from cimarch.hardware.system import Part
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Charge:
     """An action done `count` times by one task."""
 

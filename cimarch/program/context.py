@@ -15,7 +15,7 @@ from cimarch.hardware.system import Part, System
 from cimarch.mapping.placement import Placement
 from cimarch.program.charges import Charge
 from cimarch.program.sketch import Sketch, Slot
-from cimarch.program.transfers import Hop, hops
+from cimarch.program.transfers import Hop, Transfers
 
 KINDS = (
     "join", "fetch", "feed", "read", "convert", "product", "gather", "add", "unit", "store",
@@ -38,6 +38,7 @@ class Context:
         self.charges: dict[tuple[Charge, ...], int] = {(): 0}
         self.periods: dict[Fraction, int] = {Fraction(1): 0}
         self.rounded: dict[str, tuple[Fraction, int]] = {}
+        self.transfers = Transfers(self.system, self.routes)
         self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
 
     def resource(self, at: Instances) -> int:
@@ -75,7 +76,7 @@ class Context:
         """The hops of a transfer of `bits` along a route."""
         key = (route, bits)
         if key not in self._hops:
-            self._hops[key] = hops(self.routes, self.system, route, bits)
+            self._hops[key] = self.transfers.hops(route, bits)
         return self._hops[key]
 
     def part(self, at: Instances) -> Part | None:

@@ -68,14 +68,25 @@ class Products:
         self.clock = wiring.system.clock
         self.dac, _ = wiring.driver
         self.read_time = latency_of(self.pool, "read", 1 / self.pool.clock)
+        self._found: dict[tuple[Vector, int, int], Product] = {}
 
     def product(self, vector: Vector, array: int) -> Product:
         """The product of a vector on one array."""
+        at, convert = self.wiring.array(array), self.wiring.convert(array)
+        key = (vector, len(convert.at) if convert else 0, convert.arrays if convert else 0)
+        if key not in self._found:
+            self._found[key] = self._product(vector, at, convert)
+        found = self._found[key]
+        places = {self.pool.path: at}
+        if convert is not None:
+            places[convert.at.path] = convert.at
+        stages = tuple(attrs.evolve(s, at=places[s.at.path]) for s in found.stages)
+        return attrs.evolve(found, stages=stages)
+
+    def _product(self, vector: Vector, at: Instances, convert: Convert | None) -> Product:
         groups = self._groups(vector.rows)
         dac_bits = self.dac.integer("bits") if self.dac else vector.bits.input
         n = len(groups) * steps(self.pool, dac_bits, vector.bits.input)
-        convert = self.wiring.convert(array)
-        at = self.wiring.array(array)
         read_charges = self._read_charges(vector, groups, n)
         if convert is None:
             busy = ceil(n * self.read_time * self.clock)

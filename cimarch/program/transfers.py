@@ -42,16 +42,55 @@ class Hop:
         return self.total - self.head
 
 
-def hops(routes: Routes, system: System, route: Route, bits: int) -> tuple[Hop, ...]:
-    """The hops of a transfer of `bits`, from the route's first part to its last, both included."""
-    found: list[Hop] = []
-    for i, step in enumerate(route):
-        found += _wire(system, step, route, i, bits)
-        part = system.part(step.at.path)
-        crossing = _CROSSINGS.get(part.kind)
-        if crossing is not None:
-            found += crossing(system, routes, part, route, i, bits)
-    return tuple(found)
+class Transfers:
+    """Transfers over the routes of one system; parts crossed alike are worked out once."""
+
+    def __init__(self, system: System, routes: Routes) -> None:
+        self.system = system
+        self.routes = routes
+        self._crossed: dict[tuple[str, int, bool, bool, int], tuple[Hop, ...]] = {}
+        self._meshes: dict[str, Mesh] = {}
+
+    def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
+        """The hops of a transfer of `bits` over a route, its first and last part included."""
+        found: list[Hop] = []
+        for i, step in enumerate(route):
+            found += _wire(self.system, step, route, i, bits)
+            part = self.system.part(step.at.path)
+            if part.kind == "mesh":
+                found += self._mesh(part, route, i, bits)
+            elif part.kind in _CROSSINGS:
+                ends = (i == 0, i == len(route) - 1)
+                found += self._cross(part, Crossing(step.at, *ends, bits))
+        return tuple(found)
+
+    def _cross(self, part: Part, at: Crossing) -> list[Hop]:
+        key = (part.path, len(at.at), at.first, at.last, at.bits)
+        if key not in self._crossed:
+            self._crossed[key] = tuple(_CROSSINGS[part.kind](part, at))
+        return [attrs.evolve(hop, at=at.at) for hop in self._crossed[key]]
+
+    def _mesh(self, part: Part, route: Route, i: int, bits: int) -> Iterator[Hop]:
+        """XY over directed router links, a flit a cycle on each; one hop on the same router."""
+        mesh = self._meshes.setdefault(part.path, Mesh(self.system, self.routes, part))
+        flits = words(bits, part.number("width"))
+        hop = part.number("hop")
+        cycle = 1 / part.clock
+        priced = charge(part, "hop", flits, busy=flits * cycle / mesh.routers)
+        for link in passage(mesh, route[i - 1].at, route[i + 1].at):
+            yield Hop(Instances(part.path, link, link + 1), flits * cycle, hop, (priced,))
+
+
+@attrs.frozen
+class Crossing:
+    """A part on the way of a transfer."""
+
+    at: Instances
+    first: bool
+    """The data come from here."""
+    last: bool
+    """The data stay here."""
+    bits: int
 
 
 def elapsed(transfer: tuple[Hop, ...]) -> Fraction:
@@ -77,14 +116,13 @@ def _wire(system: System, step: Step, route: Route, i: int, bits: int) -> Iterat
     yield Hop(attrs.evolve(narrow, path=name), count * cycle, cycle)
 
 
-def _buffer(
-    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
-) -> Iterator[Hop]:
+def _buffer(part: Part, crossing: Crossing) -> Iterator[Hop]:
     """One word a cycle of its clock, read, written, or (passed on the way) both."""
-    at = route[i].at
+    at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
     cycle = 1 / part.clock
-    actions = [a for a, used in (("write", i > 0), ("read", i < len(route) - 1)) if used]
+    used = (("write", not crossing.first), ("read", not crossing.last))
+    actions = [action for action, is_used in used if is_used]
     times = [latency_of(part, action, cycle) for action in actions]
     priced = tuple(
         charge(part, action, words(bits, part.number("width")), busy=count * time, members=len(at))
@@ -94,23 +132,19 @@ def _buffer(
     yield Hop(at, count * head, head, priced)
 
 
-def _outside(
-    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
-) -> Iterator[Hop]:
+def _outside(part: Part, crossing: Crossing) -> Iterator[Hop]:
     """dram and host: one word per 1 / rate."""
-    at = route[i].at
+    at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
-    action = "read" if i == 0 else "write"
+    action = "read" if crossing.first else "write"
     time = latency_of(part, action, 1 / part.number("rate"))
     total = words(bits, part.number("width"))
     priced = charge(part, action, total, busy=count * time, members=len(at))
     yield Hop(at, count / part.number("rate"), time, (priced,))
 
 
-def _bus(
-    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
-) -> Iterator[Hop]:
-    at = route[i].at
+def _bus(part: Part, crossing: Crossing) -> Iterator[Hop]:
+    at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
     time = latency_of(part, "transfer", 1 / part.clock)
     total = words(bits, part.number("width"))
@@ -119,11 +153,9 @@ def _bus(
     yield Hop(at, count * time, time, (priced,), shared)
 
 
-def _link(
-    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
-) -> Iterator[Hop]:
+def _link(part: Part, crossing: Crossing) -> Iterator[Hop]:
     """`width` bits per 1 / rate on each member; a stated latency delays the first word."""
-    at = route[i].at
+    at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
     word = 1 / part.number("rate")
     head = max(word, latency_of(part, "transfer", word))
@@ -132,28 +164,12 @@ def _link(
     yield Hop(at, count * word, head, (priced,))
 
 
-def _mesh(
-    system: System, routes: Routes, part: Part, route: Route, i: int, bits: int
-) -> Iterator[Hop]:
-    """XY over directed router links, one flit a cycle on each; both ends on one router: one hop."""
-    mesh = Mesh(system, routes, part)
-    flits = words(bits, part.number("width"))
-    hop = part.number("hop")
-    cycle = 1 / part.clock
-    came, goes = route[i - 1].at, route[i + 1].at
-    for link in passage(mesh, came, goes):
-        priced = charge(part, "hop", flits, busy=flits * cycle / mesh.routers)
-        member = Instances(part.path, link, link + 1)
-        yield Hop(member, flits * cycle, hop, (priced,))
-
-
-_CROSSINGS: dict[str, Callable[[System, Routes, Part, Route, int, int], Iterator[Hop]]] = {
+_CROSSINGS: dict[str, Callable[[Part, Crossing], Iterator[Hop]]] = {
     "buffer": _buffer,
     "dram": _outside,
     "host": _outside,
     "bus": _bus,
     "htree": _bus,
     "link": _link,
-    "mesh": _mesh,
 }
-"""Kinds that take time when data cross them; all others are passed free."""
+"""Kinds that take time when data cross them, beside meshes; all others are passed free."""
