@@ -28,10 +28,10 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cimarch.engine.edges import NOTHING, After, Edge, EdgeLists, Repeat
+from cimarch.engine.edges import NOTHING, After, Edge, EdgeLists, Edges, Repeat
 from cimarch.engine.tasks import JOIN, Tasks
 
-__all__ = ["JOIN", "NOTHING", "After", "Block", "Edge", "TableBuilder"]
+__all__ = ["JOIN", "NOTHING", "After", "Block", "Edge", "Edges", "TableBuilder"]
 
 
 @attrs.frozen(eq=False)
@@ -49,7 +49,7 @@ class Block:
     latency: ArrayLike | None = None
     """Cycles; None is as long as busy."""
     period: ArrayLike = 0
-    edges: tuple[Edge, ...] = ()
+    edges: tuple[Edge, ...] | Edges = ()
     columns: Mapping[str, ArrayLike] = attrs.field(factory=dict)
     """Values of the builder's own columns; what is not given is that column's default."""
 
@@ -110,7 +110,8 @@ class TableBuilder:
             raise ValueError(f"a block is repeated {repeat} times, less than 0")
         self._flush()
         first, slots = self._size, block.slots
-        blocks = Repeat(first, repeat, slots, block.edges, tuple(after))
+        edges = block.edges if isinstance(block.edges, Edges) else Edges.of(block.edges)
+        blocks = Repeat(first, repeat, slots, edges, tuple(after))
         blocks.check()
         values = self._values(block, {**block.columns, **(columns or {})})
         for name, value in values.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import attrs
@@ -31,6 +31,29 @@ class Edge:
 
 
 @attrs.frozen(eq=False)
+class Edges:
+    """Many edges as columns of one length."""
+
+    slot: Ints
+    source: Ints
+    lag: Ints
+    after_start: Flags
+
+    @classmethod
+    def of(cls, edges: Iterable[Edge]) -> Edges:
+        """The columns of single edges."""
+        rows = [(e.slot, e.source, e.lag, e.after_start) for e in edges]
+        slot, source, lag, after_start = np.array(rows, np.int64).reshape(len(rows), 4).T
+        return cls(slot, source, lag, after_start.astype(np.bool_))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Edges]) -> Edges:
+        """All edges of several columns."""
+        names = ("slot", "source", "lag", "after_start")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@attrs.frozen(eq=False)
 class After:
     """`slot` waits for tasks by number: of earlier blocks, of later ones, or of the same.
 
@@ -53,17 +76,17 @@ class Repeat:
     first: int
     blocks: int
     slots: int
-    edges: tuple[Edge, ...]
+    edges: Edges
     after: tuple[After, ...]
 
     def check(self) -> None:
         """Raise a ValueError for a slot that does not exist or an edge to a later block."""
-        used = [slot for edge in self.edges for slot in (edge.slot, edge.source)]
-        used += [each.slot for each in self.after]
-        if used and not 0 <= min(used) <= max(used) < self.slots:
-            slot = next(slot for slot in used if not 0 <= slot < self.slots)
-            raise ValueError(f"slot {slot} is outside 0..{self.slots - 1}")
-        if any(edge.lag < 0 for edge in self.edges):
+        outer = np.asarray([each.slot for each in self.after], np.int64)
+        used = np.concatenate((self.edges.slot, self.edges.source, outer))
+        strange = used[(used < 0) | (used >= self.slots)]
+        if len(strange):
+            raise ValueError(f"slot {strange[0]} is outside 0..{self.slots - 1}")
+        if (self.edges.lag < 0).any():
             raise ValueError("an edge has a negative lag")
 
 
@@ -136,37 +159,37 @@ def _reach(after: After, blocks: int) -> int:
 
 def _stretches(repeat: Repeat) -> Iterator[tuple[int, int]]:
     """Cut the blocks into stretches in which all have the same edges."""
-    cuts = {0, repeat.blocks} | {edge.lag for edge in repeat.edges}
+    cuts = {0, repeat.blocks} | set(np.unique(repeat.edges.lag).tolist())
     cuts |= {_reach(each, repeat.blocks) for each in repeat.after}
     return pairwise(sorted(cut for cut in cuts if cut <= repeat.blocks))
 
 
 def _lay_out(repeat: Repeat, start: int, stop: int) -> _Chunk | None:
     """All edges of the blocks start..stop, slot by slot; None where they have none."""
-    inner = [edge for edge in repeat.edges if edge.lag <= start]
+    edges = repeat.edges
+    inner = np.flatnonzero(edges.lag <= start)
     outer = [each for each in repeat.after if stop <= _reach(each, stop)]
     tasks = [_outer_tasks(each, start, stop) for each in outer]
-    if not inner and not outer:
+    if not len(inner) and not outer:
         return None
     # The columns as they come: one for each inner edge, then those of each outer one.
-    slots = [edge.slot for edge in inner]
-    flags = [edge.after_start for edge in inner]
-    for each, numbers in zip(outer, tasks, strict=True):
-        slots += [each.slot] * numbers.shape[1]
-        flags += [each.after_start] * numbers.shape[1]
+    widths = [numbers.shape[1] for numbers in tasks]
+    outer_slots = np.repeat(np.asarray([each.slot for each in outer], np.int64), widths)
+    outer_flags = np.repeat(np.asarray([each.after_start for each in outer], np.bool_), widths)
+    slots = np.concatenate((edges.slot[inner], outer_slots))
+    flags = np.concatenate((edges.after_start[inner], outer_flags))
     order = np.argsort(slots, kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     source = np.empty((stop - start, len(slots)), np.int32)
     base = repeat.first + repeat.slots * np.arange(start, stop)[:, None]
-    shift = np.asarray([e.source - e.lag * repeat.slots for e in inner], np.int64)
+    shift = edges.source[inner] - edges.lag[inner] * repeat.slots
     source[:, place[: len(inner)]] = base + shift
     column = len(inner)
     for numbers in tasks:
         source[:, place[column : column + numbers.shape[1]]] = numbers
         column += numbers.shape[1]
-    waiting, after_start = np.asarray(slots)[order], np.asarray(flags)[order]
-    return _chunk(repeat, start, source, waiting, after_start)
+    return _chunk(repeat, start, source, slots[order], flags[order])
 
 
 def _chunk(repeat: Repeat, start: int, source: Numbers, slots: Ints, flags: Flags) -> _Chunk:

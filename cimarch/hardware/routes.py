@@ -46,7 +46,7 @@ class Instances:
         return Instances(self.path, lo, hi) if self.path == other.path and lo < hi else None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Wire:
     """A link seen in one direction."""
 

@@ -14,9 +14,11 @@ from math import ceil
 import attrs
 
 from cimarch.engine.build import TableBuilder
+from cimarch.hardware.system import RUNNING_NAMES
 from cimarch.mapping.placement import Placement
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import KIND, Context
+from cimarch.program.transfers import Hop
 
 
 @attrs.frozen
@@ -35,6 +37,9 @@ class Loads:
         self.context = context
         self.placement: Placement = context.placement
         self.pool = self.placement.pool
+        self._crossed: dict[
+            tuple[str, Fraction, tuple[Charge, ...], int], tuple[int, int, int]
+        ] = {}
         self._templates: dict[tuple[int, int, int], list[_Task]] = {}
 
     def add(self, builder: TableBuilder, tiles: list[int], barrier: list[int], group: int,
@@ -71,48 +76,52 @@ class Loads:
         row_bits = columns * self.pool.integer("cell_bits")
         way = wiring.routes.find(source, at, wiring.weight_port) if source else None
         crossed = self.context.hops(way, row_bits) if way else ()
-        count, single, priced = self._write(rows, columns)
-        slowest = single
+        slowest, final, priced = self._write(rows, columns)
         tasks = []
         for hop in crossed:
             slowest = max(slowest, hop.total)
-            busy = self.context.cycles(hop.total * rows, f"a load over `{hop.at.path}`")
-            late = self._cycles(hop.total)
-            charges = tuple(
-                attrs.evolve(
-                    c, count=c.count * rows,
-                    joules=None if c.joules is None else c.joules * rows,
-                )
-                for c in hop.charges
-            )  # fmt: skip
-            tasks.append(
-                _Task(self.context.resource(hop.at), busy, late, "load",
-                      self.context.charge(charges))
-            )  # fmt: skip
-        last = self.context.cycles(single + (count - 1) * slowest, f"writing `{self.pool.path}`")
+            busy, late, priced_hop = self._crossing(hop, rows)
+            tasks.append(_Task(self.context.resource(hop.at), busy, late, "load", priced_hop))
+        last = self.context.cycles(final + (rows - 1) * slowest, f"writing `{self.pool.path}`")
         tasks.append(
             _Task(self.context.resource(at), last, last, "write", self.context.charge((priced,)))
         )
         return tasks
 
+    def _crossing(self, hop: Hop, rows: int) -> tuple[int, int, int]:
+        """Busy cycles of a part that all rows cross, cycles until the first is over, the charge."""
+        key = (hop.at.path, hop.total, hop.charges, rows)
+        if key not in self._crossed:
+            busy = self.context.cycles(hop.total * rows, f"a load over `{hop.at.path}`")
+            charges = tuple(
+                attrs.evolve(
+                    c, count=c.count * rows, joules=None if c.joules is None else c.joules * rows
+                )
+                for c in hop.charges
+            )
+            self._crossed[key] = (busy, self._cycles(hop.total), self.context.charge(charges))
+        return self._crossed[key]
+
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.context.clock))
 
     def _write(self, rows: int, columns: int) -> tuple[int, Fraction, Charge]:
-        """How many words are written one after the other, the seconds of one, and the charge.
+        """Seconds that the cells take between rows and after the last row, and the charge.
 
-        What is one write is the pool's `write_per`: a row of cells, a cell, or the whole array.
+        What is one write is the pool's `write_per`: a row of cells, a cell, or the whole array
+        (which waits for its last row).
         """
         per = self.pool.word("write_per")
         pulses = self.pool.integer("pulses")
         time = latency_of(self.pool, "write", 1 / self.pool.clock) * pulses
-        running = {"active_rows": Fraction(1), "active_columns": Fraction(columns)}
-        if per == "array":
-            count, words, single = 1, 1, time
-        elif per == "cell":
-            count, words, single = rows * columns, rows, time * columns
-        else:
-            count, words, single = rows, rows, time
-        total = count * pulses
-        energy = charge(self.pool, "write", total, busy=single * words, running=running)
-        return words, single, energy
+        count, each, final = {
+            "array": (1, Fraction(0), time),
+            "cell": (rows * columns, time * columns, time * columns),
+            "row": (rows, time, time),
+        }[per]
+        running = dict.fromkeys(RUNNING_NAMES, Fraction(1))
+        running |= {"active_columns": Fraction(columns if per != "cell" else 1)}
+        running |= {"active_rows": Fraction(rows if per == "array" else 1)}
+        busy = final + (rows - 1) * each
+        priced = charge(self.pool, "write", count * pulses, busy=busy, running=running)
+        return each, final, priced

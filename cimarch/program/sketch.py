@@ -8,11 +8,14 @@ the end of the strip. Task numbers follow that order.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cimarch.engine.build import After, Block, Edge
+from cimarch.engine.build import After, Block, Edges
+from cimarch.engine.tasks import Ints
 
 FIELDS = ("resource", "busy", "latency", "period", "kind", "tile", "charge")
 
@@ -127,7 +130,7 @@ class Strip:
         own = {name: values[name] for name in ("kind", "tile", "charge")}
         return Block(
             values["resource"], values["busy"], values["latency"], values["period"],
-            tuple(self._edges()), {**own, **columns},
+            self._edges(), {**own, **columns},
         )  # fmt: skip
 
     def _table(self, repeat: int) -> NDArray[np.int64]:
@@ -150,50 +153,89 @@ class Strip:
         parts = [self.lead.columns(), self.window.columns(place), rest, self.row.columns()]
         return np.concatenate(parts, axis=1)
 
-    def _edges(self) -> list[Edge]:
-        edges = [self._window_edge(i, w) for i in range(self._total) for w in self.window.waits]
-        for row in range(self.rows):
-            edges += self._row_edges(row)
-        last = self.rows - 1
-        edges += [Edge(self.at_end(w.slot), self.at_end(w.source)) for w in self.end.waits]
-        edges += [Edge(self.at_end(e), self.at_row(last, r)) for e, r in self.end_after_row]
-        edges += [
-            Edge(self.at_end(e), self.at_window(self._total - 1, w))
-            for e, w in self.end_after_window
-        ]
-        return edges
+    def _edges(self) -> Edges:
+        """All waits as edges between slots of the block."""
+        every_row = np.arange(self.rows)[:, None]
+        last = np.array([[self.rows - 1]])
+        parts = [
+            self._window_edges(),
+            self._links(every_row, self.lead.waits, self._lead_at, self._lead_at),
+            self._links(every_row, self.row.waits, self._row_at, self._row_at),
+            self._links(np.zeros((1, 1), np.int64), self.end.waits, self._end_at, self._end_at),
+            self._links(last, _waits(self.end_after_row), self._end_at, self._row_at),
+            self._links(last, _waits(self.end_after_window), self._end_at, self._last_window_at),
+            self._links(every_row, _waits(self.row_after_window), self._row_at,
+                        self._last_window_at),
+            self._after_leads(),
+            self._before_leads(),
+        ]  # fmt: skip
+        return Edges.joined(parts)
 
     @property
     def _total(self) -> int:
         return self.windows * self.rows
 
-    def _window_edge(self, index: int, wait: Wait) -> Edge:
-        lag, source = divmod(index - wait.lag, self._total)
-        return Edge(
-            self.at_window(index, wait.slot),
-            self.at_window(source, wait.source),
-            -lag,
-            wait.after_start,
-        )
+    def _lead_at(self, row: Ints, slot: Ints) -> Ints:
+        return row * self.row_size + slot
 
-    def _row_edges(self, row: int) -> list[Edge]:
-        edges = []
-        for wait in self.lead.waits:
-            edges.append(Edge(self.at_lead(row, wait.slot), self.at_lead(row, wait.source)))
-        for slot, lead in self.window_after_lead:
-            for column in range(self.windows):
-                index = row * self.windows + column
-                edges.append(Edge(self.at_window(index, slot), self.at_lead(row, lead)))
-        for lead, slot, rows in self.lead_after_window:
-            lag, source = divmod(row - rows, self.rows)
-            window = self.at_window(source * self.windows + self.windows - 1, slot)
-            edges.append(Edge(self.at_lead(row, lead), window, -lag))
-        for wait in self.row.waits:
-            edges.append(Edge(self.at_row(row, wait.slot), self.at_row(row, wait.source)))
-        for slot, window in self.row_after_window:
-            last = row * self.windows + self.windows - 1
-            edges.append(Edge(self.at_row(row, slot), self.at_window(last, window)))
-        return edges
+    def _row_at(self, row: Ints, slot: Ints) -> Ints:
+        return row * self.row_size + (self.row_size - len(self.row)) + slot
+
+    def _end_at(self, row: Ints, slot: Ints) -> Ints:
+        return self.rows * self.row_size + slot + 0 * row
+
+    def _window_at(self, index: Ints, slot: Ints) -> Ints:
+        row, column = np.divmod(index, self.windows)
+        return row * self.row_size + len(self.lead) + column * len(self.window) + slot
+
+    def _last_window_at(self, row: Ints, slot: Ints) -> Ints:
+        return self._window_at(row * self.windows + self.windows - 1, slot)
+
+    def _links(
+        self,
+        rows: Ints,
+        waits: Sequence[Wait],
+        place: Callable[[Ints, Ints], Ints],
+        source: Callable[[Ints, Ints], Ints],
+    ) -> Edges:
+        """The same waits in several rows: (rows, waits) edges."""
+        if not waits:
+            return NO_EDGES
+        slots = np.array([w.slot for w in waits])
+        sources = np.array([w.source for w in waits])
+        started = np.broadcast_to(np.array([w.after_start for w in waits]), (len(rows), len(waits)))
+        found, behind = place(rows, slots), source(rows, sources)
+        return Edges(found.ravel(), behind.ravel(), np.zeros(found.size, np.int64), started.ravel())
+
+    def _window_edges(self) -> Edges:
+        waits = self.window.waits
+        if not waits or not self._total:
+            return NO_EDGES
+        index = np.arange(self._total)[:, None]
+        lag, before = np.divmod(index - np.array([w.lag for w in waits]), self._total)
+        found = self._window_at(index, np.array([w.slot for w in waits]))
+        source = self._window_at(before, np.array([w.source for w in waits]))
+        started = np.broadcast_to(np.array([w.after_start for w in waits]), found.shape)
+        return Edges(found.ravel(), source.ravel(), -lag.ravel(), started.ravel())
+
+    def _after_leads(self) -> Edges:
+        """Every window of a row waits for the row's lead."""
+        if not self.window_after_lead:
+            return NO_EDGES
+        index = np.arange(self._total)[:, None]
+        slots, leads = np.array(self.window_after_lead).T
+        found = self._window_at(index, slots)
+        source = self._lead_at(index // self.windows, leads)
+        return _plain(found, source, np.zeros_like(found))
+
+    def _before_leads(self) -> Edges:
+        """A row's lead waits for the last window of an earlier row."""
+        if not self.lead_after_window:
+            return NO_EDGES
+        leads, slots, rows = np.array(self.lead_after_window).T
+        row = np.arange(self.rows)[:, None]
+        lag, before = np.divmod(row - rows, self.rows)
+        return _plain(self._lead_at(row, leads), self._last_window_at(before, slots), -lag)
 
     def after(self, barrier: int) -> list[After]:
         """What waits for the task before the site."""
@@ -206,3 +248,15 @@ class Strip:
             found += [After(self.at_row(row, slot), barrier) for slot in self.first_rows]
             found += [After(self.at_lead(row, slot), barrier) for slot in self.first_leads]
         return found
+
+
+NO_EDGES = Edges.of(())
+
+
+def _plain(slot: Ints, source: Ints, lag: Ints) -> Edges:
+    lag = np.broadcast_to(lag, slot.shape)
+    return Edges(slot.ravel(), source.ravel(), lag.ravel(), np.zeros(slot.size, np.bool_))
+
+
+def _waits(pairs: Iterable[tuple[int, int]]) -> list[Wait]:
+    return [Wait(slot, source) for slot, source in pairs]
