@@ -163,3 +163,17 @@ def test_vgg16_at_imagenet_shapes_is_the_published_table():
 def test_its_default_input_has_a_batch_of_one(name):
     assert zoo.default_input(name)[0] == 1
     assert math.prod(zoo.default_input(name)) >= 784
+
+
+def test_the_shipped_network_is_the_one_that_was_trained():
+    """Its record says how it was trained and how well it does; its arrays are all there."""
+    import json
+
+    from cimarch import share
+
+    network = read_network("resnet20")
+    record = json.loads((share.folder("models") / "resnet20.json").read_text())
+    assert record["test_top1_percent"] >= 90
+    assert len(products(network)) == 20
+    assert all(weight.data is not None for weight in network.weights.values())
+    assert sum(operation.windows for operation in products(network)) == 9089
