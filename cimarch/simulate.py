@@ -149,7 +149,7 @@ def _unmapped(network: Network, allowed: bool) -> tuple[frozenset[str], tuple[st
         op = left[0]
         raise DescriptionError(
             Diagnostic(
-                "E120",
+                "E241",
                 f"`{op.name}` is a `{op.function or op.kind}`, which no part of a system does",
                 notes=(f"{len(left)} operations of `{network.name}` are like it",),
                 helps=("leave such operations out with `--allow-unmapped`",),

@@ -88,7 +88,7 @@ def no_way(source: Instances, target: Instances, why: str) -> DescriptionError:
     """The diagnostic for two places that no links join."""
     return DescriptionError(
         Diagnostic(
-            "E153",
+            "E224",
             f"no route leads from `{source.path}` to `{target.path}`, {why}",
             helps=(f"connect them: `connect {source.path} -> {target.path}`",),
         )
@@ -141,7 +141,7 @@ def unit_for(wiring: Wiring, here: Instances, op: Operation) -> Instances | None
         notes = tuple(f"`{p.path}` does {_listed(p)}" for p in parts[:3])
         helps = (f"add `{word}` to the `does` of a unit",)
     raise DescriptionError(
-        Diagnostic("E151", headline, notes=(f"`{op.name}` needs it", *notes), helps=helps)
+        Diagnostic("E222", headline, notes=(f"`{op.name}` needs it", *notes), helps=helps)
     )
 
 
@@ -245,7 +245,7 @@ def _levels(wiring: Wiring, at: Instances) -> Sequence[Instances]:
         if not chosen:
             raise DescriptionError(
                 Diagnostic(
-                    "E154",
+                    "E225",
                     f"the home `{named}` of `{wiring.pool.path}` is no buffer on its inputs' way",
                     span=wiring.pool.span,
                     notes=tuple(f"`{level.path}` is one" for level in levels[:4]),
@@ -271,7 +271,7 @@ def _no_room(
     need = -(-rows // 8)
     return DescriptionError(
         Diagnostic(
-            "E160",
+            "E231",
             f"`{op.name}` needs {what} at once, {need} bytes: more than `{largest.path}` has free",
             span=wiring.system.part(largest.path).span,
             notes=(

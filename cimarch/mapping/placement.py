@@ -268,7 +268,7 @@ class _Placer:
     def _no_adder(self, site: Site, array: Instances) -> DescriptionError:
         return DescriptionError(
             Diagnostic(
-                "E152",
+                "E223",
                 f"no adder that `{array}` leads to joins the partial sums of `{site.anchor.name}`",
                 span=self.pool.span,
                 notes=(f"its {site.anchor.rows} inputs take several arrays of `{self.pool.path}`",),
@@ -471,7 +471,7 @@ class _Placer:
         if part.kind == "buffer" and total > part.number("size") * part.count:
             raise DescriptionError(
                 Diagnostic(
-                    "E161",
+                    "E232",
                     f"the weights of `{self.network.name}` take {-(-total // 8)} bytes, more than "
                     f"`{part.path}` holds",
                     span=part.span,

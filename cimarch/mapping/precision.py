@@ -54,7 +54,7 @@ _FORM = 'write `[[8, 8], [4, 6], ...]`, a pair per operation, or `{"conv1": [8, 
 
 
 def _wrong(headline: str, *helps: str, notes: tuple[str, ...] = ()) -> DescriptionError:
-    return DescriptionError(Diagnostic("E130", headline, notes=notes, helps=helps))
+    return DescriptionError(Diagnostic("E201", headline, notes=notes, helps=helps))
 
 
 def _read(path: Path) -> object:

@@ -147,7 +147,7 @@ def _straddled(columns: int, across: int, lines: int, array_columns: int) -> lis
 def _too_small(op: Operation, pool: Part, bits: Bits, across: int) -> DescriptionError:
     return DescriptionError(
         Diagnostic(
-            "E140",
+            "E211",
             f"a weight of `{op.name}` takes {across} columns, more than an array of "
             f"`{pool.path}` has",
             notes=(

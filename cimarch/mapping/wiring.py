@@ -73,7 +73,7 @@ class Wiring:
         found = self.system.of_kind(kind)[0]
         raise DescriptionError(
             Diagnostic(
-                "E150",
+                "E221",
                 f"no `{kind}` is {where} `{self.pool.path}`, though the system has one",
                 span=self.pool.span,
                 notes=(f"`{found.path}` is not on its way",),
