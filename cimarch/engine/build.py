@@ -173,7 +173,7 @@ class TableBuilder:
         tasks.check()
         return tasks
 
-    def column(self, name: str) -> NDArray[np.integer]:
+    def column(self, name: str) -> NDArray[np.generic]:
         """Lay out one column of all tasks so far: a further one, or one of the table's own.
 
         A value that its type cannot hold is a ValueError.
