@@ -53,9 +53,16 @@ class Builder:
         return root
 
     def _problem(
-        self, code: str, headline: str, span: Span | None, label: str = "", **more: object
+        self,
+        code: str,
+        headline: str,
+        span: Span | None,
+        label: str = "",
+        others: tuple[tuple[Span, str], ...] = (),
+        notes: tuple[str, ...] = (),
+        helps: tuple[str, ...] = (),
     ) -> None:
-        self.problems.append(Diagnostic(code, headline, span, label, **more))  # type: ignore[arg-type]
+        self.problems.append(Diagnostic(code, headline, span, label, others, notes, helps))
 
     def build_unused(self, module: Module, system: Definition) -> list[Instance]:
         """Every other component of a file by itself, for what is wrong with those not used."""
@@ -87,7 +94,7 @@ class Builder:
         self._open.pop()
 
     def _declare(self, here: Instance) -> None:
-        seen: dict[str, Span] = {}
+        seen: dict[str, tuple[Span, Definition]] = {}
         for definition, member in here.definition.members():
             if isinstance(member, ast.Param | ast.Let):
                 if self._is_free(member.name, definition, seen):
@@ -95,19 +102,21 @@ class Builder:
             elif isinstance(member, ast.PartDeclaration):
                 self._is_free(member.name, definition, seen)
 
-    def _is_free(self, name: ast.Word, definition: Definition, seen: dict[str, Span]) -> bool:
-        """Whether no other member has the name; a parameter must not look like a unit either."""
-        if name.text not in seen:
-            seen[name.text] = name.span
+    def _is_free(
+        self, name: ast.Word, definition: Definition, seen: dict[str, tuple[Span, Definition]]
+    ) -> bool:
+        """Whether no other member has the name, inherited ones among them."""
+        first, holder = seen.setdefault(name.text, (name.span, definition))
+        if first is name.span:
             return True
-        inherited = not any(
-            getattr(m, "name", None) is not None and m.name.span == seen[name.text]  # type: ignore[union-attr]
-            for m in definition.tree.body
-        )
-        first = "inherited from here" if inherited else "declared here first"
-        helps = (f"`{name.text} = ...` gives the inherited parameter a value",) if inherited else ()
-        headline = f"`{name.text}` is declared twice in `{definition.name}`"
-        self._problem("E011", headline, name.span, others=((seen[name.text], first),), helps=helps)
+        if holder is definition:
+            headline = f"`{name.text}` is declared twice in `{definition.name}`"
+            self._problem("E011", headline, name.span, others=((first, "declared here first"),))
+        else:
+            headline = f"`{name.text}` is declared in `{holder.name}` already"
+            helps = (f"`{name.text} = ...` gives an inherited parameter a value",)
+            others = ((first, "inherited from here"),)
+            self._problem("E011", headline, name.span, others=others, helps=helps)
         return False
 
     def _declare_parameter(

@@ -71,18 +71,16 @@ def _infer_call(e: Evaluator, at: ast.Call, scope: Scope) -> ValueType | None:
     return None
 
 
-INFER: dict[
-    type[ast.Expression], Callable[[Evaluator, ast.Expression, Scope], ValueType | None]
-] = {
-    ast.Number: _infer_number,  # type: ignore[dict-item]
+INFER: dict[type[ast.Expression], Callable[..., ValueType | None]] = {
+    ast.Number: _infer_number,
     ast.Unset: _nothing,
     ast.Text: lambda e, at, scope: ValueType("text"),
     ast.Flag: lambda e, at, scope: ValueType("flag"),
-    ast.Name: _infer_name,  # type: ignore[dict-item]
-    ast.Unary: _infer_unary,  # type: ignore[dict-item]
-    ast.Binary: _infer_binary,  # type: ignore[dict-item]
-    ast.Choose: _infer_choose,  # type: ignore[dict-item]
+    ast.Name: _infer_name,
+    ast.Unary: _infer_unary,
+    ast.Binary: _infer_binary,
+    ast.Choose: _infer_choose,
     ast.Items: lambda e, at, scope: ValueType("list"),
     ast.Table: lambda e, at, scope: ValueType("list"),
-    ast.Call: _infer_call,  # type: ignore[dict-item]
+    ast.Call: _infer_call,
 }

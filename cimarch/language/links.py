@@ -68,9 +68,15 @@ class Linker:
         return tuple(found)
 
     def _fail(
-        self, code: str, headline: str, span: Span, label: str = "", **more: object
+        self,
+        code: str,
+        headline: str,
+        span: Span,
+        label: str = "",
+        notes: tuple[str, ...] = (),
+        helps: tuple[str, ...] = (),
     ) -> Failed:
-        return Failed(Diagnostic(code, headline, span, label, **more))  # type: ignore[arg-type]
+        return Failed(Diagnostic(code, headline, span, label, notes=notes, helps=helps))
 
     def _line(self, scope: Instance, line: ast.Connect) -> list[Link]:
         ends: list[_End | None] = []

@@ -105,8 +105,17 @@ class Library:
         self._derive(module)
         return module
 
-    def _problem(self, code: str, headline: str, span: Span | None, **more: object) -> None:
-        self.problems.append(Diagnostic(code, headline, span, **more))  # type: ignore[arg-type]
+    def _problem(
+        self,
+        code: str,
+        headline: str,
+        span: Span | None,
+        others: tuple[tuple[Span, str], ...] = (),
+        notes: tuple[str, ...] = (),
+        helps: tuple[str, ...] = (),
+    ) -> None:
+        problem = Diagnostic(code, headline, span, others=others, notes=notes, helps=helps)
+        self.problems.append(problem)
 
     # imports
 

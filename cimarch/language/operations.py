@@ -240,16 +240,16 @@ def call_problem(at: ast.Call, scope: Scope) -> Diagnostic | None:
     return None
 
 
-EVALUATE: dict[type[ast.Expression], Callable[[Evaluator, ast.Expression, Scope], Value]] = {
-    ast.Number: _number,  # type: ignore[dict-item]
-    ast.Text: _text,  # type: ignore[dict-item]
-    ast.Flag: _flag,  # type: ignore[dict-item]
-    ast.Unset: _unset,  # type: ignore[dict-item]
-    ast.Name: _name,  # type: ignore[dict-item]
-    ast.Unary: _unary,  # type: ignore[dict-item]
-    ast.Binary: _binary,  # type: ignore[dict-item]
-    ast.Choose: _choose,  # type: ignore[dict-item]
-    ast.Items: _items,  # type: ignore[dict-item]
-    ast.Table: _table,  # type: ignore[dict-item]
-    ast.Call: _call,  # type: ignore[dict-item]
+EVALUATE: dict[type[ast.Expression], Callable[..., Value]] = {
+    ast.Number: _number,
+    ast.Text: _text,
+    ast.Flag: _flag,
+    ast.Unset: _unset,
+    ast.Name: _name,
+    ast.Unary: _unary,
+    ast.Binary: _binary,
+    ast.Choose: _choose,
+    ast.Items: _items,
+    ast.Table: _table,
+    ast.Call: _call,
 }

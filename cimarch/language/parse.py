@@ -58,8 +58,8 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
     def _word(self, token: Token) -> ast.Word:
         return ast.Word(str(token), self._span(token))
 
-    def _problem(self, span: Span, code: str, headline: str, **more: Any) -> None:
-        self.problems.append(Diagnostic(code, headline, span, **more))
+    def _problem(self, span: Span, code: str, headline: str, helps: tuple[str, ...] = ()) -> None:
+        self.problems.append(Diagnostic(code, headline, span, helps=helps))
 
     def _depth(self, span: Span, *inside: ast.Expression) -> int:
         depth = 1 + max((e.depth for e in inside), default=0)

@@ -53,8 +53,11 @@ class _Setting:
         self.flag = f"--set {path}={shown}"
         self.span = Span(self.flag, 1, 1, 1, 1 + len(self.text))
 
-    def _fail(self, code: str, headline: str, **more: object) -> DescriptionError:
-        return DescriptionError(Diagnostic(code, f"{self.flag}: {headline}", **more))  # type: ignore[arg-type]
+    def _fail(
+        self, code: str, headline: str, notes: tuple[str, ...] = (), helps: tuple[str, ...] = ()
+    ) -> DescriptionError:
+        told = f"{self.flag}: {headline}"
+        return DescriptionError(Diagnostic(code, told, notes=notes, helps=helps))
 
     def apply(self, root: Instance, builder: Builder) -> None:
         """Bind it; raises DescriptionError, or leaves problems in the builder."""
