@@ -39,6 +39,7 @@ class Context:
         self.periods: dict[Fraction, int] = {Fraction(1): 0}
         self.rounded: dict[str, tuple[Fraction, int]] = {}
         self.transfers = Transfers(self.system, self.routes)
+        self._tolls: dict[tuple[int, ...], tuple[tuple[int, int, int, int], ...]] = {}
         self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
 
     def resource(self, at: Instances) -> int:
@@ -78,6 +79,28 @@ class Context:
         if key not in self._hops:
             self._hops[key] = self.transfers.hops(route, bits)
         return self._hops[key]
+
+    def tolls(self, transfer: tuple[Hop, ...]) -> tuple[tuple[int, int, int, int], ...]:
+        """Per hop of a transfer: busy cycles, latency, charge and period.
+
+        A part is held for its own words and hands the first one on; the last part is done when the
+        slowest part's last word has come.
+        """
+        key = tuple(id(hop.toll) for hop in transfer)
+        if key not in self._tolls:
+            slowest = max(hop.toll.tail for hop in transfer)
+            last = len(transfer) - 1
+            self._tolls[key] = tuple(
+                self._toll(hop, slowest if i == last else Fraction(0), stage=i == 0)
+                for i, hop in enumerate(transfer)
+            )
+        return self._tolls[key]
+
+    def _toll(self, hop: Hop, wait: Fraction, *, stage: bool) -> tuple[int, int, int, int]:
+        busy = self.cycles(hop.toll.total, f"a transfer over `{hop.at.path}`")
+        latency = max(1, ceil((hop.toll.head + wait) * self.clock))
+        period = self.period(self.part(hop.at), stage=stage)
+        return busy, latency, self.charge(hop.toll.charges), period
 
     def part(self, at: Instances) -> Part | None:
         """The part of a resource; None for the wires of a connect line."""
@@ -127,7 +150,7 @@ class Tree:
         `later` are the same transfer's hops in later windows, later rows, and both, where they
         carry fewer bits there.
         """
-        shared = max((i for i, hop in enumerate(transfer) if hop.multicast), default=-1) + 1
+        shared = max((i for i, hop in enumerate(transfer) if hop.toll.multicast), default=-1) + 1
         key = tuple(hop.at for hop in transfer[:shared])
         slots = self._shared.get(key, ()) if shared < len(transfer) else ()
         for i in range(len(slots), len(transfer)):
@@ -143,16 +166,10 @@ class Tree:
         return slots
 
     def _hop(self, transfer: tuple[Hop, ...], i: int) -> Slot:
-        """One hop's task: held for its own words, done when the slowest part's last word is."""
-        hop = transfer[i]
-        busy = self.context.cycles(hop.total, f"a transfer over `{hop.at.path}`")
-        time = hop.head
-        if i + 1 == len(transfer):
-            time += max(each.tail for each in transfer)
-        return self.context.slot(
-            hop.at, busy, max(1, ceil(time * self.context.clock)), self.kind, self.tile,
-            hop.charges, stage=i == 0,
-        )  # fmt: skip
+        at = transfer[i].at
+        busy, latency, charges, period = self.context.tolls(transfer)[i]
+        kind = KIND[self.kind]
+        return Slot(self.context.resource(at), busy, latency, period, kind, self.tile, charges)
 
 
 def disjoint(

@@ -79,7 +79,7 @@ class Loads:
         slowest, final, priced = self._write(rows, columns)
         tasks = []
         for hop in crossed:
-            slowest = max(slowest, hop.total)
+            slowest = max(slowest, hop.toll.total)
             busy, late, priced_hop = self._crossing(hop, rows)
             tasks.append(_Task(self.context.resource(hop.at), busy, late, "load", priced_hop))
         last = self.context.cycles(final + (rows - 1) * slowest, f"writing `{self.pool.path}`")
@@ -90,16 +90,16 @@ class Loads:
 
     def _crossing(self, hop: Hop, rows: int) -> tuple[int, int, int]:
         """Busy cycles of a part that all rows cross, cycles until the first is over, the charge."""
-        key = (hop.at.path, hop.total, hop.charges, rows)
+        key = (hop.at.path, hop.toll.total, hop.toll.charges, rows)
         if key not in self._crossed:
-            busy = self.context.cycles(hop.total * rows, f"a load over `{hop.at.path}`")
+            busy = self.context.cycles(hop.toll.total * rows, f"a load over `{hop.at.path}`")
             charges = tuple(
                 attrs.evolve(
                     c, count=c.count * rows, joules=None if c.joules is None else c.joules * rows
                 )
-                for c in hop.charges
+                for c in hop.toll.charges
             )
-            self._crossed[key] = (busy, self._cycles(hop.total), self.context.charge(charges))
+            self._crossed[key] = (busy, self._cycles(hop.toll.total), self.context.charge(charges))
         return self._crossed[key]
 
     def _cycles(self, seconds: Fraction) -> int:

@@ -273,7 +273,9 @@ class SitePass:
         for slot, end, depth in sorted(waits):
             self.strip.window.wait(slot, end, lag=depth)
         roots = sorted({slots[0] for slots in fetched.values() if slots})
-        deepest = {root: max(d for s, _, d in waits if s == root) for root in roots}
+        deepest: dict[int, int] = {}
+        for root, _, depth in waits:
+            deepest[root] = max(depth, deepest.get(root, 0))
         self.strip.first_windows = [(root, deepest[root]) for root in roots]
         entries = roots or sorted(set(self.strip.first))
         self.strip.window_after_lead = [(root, lead[-1]) for root in entries for lead in leads]

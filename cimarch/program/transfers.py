@@ -24,11 +24,10 @@ from cimarch.hardware.system import Part, System
 from cimarch.program.charges import Charge, charge, latency_of
 
 
-@attrs.frozen
-class Hop:
-    """One part's share of a transfer."""
+@attrs.frozen(eq=False)
+class Toll:
+    """What crossing a part takes; parts crossed alike share one."""
 
-    at: Instances
     total: Fraction
     """Seconds that the part is held."""
     head: Fraction
@@ -42,43 +41,69 @@ class Hop:
         return self.total - self.head
 
 
+@attrs.frozen
+class Hop:
+    """One part's share of a transfer."""
+
+    at: Instances
+    toll: Toll
+
+
 class Transfers:
     """Transfers over the routes of one system; parts crossed alike are worked out once."""
 
     def __init__(self, system: System, routes: Routes) -> None:
         self.system = system
         self.routes = routes
-        self._crossed: dict[tuple[str, int, bool, bool, int], tuple[Hop, ...]] = {}
+        self._crossed: dict[tuple[str, int, bool, bool, int], Toll] = {}
+        self._hopped: dict[tuple[str, int], Toll] = {}
+        self._wired: dict[tuple[str, int], Toll] = {}
         self._meshes: dict[str, Mesh] = {}
 
     def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
         """The hops of a transfer of `bits` over a route, its first and last part included."""
         found: list[Hop] = []
         for i, step in enumerate(route):
-            found += _wire(self.system, step, route, i, bits)
+            if step.wire is not None and step.wire.link.width is not None:
+                found.append(self._wire(step, route[i - 1], bits))
             part = self.system.part(step.at.path)
             if part.kind == "mesh":
                 found += self._mesh(part, route, i, bits)
             elif part.kind in _CROSSINGS:
                 ends = (i == 0, i == len(route) - 1)
-                found += self._cross(part, Crossing(step.at, *ends, bits))
+                found.append(self._cross(part, Crossing(step.at, *ends, bits)))
         return tuple(found)
 
-    def _cross(self, part: Part, at: Crossing) -> list[Hop]:
+    def _cross(self, part: Part, at: Crossing) -> Hop:
         key = (part.path, len(at.at), at.first, at.last, at.bits)
         if key not in self._crossed:
-            self._crossed[key] = tuple(_CROSSINGS[part.kind](part, at))
-        return [attrs.evolve(hop, at=at.at) for hop in self._crossed[key]]
+            self._crossed[key] = _CROSSINGS[part.kind](part, at)
+        return Hop(at.at, self._crossed[key])
 
     def _mesh(self, part: Part, route: Route, i: int, bits: int) -> Iterator[Hop]:
         """XY over directed router links, a flit a cycle on each; one hop on the same router."""
         mesh = self._meshes.setdefault(part.path, Mesh(self.system, self.routes, part))
-        flits = words(bits, part.number("width"))
-        hop = part.number("hop")
-        cycle = 1 / part.clock
-        priced = charge(part, "hop", flits, busy=flits * cycle / mesh.routers)
+        key = (part.path, bits)
+        if key not in self._hopped:
+            flits = words(bits, part.number("width"))
+            busy = flits / part.clock
+            priced = charge(part, "hop", flits, busy=busy / mesh.routers)
+            hop = part.number("hop")
+            self._hopped[key] = Toll(busy + hop - 1 / part.clock, hop, (priced,))
         for link in passage(mesh, route[i - 1].at, route[i + 1].at):
-            yield Hop(Instances(part.path, link, link + 1), flits * cycle, hop, (priced,))
+            yield Hop(Instances(part.path, link, link + 1), self._hopped[key])
+
+    def _wire(self, step: Step, before: Step, bits: int) -> Hop:
+        """A connect line with a width is a bundle of wires that moves one word a system cycle."""
+        assert step.wire is not None
+        assert step.wire.link.width is not None
+        link = step.wire.link
+        name = f"{link.source.path} -> {link.target.path}"
+        if (name, bits) not in self._wired:
+            cycle = 1 / self.system.clock
+            self._wired[name, bits] = Toll(words(bits, step.wire.link.width) * cycle, cycle)
+        narrow = min(before.at, step.at, key=len)
+        return Hop(attrs.evolve(narrow, path=name), self._wired[name, bits])
 
 
 @attrs.frozen
@@ -97,7 +122,7 @@ def elapsed(transfer: tuple[Hop, ...]) -> Fraction:
     """Seconds of a transfer that nothing delays."""
     if not transfer:
         return Fraction(0)
-    return sum((hop.head for hop in transfer), Fraction(0)) + max(hop.tail for hop in transfer)
+    return sum((hop.toll.head for hop in transfer), Fraction(0)) + max(hop.toll.tail for hop in transfer)
 
 
 def words(bits: int, width: Fraction, lanes: int = 1) -> int:
@@ -105,18 +130,7 @@ def words(bits: int, width: Fraction, lanes: int = 1) -> int:
     return ceil(Fraction(ceil(bits / width), lanes))
 
 
-def _wire(system: System, step: Step, route: Route, i: int, bits: int) -> Iterator[Hop]:
-    """A connect line with a width is a bundle of wires that moves one word a system cycle."""
-    if step.wire is None or step.wire.link.width is None:
-        return
-    count = words(bits, step.wire.link.width)
-    cycle = 1 / system.clock
-    narrow = min(route[i - 1].at, step.at, key=len)
-    name = f"{step.wire.link.source.path} -> {step.wire.link.target.path}"
-    yield Hop(attrs.evolve(narrow, path=name), count * cycle, cycle)
-
-
-def _buffer(part: Part, crossing: Crossing) -> Iterator[Hop]:
+def _buffer(part: Part, crossing: Crossing) -> Toll:
     """One word a cycle of its clock, read, written, or (passed on the way) both."""
     at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
@@ -129,10 +143,10 @@ def _buffer(part: Part, crossing: Crossing) -> Iterator[Hop]:
         for action, time in zip(actions, times, strict=True)
     )
     head = sum(times, Fraction(0))
-    yield Hop(at, count * head, head, priced)
+    return Toll(count * head, head, priced)
 
 
-def _outside(part: Part, crossing: Crossing) -> Iterator[Hop]:
+def _outside(part: Part, crossing: Crossing) -> Toll:
     """dram and host: one word per 1 / rate."""
     at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
@@ -140,20 +154,20 @@ def _outside(part: Part, crossing: Crossing) -> Iterator[Hop]:
     time = latency_of(part, action, 1 / part.number("rate"))
     total = words(bits, part.number("width"))
     priced = charge(part, action, total, busy=count * time, members=len(at))
-    yield Hop(at, count / part.number("rate"), time, (priced,))
+    return Toll(count / part.number("rate"), time, (priced,))
 
 
-def _bus(part: Part, crossing: Crossing) -> Iterator[Hop]:
+def _bus(part: Part, crossing: Crossing) -> Toll:
     at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
     time = latency_of(part, "transfer", 1 / part.clock)
     total = words(bits, part.number("width"))
     priced = charge(part, "transfer", total, busy=count * time, members=len(at))
     shared = part.params.get("multicast") is True
-    yield Hop(at, count * time, time, (priced,), shared)
+    return Toll(count * time, time, (priced,), shared)
 
 
-def _link(part: Part, crossing: Crossing) -> Iterator[Hop]:
+def _link(part: Part, crossing: Crossing) -> Toll:
     """`width` bits per 1 / rate on each member; a stated latency delays the first word."""
     at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
@@ -161,10 +175,10 @@ def _link(part: Part, crossing: Crossing) -> Iterator[Hop]:
     head = max(word, latency_of(part, "transfer", word))
     total = words(bits, part.number("width"))
     priced = charge(part, "transfer", total, busy=count * word, members=len(at))
-    yield Hop(at, count * word, head, (priced,))
+    return Toll(count * word, head, (priced,))
 
 
-_CROSSINGS: dict[str, Callable[[Part, Crossing], Iterator[Hop]]] = {
+_CROSSINGS: dict[str, Callable[[Part, Crossing], Toll]] = {
     "buffer": _buffer,
     "dram": _outside,
     "host": _outside,
