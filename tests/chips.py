@@ -179,6 +179,12 @@ class Draft:
         """The same elements, or some of them, under another shape."""
         return self._add(shape, Operation(name, kind, (source,), (name,)))
 
+    def concat(self, name: str, *sources: str) -> str:
+        """Maps of one size behind each other, along their channels."""
+        shapes = [self.tensors[source].shape for source in sources]
+        shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+        return self._add(shape, Operation(name, "concat", sources, (name,)))
+
     def network(self, *outputs: str, inputs: tuple[str, ...] = ("x",)) -> Network:
         """What was drafted; its output is the last result unless others are named."""
         last = outputs or (self.operations[-1].name,)

@@ -189,7 +189,7 @@ def test_on_the_same_router_a_flit_takes_one_flit_time() -> None:
 
 
 def test_each_mesh_link_is_held_for_every_flit() -> None:
-    assert [hop.total for hop in mesh_hops(4, 1, 3, 5 * 32)] == [5 * NS] * 3
+    assert [hop.toll.total for hop in mesh_hops(4, 1, 3, 5 * 32)] == [5 * NS] * 3
 
 
 def test_a_mesh_route_goes_along_the_row_then_along_the_column() -> None:
