@@ -250,7 +250,8 @@ class Run:
         if site is not None:
             chosen &= self.program.columns["operation"] == site
         found = np.flatnonzero(chosen)
-        return found[np.argsort(self.timeline.start[found], kind="stable")].tolist()
+        order = np.argsort(self.timeline.start[found], kind="stable")
+        return [int(task) for task in found[order]]
 
     def spans(self, part: str, kind: str | None = None) -> list[tuple[int, int]]:
         """(start, finish) of the tasks on a part, in order of their starts."""
