@@ -1,0 +1,80 @@
+"""Writing weights: every row of every array by itself, over its way and into the cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import simpy
+
+from cimarch.hardware.routes import Instances
+from cimarch.mapping.placement import Placement
+from oracle.hardware import Bench, Order, Steps
+from oracle.movement import Crossing, Movement, stated
+
+
+class Loads:
+    """The writers of a placement's arrays."""
+
+    def __init__(self, bench: Bench, movement: Movement, placement: Placement) -> None:
+        self.bench = bench
+        self.movement = movement
+        self.placement = placement
+        self.pool = placement.pool
+
+    def load(self, tiles: Sequence[int], number: int) -> simpy.Event:
+        """Write some tiles' weights; the event that all are written."""
+        writes = [self._tile(tile, (number, 0, 0, 0, 0, tile)) for tile in tiles]
+        return self.bench.all(writes)
+
+    def _tile(self, tile: int, order: Order) -> simpy.Event:
+        """Send a tile's rows one after the other; its array is held from the first write on."""
+        env, placement = self.bench.env, self.placement
+        rows, columns = int(placement.tiles.rows[tile]), int(placement.tiles.columns[tile])
+        at = placement.wiring.array(int(placement.tiles.array[tile]))
+        source = placement.wiring.weight_source(at)
+        port = placement.wiring.weight_port
+        route = placement.wiring.routes.find(source, at, port) if source is not None else None
+        bits = columns * self.pool.integer("cell_bits")
+        way = self.movement.crossings(route, bits) if route is not None else []
+        here = [env.event() for _ in range(rows)]
+        done = env.event()
+        for row in range(rows):
+            env.process(self._row(way, row, (*order, row), here[row]))
+        env.process(self._write(at, here, columns, order, done))
+        return done
+
+    def _row(self, way: Sequence[Crossing], row: int, order: Order, here: simpy.Event) -> Steps:
+        """One row on its way: it is on the next part when all its words have left the last."""
+        for i, crossing in enumerate(way):
+            for action, count in crossing.did:
+                self.bench.count(crossing.at.path, action, count)
+            cycles = crossing.whole * self.bench.system.clock
+            busy = max(1, ceil((row + 1) * cycles) - ceil(row * cycles))
+            late = ceil((crossing.first - crossing.word) * self.bench.system.clock)
+            job = self.bench.work(crossing.at, busy, (*order, i), latency=busy + late)
+            yield job.done
+        here.succeed()
+
+    def _write(
+        self, at: Instances, here: Sequence[simpy.Event], columns: int, order: Order,
+        done: simpy.Event,
+    ) -> Steps:  # fmt: skip
+        """Write rows as they come; the whole array at once when all have come."""
+        env = self.bench.env
+        pulses = self.pool.integer("pulses")
+        once = stated(self.pool, "write", 1 / self.pool.clock) * pulses
+        per = self.pool.word("write_per")
+        each = once * columns if per == "cell" else once
+        groups = [list(here)] if per == "array" else [[row] for row in here]
+        written = env.event()
+        yield self.bench.all(groups[0])
+        held = self.bench.work(at, 1, (*order, len(here), 99), released=written)
+        yield held.started
+        for k, rows in enumerate(groups):
+            yield self.bench.all(rows)
+            self.bench.count(self.pool.path, "write", pulses * (columns if per == "cell" else 1))
+            cycles = each * self.bench.system.clock
+            yield env.timeout(max(1, ceil((k + 1) * cycles) - ceil(k * cycles)))
+        written.succeed()
+        done.succeed()
