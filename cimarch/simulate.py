@@ -128,13 +128,13 @@ def report(
 
 def _check_options(batch: int, weights: str, engine: str) -> None:
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise DescriptionError(Diagnostic("E042", f"`batch` is {batch}, less than 1"))
+        raise DescriptionError(Diagnostic("E049", f"`batch` is {batch}, less than 1"))
     if weights not in ("preloaded", "cold"):
         headline = f"`weights` is `{weights}`, neither `preloaded` nor `cold`"
-        raise DescriptionError(Diagnostic("E042", headline))
+        raise DescriptionError(Diagnostic("E049", headline))
     if engine not in ENGINES:
         headline = f"`engine` is `{engine}`, not one of {', '.join(f'`{e}`' for e in ENGINES)}"
-        raise DescriptionError(Diagnostic("E042", headline))
+        raise DescriptionError(Diagnostic("E049", headline))
 
 
 def _unmapped(network: Network, allowed: bool) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -190,8 +190,8 @@ class Routes:
         if block is None:
             return self._cached(source, target, port)
         ancestor, index = block
-        first = (self._shifted(at, ancestor, -index) for at in (source, target))
-        way = self._cached(*first, port)
+        there = self._shifted(target, ancestor, -index)
+        way = self._cached(self._shifted(source, ancestor, -index), there, port)
         if way is None:
             return None
         return tuple(Step(self._shifted(step.at, ancestor, index), step.wire) for step in way)

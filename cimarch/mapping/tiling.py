@@ -198,7 +198,7 @@ def _of_site(site: Site, parts: Cut, bits: Mapping[str, Bits], pool: Part, takes
     shape = (len(diagonals), len(blocks), len(sums))
     d, c, r = (index.ravel() for index in np.indices(shape))
     size = diagonals[d, 1]
-    dense = size == 1
+    dense = np.full(len(d), parts.diagonals[0][1] == 1)
     inputs = np.where(dense, sums[r, 1], size * op.rows)
     rows = np.where(dense, sums[r, 2], size * op.rows * rows_per_input(pool))
     outputs = np.where(dense, blocks[c, 1], size * op.columns)

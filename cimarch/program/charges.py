@@ -45,7 +45,9 @@ def charge(
     return Charge(part.path, action, count, None, "none")
 
 
-def latency_of(part: Part, action: str, default: Fraction) -> Fraction:
+def latency_of(
+    part: Part, action: str, default: Fraction, running: Mapping[str, Fraction] | None = None
+) -> Fraction:
     """Seconds that one action takes; `default` where the description does not say."""
     found = part.actions.get(action)
-    return default if found is None or found.latency is None else found.latency.at()
+    return default if found is None or found.latency is None else found.latency.at(running)

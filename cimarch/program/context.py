@@ -67,11 +67,15 @@ class Context:
 
     def cycles(self, seconds: Fraction, what: str) -> int:
         """Whole cycles of an exact time, rounded up once; a change above 1 % is remembered."""
-        exact = seconds * self.clock
-        whole = max(1, ceil(exact))
-        if exact > 0 and whole - exact > exact / 100 and what not in self.rounded:
-            self.rounded[what] = (seconds, whole)
+        whole = max(1, ceil(seconds * self.clock))
+        self.note(what, seconds, whole)
         return whole
+
+    def note(self, what: str, seconds: Fraction, cycles: int) -> None:
+        """Remember an exact time that its whole cycles change by more than 1 %."""
+        exact = seconds * self.clock
+        if exact > 0 and cycles - exact > exact / 100 and what not in self.rounded:
+            self.rounded[what] = (seconds, cycles)
 
     def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
         """The hops of a transfer of `bits` along a route."""
@@ -97,7 +101,7 @@ class Context:
         return self._tolls[key]
 
     def _toll(self, hop: Hop, wait: Fraction, *, stage: bool) -> tuple[int, int, int, int]:
-        busy = self.cycles(hop.toll.total, f"a transfer over `{hop.at.path}`")
+        busy = self.cycles(hop.toll.busy, f"a transfer over `{hop.at.path}`")
         latency = max(1, ceil((hop.toll.head + wait) * self.clock))
         period = self.period(self.part(hop.at), stage=stage)
         return busy, latency, self.charge(hop.toll.charges), period
@@ -128,7 +132,7 @@ class Context:
 
 
 class Tree:
-    """Transfers of the same data to several places, sharing what crosses a bus once."""
+    """Transfers of the same data to several places, sharing the way up to where a bus hands them on."""
 
     def __init__(
         self, context: Context, sketch: Sketch, kind: str, tile: int, after: Sequence[int]
@@ -150,9 +154,8 @@ class Tree:
         `later` are the same transfer's hops in later windows, later rows, and both, where they
         carry fewer bits there.
         """
-        shared = max((i for i, hop in enumerate(transfer) if hop.toll.multicast), default=-1) + 1
-        key = tuple(hop.at for hop in transfer[:shared])
-        slots = self._shared.get(key, ()) if shared < len(transfer) else ()
+        ats = tuple(hop.at for hop in transfer)
+        slots = self._sofar(ats)
         for i in range(len(slots), len(transfer)):
             number = self.sketch.add(self._hop(transfer, i), *(slots[-1:] or self.after))
             if later:
@@ -161,9 +164,16 @@ class Tree:
             if i == 0:
                 self.roots.append(number)
             slots = (*slots, number)
-            if i + 1 == shared:
-                self._shared[key] = slots
+            if transfer[i].toll.multicast:
+                self._shared[ats[: i + 1]] = slots
         return slots
+
+    def _sofar(self, ats: tuple[Instances, ...]) -> tuple[int, ...]:
+        """The slots of the longest way, up to where it is handed to several, that was gone."""
+        for end in range(len(ats), 0, -1):
+            if ats[:end] in self._shared:
+                return self._shared[ats[:end]]
+        return ()
 
     def _hop(self, transfer: tuple[Hop, ...], i: int) -> Slot:
         at = transfer[i].at

@@ -187,7 +187,43 @@ class Ledger:
             if cycles:
                 used[at.path] = used.get(at.path, 0) + len(at)
                 busy[at.path] = max(busy.get(at.path, 0), cycles)
+        aside = self._aside()
+        for path in {at.path for at in aside}:
+            used[path] = busy[path] = 0
+        for at, cycles in aside.items():
+            used[at.path] += len(at)
+            busy[at.path] = max(busy[at.path], cycles)
         return used, busy
+
+    def _aside(self) -> dict[Instances, int]:
+        """Busy cycles of arrays and of what drives and reads them: their products and writes."""
+        columns = self.program.columns
+        path = self.placement.pool.path
+        reading = [
+            any(c.part == path and c.action == "read" for c in charges)
+            for charges in self.program.charges
+        ]
+        starts = np.array(reading)[columns["charge"].astype(np.int64)]
+        tiles = self.placement.tiles
+        products = np.bincount(
+            columns["tile"][starts].astype(np.int64), minlength=len(tiles)
+        ).tolist()
+        found: dict[tuple[str, int], tuple[Instances, int]] = {}
+        for tile, aside in self.program.aside.items():
+            for at, cycles in aside:
+                widest, sofar = found.get((at.path, at.lo), (at, 0))
+                widest = max(widest, at, key=len)
+                found[at.path, at.lo] = (widest, sofar + cycles * products[tile])
+        written = columns["kind"] == KIND["write"]
+        for tile, cycles in zip(
+            columns["tile"][written].tolist(),
+            self.program.tasks.busy[written].tolist(),
+            strict=True,
+        ):
+            array = int(tiles.array[tile])
+            at, sofar = found.get((path, array), (Instances(path, array, array + 1), 0))
+            found[path, array] = (at, sofar + cycles)
+        return dict(found.values())
 
     def _part(
         self, part: Part, lines: list[Entry], used: Mapping[str, int], busy: Mapping[str, int]

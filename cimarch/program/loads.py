@@ -18,7 +18,8 @@ from cimarch.hardware.system import RUNNING_NAMES
 from cimarch.mapping.placement import Placement
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import KIND, Context
-from cimarch.program.transfers import Hop
+from cimarch.program.products import Vector
+from cimarch.program.transfers import Hop, Toll
 
 
 @attrs.frozen
@@ -37,10 +38,8 @@ class Loads:
         self.context = context
         self.placement: Placement = context.placement
         self.pool = self.placement.pool
-        self._crossed: dict[
-            tuple[str, Fraction, tuple[Charge, ...], int], tuple[int, int, int]
-        ] = {}
-        self._templates: dict[tuple[int, int, int], list[_Task]] = {}
+        self._crossed: dict[tuple[Toll, int], tuple[int, int, int]] = {}
+        self._templates: dict[tuple[int, Vector], list[_Task]] = {}
 
     def add(self, builder: TableBuilder, tiles: list[int], barrier: list[int], group: int,
             inference: int) -> list[int]:  # fmt: skip
@@ -64,22 +63,27 @@ class Loads:
 
     def _tasks(self, tile: int) -> list[_Task]:
         tiles = self.placement.tiles
-        key = (int(tiles.array[tile]), int(tiles.rows[tile]), int(tiles.columns[tile]))
-        if key not in self._templates:
-            self._templates[key] = self._load(*key)
-        return self._templates[key]
+        op = self.placement.plans[int(tiles.site[tile])].site.anchor
+        array = int(tiles.array[tile])
+        vector = Vector(
+            int(tiles.rows[tile]), int(tiles.columns[tile]), 0, self.placement.bits[op.name]
+        )
+        if (array, vector) not in self._templates:
+            self._templates[array, vector] = self._load(array, vector)
+        return self._templates[array, vector]
 
-    def _load(self, array: int, rows: int, columns: int) -> list[_Task]:
+    def _load(self, array: int, vector: Vector) -> list[_Task]:
+        rows, columns = vector.rows, vector.columns
         wiring = self.placement.wiring
         at = wiring.array(array)
         source = wiring.weight_source(at)
         row_bits = columns * self.pool.integer("cell_bits")
         way = wiring.routes.find(source, at, wiring.weight_port) if source else None
         crossed = self.context.hops(way, row_bits) if way else ()
-        slowest, final, priced = self._write(rows, columns)
+        slowest, final, priced = self._write(vector)
         tasks = []
         for hop in crossed:
-            slowest = max(slowest, hop.toll.total)
+            slowest = max(slowest, hop.toll.busy)
             busy, late, priced_hop = self._crossing(hop, rows)
             tasks.append(_Task(self.context.resource(hop.at), busy, late, "load", priced_hop))
         last = self.context.cycles(final + (rows - 1) * slowest, f"writing `{self.pool.path}`")
@@ -90,38 +94,43 @@ class Loads:
 
     def _crossing(self, hop: Hop, rows: int) -> tuple[int, int, int]:
         """Busy cycles of a part that all rows cross, cycles until the first is over, the charge."""
-        key = (hop.at.path, hop.toll.total, hop.toll.charges, rows)
+        key = (hop.toll, rows)
         if key not in self._crossed:
-            busy = self.context.cycles(hop.toll.total * rows, f"a load over `{hop.at.path}`")
+            busy = self.context.cycles(hop.toll.busy * rows, f"a load over `{hop.at.path}`")
             charges = tuple(
                 attrs.evolve(
                     c, count=c.count * rows, joules=None if c.joules is None else c.joules * rows
                 )
                 for c in hop.toll.charges
             )
-            self._crossed[key] = (busy, self._cycles(hop.toll.total), self.context.charge(charges))
+            late = self._cycles(hop.toll.head + hop.toll.tail)
+            self._crossed[key] = (busy, late, self.context.charge(charges))
         return self._crossed[key]
 
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.context.clock))
 
-    def _write(self, rows: int, columns: int) -> tuple[int, Fraction, Charge]:
+    def _write(self, vector: Vector) -> tuple[Fraction, Fraction, Charge]:
         """Seconds that the cells take between rows and after the last row, and the charge.
 
         What is one write is the pool's `write_per`: a row of cells, a cell, or the whole array
         (which waits for its last row).
         """
+        rows, columns = vector.rows, vector.columns
         per = self.pool.word("write_per")
         pulses = self.pool.integer("pulses")
-        time = latency_of(self.pool, "write", 1 / self.pool.clock) * pulses
+        running = dict.fromkeys(RUNNING_NAMES, Fraction(1))
+        running |= {"active_columns": Fraction(columns if per != "cell" else 1)}
+        running |= {"active_rows": Fraction(rows if per == "array" else 1)}
+        running |= {"weight_bits": Fraction(vector.bits.weight)}
+        running |= {"input_bits": Fraction(vector.bits.input)}
+        cycle = 1 / self.pool.clock
+        time = latency_of(self.pool, "write", cycle, running) * pulses
         count, each, final = {
             "array": (1, Fraction(0), time),
             "cell": (rows * columns, time * columns, time * columns),
             "row": (rows, time, time),
         }[per]
-        running = dict.fromkeys(RUNNING_NAMES, Fraction(1))
-        running |= {"active_columns": Fraction(columns if per != "cell" else 1)}
-        running |= {"active_rows": Fraction(rows if per == "array" else 1)}
         busy = final + (rows - 1) * each
         priced = charge(self.pool, "write", count * pulses, busy=busy, running=running)
         return each, final, priced

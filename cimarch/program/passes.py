@@ -222,7 +222,6 @@ class SitePass:
         """
         sketch = self.strip.window
         slots: list[int] = []
-        release: tuple[int, bool] | None = None
         for stage in each.product.stages:
             slot = self.context.slot(
                 stage.at, stage.busy, stage.latency, stage.kind, each.tile, stage.charges,
@@ -232,12 +231,8 @@ class SitePass:
             for before in slots[-1:] or fetched[-1:]:
                 sketch.wait(number, before, after_start=stage.after_start)
             slots.append(number)
-            if stage.frees_array:
-                release = (number, True)
-        if release is None:
-            held = len(slots) <= 2
-            release = (slots[0] if held else slots[-1], False)
-        sketch.wait(slots[0], release[0], lag=1, after_start=release[1])
+        frees = each.product.frees
+        sketch.wait(slots[0], slots[frees.stage], lag=1, after_start=frees.at_start)
         each.end, each.ends = slots[-1], (slots[-1],)
         if feed is not None:
             fed = self._feed(each, feed[0])

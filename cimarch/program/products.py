@@ -8,6 +8,7 @@ k of a product ends at ceil(k x step): times are rounded up once, not step by st
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil
 
@@ -43,8 +44,21 @@ class Stage:
     charges: tuple[Charge, ...] = ()
     after_start: bool = False
     """Waits for the start of the task before it in the product, not for its finish."""
-    frees_array: bool = False
-    """Where it starts, the next read of the array may start."""
+
+
+@attrs.frozen
+class Frees:
+    """What of a product frees its array for the next one's first read."""
+
+    stage: int
+    """Which of its tasks, by place."""
+    at_start: bool
+    """That task's start (what is converted next is held), not its finish."""
+
+
+FIRST = Frees(0, at_start=False)
+LAST = Frees(-1, at_start=False)
+HELD = Frees(-1, at_start=True)
 
 
 @attrs.frozen
@@ -52,22 +66,26 @@ class Product:
     """The tasks of one product, each after the one before."""
 
     stages: tuple[Stage, ...]
+    frees: Frees
     reads: int
     """Word-line groups x input steps."""
     conversions: int
     interval: Fraction
     """Seconds from one read to the next, steady."""
+    aside: tuple[tuple[Instances, int], ...] = ()
+    """The array, dacs, holds and converters that work in it, and their busy cycles: merged tasks
+    do not show these."""
 
 
 class Products:
-    """Products on the arrays of one pool."""
+    """Products on the arrays of one pool; `note` is told exact times and what they became."""
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, note: Callable[[str, Fraction, int], None]) -> None:
+        self.note = note
         self.wiring = wiring
         self.pool = wiring.pool
         self.clock = wiring.system.clock
         self.dac, _ = wiring.driver
-        self.read_time = latency_of(self.pool, "read", 1 / self.pool.clock)
         self._found: dict[tuple[Vector, int, int], Product] = {}
 
     def product(self, vector: Vector, array: int) -> Product:
@@ -81,57 +99,71 @@ class Products:
         if convert is not None:
             places[convert.at.path] = convert.at
         stages = tuple(attrs.evolve(s, at=places[s.at.path]) for s in found.stages)
-        return attrs.evolve(found, stages=stages)
+        aside = tuple(self._aside(vector, at, convert, found))
+        return attrs.evolve(found, stages=stages, aside=aside)
+
+    def _aside(
+        self, vector: Vector, at: Instances, convert: Convert | None, product: Product
+    ) -> Iterator[tuple[Instances, int]]:
+        """All parts that work in a product, each with its members in use and their busy cycles."""
+        alone = convert is not None and len(product.stages) == 1
+        reading = ceil(product.reads * self._shot(vector).time * self.clock)
+        yield at, product.stages[0].busy if alone else reading
+        if self.dac is not None:
+            yield self._beside(self.dac.path, at, vector.rows), reading
+        if self.wiring.hold is not None:
+            yield self._beside(self.wiring.hold.path, at, vector.lines), reading
+        if convert is not None and self.wiring.converter is not None:
+            turns = self.wiring.turns(vector.lines, len(convert.at), vector.bits.weight)
+            bursts = product.conversions // vector.lines
+            rate = self.wiring.converter.number("rate")
+            yield convert.at, ceil(bursts * turns / rate * self.clock)
+
+    def _beside(self, path: str, array: Instances, used: int) -> Instances:
+        """The members of a part around an array, of those that it has the first `used`."""
+        count = self.wiring.system.part(path).count
+        each = max(1, count // self.pool.count)
+        first = array.lo * count // self.pool.count
+        return Instances(path, first, first + min(each, used))
 
     def _product(self, vector: Vector, at: Instances, convert: Convert | None) -> Product:
-        groups = self._groups(vector.rows)
-        dac_bits = self.dac.integer("bits") if self.dac else vector.bits.input
-        n = len(groups) * steps(self.pool, dac_bits, vector.bits.input)
-        read_charges = self._read_charges(vector, groups, n)
+        shot = self._shot(vector)
+        charges = self._read_charges(vector, shot)
         if convert is None:
-            busy = ceil(n * self.read_time * self.clock)
-            stage = Stage(at, busy, busy, "product", read_charges)
-            return Product((stage,), n, 0, self.read_time)
+            busy = max(1, ceil(shot.reads * shot.time * self.clock))
+            self._note(shot.reads * shot.time, busy)
+            stage = Stage(at, busy, busy, "product", charges)
+            return Product((stage,), FIRST, shot.reads, 0, shot.time)
         turns = self.wiring.turns(vector.lines, len(convert.at), vector.bits.weight)
         assert self.wiring.converter is not None
         burst = turns / self.wiring.converter.number("rate")
-        bursts = self._bursts(n, vector)
-        convert_charges = self._convert_charges(vector, bursts, burst, convert)
-        timing = _Timing(self.clock, n, bursts, self.read_time, burst, self._delay(burst, turns))
+        bursts = self._bursts(shot)
+        delay = self._delay(burst, shot.running)
+        timing = _Timing(self.clock, shot.reads, bursts, shot.time, burst, delay)
+        held = self.wiring.has_hold
         if convert.arrays > 1:
-            stages = timing.shared(at, convert.at, self.wiring.has_hold)
-        elif self.wiring.has_hold:
-            stages = timing.held(at, convert.at)
+            stages, exact = timing.shared(at, convert.at, held), timing.total
+            frees = HELD if held else LAST
+        elif held:
+            stages, exact = timing.held(at, convert.at), timing.overlapped
+            frees = HELD if timing.is_bound_by_bursts else FIRST
         else:
-            stages = timing.alone(at)
-        stages[0] = attrs.evolve(stages[0], charges=read_charges)
-        stages[-1] = attrs.evolve(stages[-1], charges=stages[-1].charges + convert_charges)
-        interval = max(self.read_time, burst) if self.wiring.has_hold else self.read_time + burst
-        return Product(tuple(stages), n, bursts * vector.lines, interval)
+            stages, exact, frees = timing.alone(at), timing.total, FIRST
+        self._note(exact, sum(stage.busy for stage in stages))
+        stages[0] = attrs.evolve(stages[0], charges=charges)
+        converted = self._convert_charges(vector, shot, bursts, burst)
+        stages[-1] = attrs.evolve(stages[-1], charges=stages[-1].charges + converted)
+        interval = max(shot.time, burst) if held else shot.time + burst
+        return Product(tuple(stages), frees, shot.reads, bursts * vector.lines, interval)
 
-    def _groups(self, rows: int) -> list[int]:
-        """Rows active in each word-line group."""
+    def _shot(self, vector: Vector) -> _Shot:
+        """The reads of a product; where groups take different times, all take the longest."""
         limit = self.pool.integer("word_lines")
-        return [min(limit, rows - first) for first in range(0, rows, limit)]
-
-    def _bursts(self, n: int, vector: Vector) -> int:
-        """Conversions per line: one per read, or one per group where input bits add in analog."""
-        if self.pool.word("input_accumulation") == "analog":
-            return len(self._groups(vector.rows))
-        return n
-
-    def _delay(self, burst: Fraction, turns: int) -> Fraction:
-        """Seconds from the start of a burst to its last result."""
-        assert self.wiring.converter is not None
-        rate = self.wiring.converter.number("rate")
-        single = latency_of(self.wiring.converter, "convert", 1 / rate)
-        merge = self.wiring.merger
-        merging = latency_of(merge, "add", Fraction(0)) if merge else Fraction(0)
-        return max(burst, burst - 1 / rate + single) + merging
-
-    def _read_charges(self, vector: Vector, groups: list[int], n: int) -> tuple[Charge, ...]:
-        each = n // len(groups)
+        groups = [min(limit, vector.rows - first) for first in range(0, vector.rows, limit)]
+        dac_bits = self.dac.integer("bits") if self.dac else vector.bits.input
+        each = steps(self.pool, dac_bits, vector.bits.input)
         running = {
+            "active_rows": Fraction(groups[0]),
             "active_columns": Fraction(vector.columns),
             "input_bits": Fraction(vector.bits.input),
             "weight_bits": Fraction(vector.bits.weight),
@@ -139,33 +171,99 @@ class Products:
             "weight_density": Fraction(1),
             "steps": Fraction(each),
         }
+        times = [
+            latency_of(
+                self.pool, "read", 1 / self.pool.clock, running | {"active_rows": Fraction(rows)}
+            )
+            for rows in set(groups)
+        ]
+        return _Shot(tuple(groups), each, max(times), running)
+
+    def _note(self, exact: Fraction, cycles: int) -> None:
+        self.note(f"a product on `{self.pool.path}` (reads and conversions)", exact, cycles)
+
+    def _bursts(self, shot: _Shot) -> int:
+        """Conversions per line: one per read, or one per group where input bits add in analog."""
+        analog = self.pool.word("input_accumulation") == "analog"
+        return len(shot.groups) if analog else shot.reads
+
+    def _delay(self, burst: Fraction, running: Mapping[str, Fraction]) -> Fraction:
+        """Seconds from the start of a burst to its last result."""
+        assert self.wiring.converter is not None
+        rate = self.wiring.converter.number("rate")
+        single = latency_of(self.wiring.converter, "convert", 1 / rate, running)
+        merge = self.wiring.merger
+        merging = latency_of(merge, "add", Fraction(0), running) if merge else Fraction(0)
+        return max(burst, burst - 1 / rate + single) + merging
+
+    def _read_charges(self, vector: Vector, shot: _Shot) -> tuple[Charge, ...]:
         charges = [
-            charge(self.pool, "read", each * count, busy=self.read_time * each * count,
-                   running={**running, "active_rows": Fraction(rows)})
-            for rows, count in {r: groups.count(r) for r in groups}.items()
-        ]  # fmt: skip
+            charge(
+                self.pool,
+                "read",
+                shot.each * count,
+                busy=shot.time * shot.each * count,
+                running={**shot.running, "active_rows": Fraction(rows)},
+            )
+            for rows, count in {r: shot.groups.count(r) for r in shot.groups}.items()
+        ]
         if self.dac is not None:
-            time = self.read_time * n
+            time = shot.time * shot.each
+            count = vector.rows * shot.each
             charges.append(
-                charge(self.dac, "convert", vector.rows * each, busy=time / len(groups),
-                       members=vector.rows, running=running)
-            )  # fmt: skip
+                charge(
+                    self.dac,
+                    "convert",
+                    count,
+                    busy=time,
+                    members=vector.rows,
+                    running=shot.running,
+                )
+            )
         return tuple(charges)
 
     def _convert_charges(
-        self, vector: Vector, bursts: int, burst: Fraction, convert: Convert
+        self, vector: Vector, shot: _Shot, bursts: int, burst: Fraction
     ) -> tuple[Charge, ...]:
         count = bursts * vector.lines
         adc = self.wiring.converter
         assert adc is not None
-        rate = adc.number("rate")
-        charges = [charge(adc, "convert", count, busy=vector.lines / rate * bursts)]
+        running = shot.running
+        busy = vector.lines / adc.number("rate") * bursts
+        charges = [charge(adc, "convert", count, busy=busy, running=running)]
         if self.wiring.hold is not None:
-            time = self.read_time * bursts
-            charges.append(charge(self.wiring.hold, "hold", count, busy=time, members=vector.lines))
+            time = shot.time * bursts
+            charges.append(
+                charge(
+                    self.wiring.hold,
+                    "hold",
+                    count,
+                    busy=time,
+                    members=vector.lines,
+                    running=running,
+                )
+            )
         if self.wiring.merger is not None:
-            charges.append(charge(self.wiring.merger, "add", count, busy=burst * bursts))
+            time = burst * bursts
+            charges.append(charge(self.wiring.merger, "add", count, busy=time, running=running))
         return tuple(charges)
+
+
+@attrs.frozen
+class _Shot:
+    """The reads of one product."""
+
+    groups: tuple[int, ...]
+    """Rows active in each word-line group."""
+    each: int
+    """Input steps of a group."""
+    time: Fraction
+    """Seconds of one read."""
+    running: Mapping[str, Fraction]
+
+    @property
+    def reads(self) -> int:
+        return self.each * len(self.groups)
 
 
 @attrs.frozen
@@ -182,9 +280,25 @@ class _Timing:
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.clock))
 
+    @property
+    def total(self) -> Fraction:
+        """Seconds of all reads and bursts, one after the other."""
+        return self.reads * self.read + self.bursts * self.burst
+
+    @property
+    def is_bound_by_bursts(self) -> bool:
+        """Whether a burst takes longer than the reads before it."""
+        return self.burst > self.read * (self.reads // self.bursts)
+
+    @property
+    def overlapped(self) -> Fraction:
+        """Seconds of all reads and bursts where a read overlaps the burst before it."""
+        read = self.read * (self.reads // self.bursts)
+        return min(read, self.burst) + self.bursts * max(read, self.burst)
+
     def alone(self, at: Instances) -> list[Stage]:
         """No hold, private converters: one task holds the array through reads and bursts."""
-        busy = self._cycles(self.reads * self.read + self.bursts * self.burst)
+        busy = self._cycles(self.total)
         late = self._cycles(self.reads * self.read + (self.bursts - 1) * self.burst + self.delay)
         return [Stage(at, busy, late, "product")]
 
@@ -199,18 +313,18 @@ class _Timing:
         read, burst, n = self.read * per, self.burst, self.bursts
         last = self._cycles(burst)
         late = self._cycles(self.delay)
-        if read >= burst:
+        if not self.is_bound_by_bursts:
             reads = self._cycles(n * read)
             return [
                 Stage(at, reads, reads, "read"),
                 Stage(converter, last, late, "convert"),
             ]
         first = self._cycles(read)
-        before = ceil((read + n * burst) * self.clock) - first - last
+        before = ceil(self.overlapped * self.clock) - first - last
         stages = [Stage(at, first, first, "read")]
         if before > 0:
             stages.append(Stage(converter, before, before, "convert"))
-        stages.append(Stage(converter, last, late, "convert", frees_array=True))
+        stages.append(Stage(converter, last, late, "convert"))
         return stages
 
     def shared(self, at: Instances, converter: Instances, hold: bool) -> list[Stage]:
@@ -222,7 +336,7 @@ class _Timing:
             burst = self._between(k, self.burst)
             late = self._cycles(self.delay) if k == self.bursts - 1 else burst
             stages.append(Stage(at, read, read, "read", after_start=hold and k > 0))
-            stages.append(Stage(converter, burst, late, "convert", frees_array=hold))
+            stages.append(Stage(converter, burst, late, "convert"))
         return stages
 
     def _between(self, k: int, step: Fraction) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -53,6 +53,9 @@ class Program:
     """What the table's charge numbers stand for."""
     rounded: tuple[str, ...]
     """Times that whole cycles change by more than 1 %, a sentence each."""
+    aside: Mapping[int, tuple[tuple[Instances, int], ...]]
+    """Per tile, the parts that work in each of its products without a task of their own, and their
+    busy cycles."""
     preloaded: bool
     """Whether the weights are written before the run, outside the table."""
 
@@ -82,7 +85,7 @@ class _Writer:
         self.placement = placement
         self.context = Context(placement)
         self.loads = Loads(self.context)
-        self.products = Products(placement.wiring)
+        self.products = Products(placement.wiring, self.context.note)
         self.builder = TableBuilder(columns=COLUMNS)
         self.strips: dict[tuple[int, int], SitePass] = {}
         self.progress = progress
@@ -209,8 +212,15 @@ class _Writer:
         columns = {name: self.builder.column(name) for name in COLUMNS}
         return Program(
             self.placement, tuple(resources), tasks, columns, tuple(context.charges),
-            tuple(self._rounded()), preloaded,
+            tuple(self._rounded()), self._asides(), preloaded,
         )  # fmt: skip
+
+    def _asides(self) -> dict[int, tuple[tuple[Instances, int], ...]]:
+        return {
+            tile: each.product.aside
+            for work in self.strips.values()
+            for tile, each in work.arrays.items()
+        }
 
     def _rounded(self) -> list[str]:
         clock = self.context.clock

@@ -189,7 +189,8 @@ class Strip:
         return row * self.row_size + len(self.lead) + column * len(self.window) + slot
 
     def _last_window_at(self, row: Ints, slot: Ints) -> Ints:
-        return self._window_at(row * self.windows + self.windows - 1, slot)
+        last: Ints = row * self.windows + (self.windows - 1)
+        return self._window_at(last, slot)
 
     def _links(
         self,

@@ -1,12 +1,13 @@
 """How data cross the parts of a route: cut-through, each part held for all words.
 
 A transfer of `bits` crosses the parts of its route like a pipeline. Part i moves n_i words of its
-own width in T_i seconds and hands its first word on after h_i. The last word is through after
+own width, one every w_i seconds, and hands the first one on after h_i. The last word is through
+after
 
-    h_1 + ... + h_k + max_i (T_i - h_i)
+    h_1 + ... + h_k + max_i (n_i - 1) w_i
 
 seconds where nothing else is in the way (for f flits over h mesh links: h hop + f - 1 cycles). Each
-part is held for its own T_i. Parts that are not asked for anything (a unit or an adder that is only
+part is held for its own n_i w_i. Parts that are not asked for anything (a unit or an adder that is only
 passed, the converters) take neither time nor energy.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from math import ceil
+from math import ceil, log2
 
 import attrs
 
@@ -28,17 +29,15 @@ from cimarch.program.charges import Charge, charge, latency_of
 class Toll:
     """What crossing a part takes; parts crossed alike share one."""
 
-    total: Fraction
+    busy: Fraction
     """Seconds that the part is held."""
     head: Fraction
     """Seconds until its first word is through."""
+    tail: Fraction
+    """Seconds from there until its last word is through."""
     charges: tuple[Charge, ...] = ()
     multicast: bool = False
     """Whether one crossing serves all listeners behind it."""
-
-    @property
-    def tail(self) -> Fraction:
-        return self.total - self.head
 
 
 @attrs.frozen
@@ -71,7 +70,8 @@ class Transfers:
                 found += self._mesh(part, route, i, bits)
             elif part.kind in _CROSSINGS:
                 ends = (i == 0, i == len(route) - 1)
-                found.append(self._cross(part, Crossing(step.at, *ends, bits)))
+                leaves = self._leaves(part) if part.kind == "htree" else 1
+                found.append(self._cross(part, Crossing(step.at, *ends, bits, leaves)))
         return tuple(found)
 
     def _cross(self, part: Part, at: Crossing) -> Hop:
@@ -79,6 +79,13 @@ class Transfers:
         if key not in self._crossed:
             self._crossed[key] = _CROSSINGS[part.kind](part, at)
         return Hop(at.at, self._crossed[key])
+
+    def _leaves(self, part: Part) -> int:
+        """Members of the widest part that one of an htree's members connects."""
+        wires = self.routes.entering.get(part.path, []) + self.routes.leaving.get(part.path, [])
+        ends = {w.source.path for w in wires} | {w.target.path for w in wires}
+        counts = [self.system.part(path).count for path in ends if path != part.path]
+        return max(counts, default=1) // part.count or 1
 
     def _mesh(self, part: Part, route: Route, i: int, bits: int) -> Iterator[Hop]:
         """XY over directed router links, a flit a cycle on each; one hop on the same router."""
@@ -89,7 +96,8 @@ class Transfers:
             busy = flits / part.clock
             priced = charge(part, "hop", flits, busy=busy / mesh.routers)
             hop = part.number("hop")
-            self._hopped[key] = Toll(busy + hop - 1 / part.clock, hop, (priced,))
+            shared = part.flag("multicast")
+            self._hopped[key] = Toll(busy, hop, busy - 1 / part.clock, (priced,), shared)
         for link in passage(mesh, route[i - 1].at, route[i + 1].at):
             yield Hop(Instances(part.path, link, link + 1), self._hopped[key])
 
@@ -101,7 +109,8 @@ class Transfers:
         name = f"{link.source.path} -> {link.target.path}"
         if (name, bits) not in self._wired:
             cycle = 1 / self.system.clock
-            self._wired[name, bits] = Toll(words(bits, step.wire.link.width) * cycle, cycle)
+            busy = words(bits, step.wire.link.width) * cycle
+            self._wired[name, bits] = Toll(busy, cycle, busy - cycle)
         narrow = min(before.at, step.at, key=len)
         return Hop(attrs.evolve(narrow, path=name), self._wired[name, bits])
 
@@ -116,13 +125,8 @@ class Crossing:
     last: bool
     """The data stay here."""
     bits: int
-
-
-def elapsed(transfer: tuple[Hop, ...]) -> Fraction:
-    """Seconds of a transfer that nothing delays."""
-    if not transfer:
-        return Fraction(0)
-    return sum((hop.toll.head for hop in transfer), Fraction(0)) + max(hop.toll.tail for hop in transfer)
+    leaves: int = 1
+    """Of an htree."""
 
 
 def words(bits: int, width: Fraction, lanes: int = 1) -> int:
@@ -143,7 +147,7 @@ def _buffer(part: Part, crossing: Crossing) -> Toll:
         for action, time in zip(actions, times, strict=True)
     )
     head = sum(times, Fraction(0))
-    return Toll(count * head, head, priced)
+    return Toll(count * head, head, (count - 1) * head, priced)
 
 
 def _outside(part: Part, crossing: Crossing) -> Toll:
@@ -154,7 +158,8 @@ def _outside(part: Part, crossing: Crossing) -> Toll:
     time = latency_of(part, action, 1 / part.number("rate"))
     total = words(bits, part.number("width"))
     priced = charge(part, action, total, busy=count * time, members=len(at))
-    return Toll(count / part.number("rate"), time, (priced,))
+    word = 1 / part.number("rate")
+    return Toll(count * word, max(word, time), (count - 1) * word, (priced,))
 
 
 def _bus(part: Part, crossing: Crossing) -> Toll:
@@ -164,7 +169,14 @@ def _bus(part: Part, crossing: Crossing) -> Toll:
     total = words(bits, part.number("width"))
     priced = charge(part, "transfer", total, busy=count * time, members=len(at))
     shared = part.params.get("multicast") is True
-    return Toll(count * time, time, (priced,), shared)
+    return Toll(count * time, time, (count - 1) * time, (priced,), shared)
+
+
+def _htree(part: Part, crossing: Crossing) -> Toll:
+    """A bus whose first word passes ceil(log2 leaves) levels, a hop each."""
+    toll = _bus(part, crossing)
+    levels = max(1, ceil(log2(crossing.leaves)))
+    return attrs.evolve(toll, head=levels * part.number("hop"))
 
 
 def _link(part: Part, crossing: Crossing) -> Toll:
@@ -175,7 +187,7 @@ def _link(part: Part, crossing: Crossing) -> Toll:
     head = max(word, latency_of(part, "transfer", word))
     total = words(bits, part.number("width"))
     priced = charge(part, "transfer", total, busy=count * word, members=len(at))
-    return Toll(count * word, head, (priced,))
+    return Toll(count * word, head, (count - 1) * word, (priced,))
 
 
 _CROSSINGS: dict[str, Callable[[Part, Crossing], Toll]] = {
@@ -183,7 +195,7 @@ _CROSSINGS: dict[str, Callable[[Part, Crossing], Toll]] = {
     "dram": _outside,
     "host": _outside,
     "bus": _bus,
-    "htree": _bus,
+    "htree": _htree,
     "link": _link,
 }
 """Kinds that take time when data cross them, beside meshes; all others are passed free."""
