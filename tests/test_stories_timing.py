@@ -5,17 +5,13 @@ Unless a story says otherwise the clock is 1 GHz, so that a cycle is a nanosecon
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 
-from chips import Draft, bare, chip, load, mlp, round_trip, run, table
+from chips import Draft, Run, bare, chip, load, mlp, round_trip, run, table
 from cimarch import share, simulate
-from cimarch.hardware.routes import Instances, Routes
 from cimarch.hardware.system import System
 from cimarch.language import load as bundled
 from cimarch.language import loads
-from cimarch.program.transfers import Hop, Transfers, elapsed
 from cimarch.workload.network import Network
 
 
@@ -156,46 +152,53 @@ def test_a_part_with_its_own_clock_starts_on_its_edges() -> None:
 
 # Transfers --------------------------------------------------------------------------------------
 
-NS = Fraction(1, 10**9)
 MESH = """
-    part node[4]: buffer { size = 1 KiB, width = 64 bit }
-    part array: crossbar { rows = 8, columns = 8 }
-    part noc: mesh { nodes = 4, columns = COLUMNS, concentration = CONCENTRATION, width = 32 bit }
+    part gate: link {{ width = 160 bit, rate = 1 GHz }}
+    part node[4]: buffer {{ size = 1 KiB, width = 160 bit }}
+    part noc: mesh {{ nodes = 4, columns = {columns}, concentration = {share}, width = 32 bit }}
+    part array: crossbar {{ rows = 64, columns = 8, cell_bits = 4, encoding = signed_cell }}
+    connect gate -> node[0]
     connect node[*] <-> noc
-    connect noc -> array
+    connect node[{target}] -> array
 """
 
 
-def mesh_hops(columns: int, concentration: int, target: int, bits: int) -> tuple[Hop, ...]:
-    """What a transfer from node 0 to another takes of the mesh."""
-    text = MESH.replace("COLUMNS", str(columns)).replace("CONCENTRATION", str(concentration))
-    system = chip(text)
-    routes = Routes(system)
-    way = routes.find(Instances("node", 0, 1), Instances("node", target, target + 1))
-    assert way is not None
-    found = Transfers(system, routes).hops(way, bits)
-    return tuple(hop for hop in found if hop.at.path == "noc")
+def mesh_trip(columns: int, share: int, target: int, flits: int) -> tuple[Run, int]:
+    """Inputs of so many flits go from node 0 over the mesh to another node; and their cycles.
+
+    From the first flit on the first link until the last is in the target, less the cycle that the
+    target takes to write it.
+    """
+    system = chip(MESH.format(columns=columns, share=share, target=target))
+    done = run(system, table((flits * 8, 8)))
+    (start, _), *_ = done.spans("noc", "input")
+    _, finish = done.spans("node", "input")[-1]
+    return done, finish - 1 - start
 
 
 def test_two_flits_over_three_links_take_four_cycles() -> None:
     # Cut-through: 3 hops for the first flit, one cycle more for the second.
-    over = mesh_hops(4, 1, 3, 2 * 32)
-    assert len(over) == 3
-    assert elapsed(over) == 4 * NS
+    done, cycles = mesh_trip(4, 1, 3, 2)
+    assert len(done.at("noc", "input")) == 3
+    assert cycles == 4
 
 
 def test_on_the_same_router_a_flit_takes_one_flit_time() -> None:
-    assert elapsed(mesh_hops(4, 2, 1, 32)) == NS
+    assert mesh_trip(4, 2, 1, 1)[1] == 1
 
 
 def test_each_mesh_link_is_held_for_every_flit() -> None:
-    assert [hop.toll.total for hop in mesh_hops(4, 1, 3, 5 * 32)] == [5 * NS] * 3
+    done, _ = mesh_trip(4, 1, 3, 5)
+    assert [done.program.tasks.busy[t] for t in done.at("noc", "input")] == [5, 5, 5]
+    assert done.count("noc", "hop") == 3 * 5
 
 
 def test_a_mesh_route_goes_along_the_row_then_along_the_column() -> None:
     # 2 x 2 routers of 5 links each: from (0, 0) east, then from router 1 south to (1, 1).
+    done, _ = mesh_trip(2, 1, 3, 1)
     east, south = 0, 2
-    assert [hop.at.lo for hop in mesh_hops(2, 1, 3, 32)] == [0 * 5 + east, 1 * 5 + south]
+    links = [done.program.resources[done.program.tasks.resource[t]].lo for t in done.at("noc")]
+    assert links == [0 * 5 + east, 1 * 5 + south]
 
 
 def small_map() -> Network:
