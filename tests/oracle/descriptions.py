@@ -169,5 +169,8 @@ CHIPS = {
     "analog": ANALOG,
     "analog, slow maps": ANALOG.replace("size = 4 KiB", "clock = 150 MHz, size = 4 KiB"),
     "digital": DIGITAL,
+    "digital, a tree of wires": DIGITAL.replace("bus: bus {", "bus: htree { hop = 3 ns,").replace(
+        ", bus", ", htree"
+    ),
 }
 """By what is special about each."""

@@ -101,10 +101,21 @@ class Movement:
         did = (("transfer", total),)
         if kinds[part.kind] == "wires":
             word = stated(part, "transfer", 1 / part.clock)
-            return [Crossing(at, word, words, word, did, part.flag("multicast"))]
+            first = word if part.kind == "bus" else self._levels(part) * part.number("hop")
+            return [Crossing(at, word, words, first, did, part.flag("multicast"))]
         word = 1 / part.number("rate")
         first = max(word, stated(part, "transfer", word))
         return [Crossing(at, word, words, first, did)]
+
+    def _levels(self, tree: Part) -> int:
+        """Levels of a binary tree over the members of the widest part connected to it."""
+        wires = [*self.routes.entering[tree.path], *self.routes.leaving[tree.path]]
+        ends = {end for w in wires for end in (w.source.path, w.target.path)} - {tree.path}
+        leaves = max(self.system.part(path).count for path in ends) // tree.count
+        levels = 1
+        while 2**levels < leaves:
+            levels += 1
+        return levels
 
     def _mesh(self, part: Part, came: Instances, goes: Instances, bits: int) -> list[Crossing]:
         """East or west along the row, then along the column; the local link to its own router."""
