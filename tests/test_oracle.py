@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from random import Random
 
 import attrs
 import pytest
@@ -22,7 +23,7 @@ from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program, program
 from cimarch.workload.network import Network
 from oracle import chip, networks
-from oracle.descriptions import CHIPS
+from oracle.descriptions import CHIPS, any_chip
 
 NETWORKS = {
     "table": networks.table((40, 5, 3), (5, 9, 2)),
@@ -109,6 +110,20 @@ def test_the_oracle_agrees(name: str, network: str) -> None:
 @pytest.mark.parametrize("name", ["hold", "macro", "linked", "linked, written by cells", "analog"])
 def test_the_oracle_agrees_on_a_batch_that_begins_with_its_weights(name: str) -> None:
     agree(placed(CHIPS[name], NETWORKS["perceptron"]), batch=3, weights="cold")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_oracle_agrees_on_chips_and_networks_as_they_fall(seed: int) -> None:
+    draw = Random(seed)
+    text, network = any_chip(draw), networks.any_network(draw)
+    bits = precision(network, draw.randint(1, 8), draw.randint(1, 8))
+    try:
+        placement = place(cimarch.loads(text), network, bits, input_bits=8)
+    except cimarch.DescriptionError:
+        pytest.skip("the network does not fit the chip")
+    if "noc" in text and placement.groups > 1:
+        pytest.skip("rows that arrive slower than a part moves them leave gaps for others")
+    agree(placement, rounded=True, batch=draw.randint(1, 2))
 
 
 def test_three_groups_of_weights_are_written_in_turn() -> None:

@@ -22,7 +22,7 @@ from cimarch.mapping.sites import is_global, map_rows
 from oracle.arrays import Arrays, Lane
 from oracle.hardware import Bench, Job, Order, Steps, settle
 from oracle.loads import Loads
-from oracle.movement import Crossing, Movement, stated
+from oracle.movement import Crossing, Movement, next_bus, stated
 
 LEAD, WINDOW, ROW, STRIP = range(4)
 """The phases of a strip of rows, in the order of the program."""
@@ -366,8 +366,7 @@ class Pass:
             cut = next(k for k, step in enumerate(route) if step.at == end)
             bits = self._new(tiles[0], window, end)
             ways.append(self.movement.crossings(route[: cut + 1], bits))
-            trunk = max((k for k, c in enumerate(ways[i]) if c.multicast), default=-1) + 1
-            key = tuple(c.at for c in ways[i][:trunk]) or (i,)
+            key = tuple(c.at for c in ways[i][: next_bus(ways[i], 0) or 0]) or (i,)
             together.setdefault(key, []).append(i)
         for members in together.values():
             self.env.process(self._spread(ends, ways, members, window, depth, arrivals))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from random import Random
+
 BARE = """
 from std import crossbar, dac, adc, sample_hold
 system Bare {
@@ -174,3 +177,25 @@ CHIPS = {
     ),
 }
 """By what is special about each."""
+
+ENCODINGS = ("offset", "offset_column", "differential", "twos_complement", "binary")
+
+
+def any_chip(draw: Random) -> str:
+    """One of the chips, with other widths, latencies, word lines, converters and encodings."""
+    text = draw.choice([BARE, HELD, MACRO, TILES, LINKED, ANALOG, DIGITAL])
+    changes = (
+        (1.0, r"width = \d+ bit", lambda _: f"width = {draw.choice([2, 4, 8, 16, 24, 40])} bit"),
+        (1.0, r"latency = \d+ ns", lambda _: f"latency = {4 * draw.randint(1, 6)} ns"),
+        (1.0, r"word_lines = \d+", lambda _: f"word_lines = {draw.randint(3, 16)}"),
+        (1.0, r"lanes = \d+", lambda _: f"lanes = {draw.randint(1, 5)}"),
+        (1.0, r"stages = \d+", lambda _: f"stages = {draw.randint(1, 6)}"),
+        (0.4, r"dac \{ bits = \d", lambda _: f"dac {{ bits = {draw.randint(1, 4)}"),
+        (0.3, r"encoding = \w+", lambda _: f"encoding = {draw.choice(ENCODINGS)}"),
+        (0.3, r"mux = interleaved", lambda _: "mux = adjacent"),
+        (0.2, r"cell_bits", lambda _: "packing = straddle, cell_bits"),
+    )
+    for likely, pattern, new in changes:
+        if draw.random() < likely:
+            text = re.sub(pattern, new, text)
+    return text

@@ -150,29 +150,35 @@ class Movement:
     ) -> list[simpy.Event]:
         """Send the same data to several places, over what is multicast once; their arrivals."""
         arrivals = [self.bench.env.event() for _ in ways]
-        trunks: dict[tuple[Instances, ...], list[int]] = {}
-        for i, way in enumerate(ways):
-            last = max((k for k, c in enumerate(way) if c.multicast), default=-1)
-            key = tuple(c.at for c in way[: last + 1]) or (Instances("alone", i, i + 1),)
-            trunks.setdefault(key, []).append(i)
-        for members in trunks.values():
-            copies = [(ways[i], orders[i], arrivals[i]) for i in members]
-            last = max((k for k, c in enumerate(copies[0][0]) if c.multicast), default=-1)
-            self.bench.env.process(self._fork(copies, last + 1))
+        self._fork(list(zip(ways, orders, arrivals, strict=True)), 0)
         return arrivals
 
-    def _fork(self, copies: Sequence[_Copy], size: int) -> Steps:
-        """Cross the first `size` parts together, then go on apart."""
-        way, _, _ = max(copies, key=lambda copy: len(copy[0]))
-        yield from self._cross(way, range(size), copies[0][1])
-        for copy in copies:
-            self.bench.env.process(self._apart(copy, size, len(way) > len(copy[0])))
+    def _fork(self, copies: Sequence[_Copy], done: int) -> None:
+        """Go on from where the first `done` parts are crossed, together up to the next bus."""
+        groups: dict[tuple[Instances, ...], list[_Copy]] = {}
+        for i, copy in enumerate(copies):
+            end = next_bus(copy[0], done)
+            alone = (Instances("alone", i, i + 1),)
+            key = tuple(c.at for c in copy[0][done:end]) if end else alone
+            groups.setdefault(key, []).append(copy)
+        for members in groups.values():
+            self.bench.env.process(self._together(members, done))
 
-    def _apart(self, copy: _Copy, size: int, others_go_on: bool) -> Steps:
-        way, order, arrival = copy
-        yield from self._cross(way, range(size, len(way)), order)
-        if others_go_on and way:
-            yield self.bench.env.timeout(self.bench.cycles(slowest(way)))
+    def _together(self, copies: Sequence[_Copy], done: int) -> Steps:
+        """Cross a bus once for all that it serves; at the end of the way, arrive."""
+        way = max((copy[0] for copy in copies), key=len)
+        end = next_bus(way, done) or len(way)
+        yield from self._cross(way, range(done, end), copies[0][1])
+        going = [copy for copy in copies if len(copy[0]) > end]
+        for ending, _, arrival in copies:
+            if len(ending) == end:
+                self.bench.env.process(self._arrive(ending if going else (), arrival))
+        self._fork(going, end)
+
+    def _arrive(self, behind: Sequence[Crossing], arrival: simpy.Event) -> Steps:
+        """The first word is there, and the last after what the slowest part still moves."""
+        if behind:
+            yield self.bench.env.timeout(self.bench.cycles(slowest(behind)))
         arrival.succeed()
 
     def _cross(self, way: Sequence[Crossing], places: range, order: Order) -> Steps:
@@ -187,6 +193,11 @@ class Movement:
                 latency=self.bench.cycles(time), stage=i == 0,
             )  # fmt: skip
             yield job.done
+
+
+def next_bus(way: Sequence[Crossing], done: int) -> int | None:
+    """How many parts are crossed when the next one that serves several is; None without one."""
+    return next((k + 1 for k in range(done, len(way)) if way[k].multicast), None)
 
 
 def slowest(way: Iterable[Crossing]) -> Fraction:

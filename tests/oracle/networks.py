@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from random import Random
 
 import attrs
 
@@ -118,3 +119,36 @@ def residual() -> Network:
     total = make.relu(make.add(inner, start))
     pooled = make.pool(total, 0, function="average")
     return make.done(make.linear("classify", pooled, 6))
+
+
+def any_network(draw: Random) -> Network:
+    """A table, a perceptron, or a few convolutions, as it falls."""
+    if draw.random() < 0.3:
+        sizes = [(draw.randint(1, 50), draw.randint(1, 20)) for _ in range(draw.randint(1, 3))]
+        return table(*((rows, columns, draw.randint(1, 4)) for rows, columns in sizes))
+    return any_perceptron(draw) if draw.random() < 0.3 else any_convolutions(draw)
+
+
+def any_perceptron(draw: Random) -> Network:
+    """One to three layers."""
+    make = Maker()
+    last = make.input(draw.randint(1, 3), draw.randint(2, 30))
+    for i in range(draw.randint(1, 3)):
+        last = make.linear(f"layer{i}", last, draw.randint(2, 20))
+        last = make.relu(last) if draw.random() < 0.5 else last
+    return make.done(last)
+
+
+def any_convolutions(draw: Random) -> Network:
+    """One convolution, a second that may be depthwise or residual, poolings and a classifier."""
+    make = Maker()
+    first = make.conv("first", make.input(draw.randint(1, 3), 6, 6), draw.randint(1, 5), padding=1)
+    first = make.relu(first) if draw.random() < 0.5 else first
+    first = make.pool(first, 2) if draw.random() < 0.4 else first
+    channels = make.tensors[first].shape[0]
+    groups = channels if draw.random() < 0.3 else 1
+    last = make.conv("second", first, channels, padding=1, groups=groups)
+    last = make.relu(make.add(last, first)) if draw.random() < 0.6 else last
+    last = make.conv("third", last, 3, 2, stride=2) if draw.random() < 0.3 else last
+    last = make.pool(last, 0, function="average") if draw.random() < 0.4 else last
+    return make.done(make.linear("classify", last, 5) if draw.random() < 0.5 else last)
