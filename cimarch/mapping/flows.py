@@ -6,36 +6,18 @@ unit of each digital operation of the tail in order, and are stored in the home 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part
-from cimarch.mapping.sites import Site, Source
+from cimarch.mapping.homes import Home
+from cimarch.mapping.sites import Source
 from cimarch.mapping.wiring import ADDERS, Wiring
 from cimarch.workload.network import Operation
 
-
-@attrs.frozen
-class Home:
-    """Where a reader finds a tensor: members of a buffer, each with a copy."""
-
-    tensor: str
-    path: str
-    lo: int
-    hi: int
-    bits: int
-    """Of one element."""
-    whole: bool
-    """Whether the whole tensor is there; else its rows stream through from outside."""
-    room: int
-    """Bits allotted in each member."""
-
-    @property
-    def members(self) -> tuple[Instances, ...]:
-        return tuple(Instances(self.path, i, i + 1) for i in range(self.lo, self.hi))
+CARRY = Operation("partial sums", "add", ("sums", "carried"), ("sums",))
+"""The addition, in a later group, of sums that a group boundary cuts."""
 
 
 @attrs.frozen
@@ -45,7 +27,8 @@ class Operand:
     source: Source
     home: Home | None
     way: Route | None
-    """From its home to the unit; None where it is at hand."""
+    """From its home (from outside, where that does not hold it whole) to the unit; None where it
+    is at hand."""
 
 
 @attrs.frozen
@@ -72,6 +55,10 @@ class Flow:
     """Where a row of results gathers: the adder, a buffer, or the array itself."""
     waypoints: tuple[Waypoint, ...] = ()
     stores: tuple[Store, ...] = ()
+    spill: Route | None = None
+    """Where a group boundary cuts sums: the way from the origin to where they wait."""
+    carried: Route | None = None
+    """The way from there to the first waypoint, which adds them."""
 
 
 @attrs.frozen
@@ -161,126 +148,6 @@ def _lanes(part: Part, at: Instances) -> Instances:
     for extent in part.shape:
         lanes *= extent
     return at if len(at) <= lanes else Instances(at.path, at.lo, at.lo + lanes)
-
-
-class Rooms:
-    """What every buffer holds when: sizes are limits, kept over the order of the sites."""
-
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-        self._held: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
-
-    def fits(self, path: str, lo: int, hi: int, span: tuple[int, int], bits: int) -> bool:
-        """Whether members of a buffer have room for `bits` from one site to another."""
-        part = self._wiring.system.part(path)
-        if "size" not in part.params:
-            return True
-        size = part.number("size")
-        return all(self._most(path, i, span) + bits <= size for i in range(lo, hi))
-
-    def _most(self, path: str, index: int, span: tuple[int, int]) -> int:
-        """The most bits that a member holds at any time of a span."""
-        held = self._held.get((path, index), ())
-        times = {span[0]} | {first for first, _, _ in held if span[0] <= first <= span[1]}
-        return max(sum(bits for first, last, bits in held if first <= t <= last) for t in times)
-
-    def take(self, path: str, lo: int, hi: int, span: tuple[int, int], bits: int) -> None:
-        """Hold the room."""
-        for i in range(lo, hi):
-            self._held.setdefault((path, i), []).append((*span, bits))
-
-
-def receptive_rows(op: Operation, rows: int) -> int:
-    """Rows of a map of `rows` rows that one row of results needs."""
-    if op.geometry is None:
-        return rows if op.kind not in ("add", "mul", "activation") else 1
-    reach = (op.geometry.kernel[0] - 1) * op.geometry.dilation[0] + 1
-    return min(reach, rows)
-
-
-def find_home(
-    wiring: Wiring,
-    rooms: Rooms,
-    at: Instances,
-    source: Source,
-    sizes: tuple[int, int, int],
-    span: tuple[int, int],
-    reader: Site,
-    known: Iterable[Home],
-) -> Home | None:
-    """The home of a tensor for a reader at some arrays or at a unit.
-
-    The nearest buffer that the whole reader reaches as one member and that has room for the whole
-    tensor; else one member each of the nearest level, with a copy in each; else the same with room
-    for the rows that one row of results needs. `sizes` is bits of an element, of the tensor, and of
-    those rows; `span` the sites from its making to this reading (rows that stream through take
-    room during the reading alone).
-    """
-    bits, whole, rows = sizes
-    levels = list(_levels(wiring, at))
-    if not levels:
-        return None
-    for home in known:
-        same = any(home.path == f.path and home.lo <= f.lo and f.hi <= home.hi for f in levels)
-        if same and home.tensor == source.tensor and home.bits >= bits:
-            return home
-    for needed in (whole, rows):
-        for single in (True, False):
-            for level in levels:
-                if (len(level) == 1) != single:
-                    continue
-                held = span if needed == whole else (reader.index, reader.index)
-                if rooms.fits(level.path, level.lo, level.hi, held, needed):
-                    rooms.take(level.path, level.lo, level.hi, held, needed)
-                    return Home(
-                        source.tensor, level.path, level.lo, level.hi, bits, needed == whole, needed
-                    )
-    raise _no_room(wiring, levels, source, sizes, reader)
-
-
-def _levels(wiring: Wiring, at: Instances) -> Sequence[Instances]:
-    levels = list(wiring.feeders(at))
-    if at.path == wiring.pool.path and (named := wiring.pool.params.get("home")):
-        chosen = [level for level in levels if level.path == named]
-        if not chosen:
-            raise DescriptionError(
-                Diagnostic(
-                    "E225",
-                    f"the home `{named}` of `{wiring.pool.path}` is no buffer on its inputs' way",
-                    span=wiring.pool.span,
-                    notes=tuple(f"`{level.path}` is one" for level in levels[:4]),
-                )
-            )
-        return chosen
-    return levels
-
-
-def _no_room(
-    wiring: Wiring,
-    levels: Sequence[Instances],
-    source: Source,
-    sizes: tuple[int, int, int],
-    reader: Site,
-) -> DescriptionError:
-    bits, _, rows = sizes
-    largest = max(levels, key=lambda level: wiring.system.part(level.path).number("size"))
-    size = wiring.system.part(largest.path).number("size")
-    op = reader.anchor
-    count = 1 if op.geometry is None else op.geometry.kernel[0]
-    what = f"{count} rows of its input" if op.geometry else "its input"
-    need = -(-rows // 8)
-    return DescriptionError(
-        Diagnostic(
-            "E231",
-            f"`{op.name}` needs {what} at once, {need} bytes: more than `{largest.path}` has free",
-            span=wiring.system.part(largest.path).span,
-            notes=(
-                f"`{largest.path}` holds {float(size / 8):g} bytes in all",
-                f"the input is `{source.tensor}`, {bits} bits an element",
-            ),
-            helps=(f"make its `size` at least {need} bytes",),
-        )
-    )
 
 
 def route_from(wiring: Wiring, here: Instances, target: Instances, why: str) -> Route | None:

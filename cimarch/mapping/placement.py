@@ -12,18 +12,16 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.flows import (
+    CARRY,
     Flow,
-    Home,
     Operand,
-    Rooms,
     Store,
     Waypoint,
-    find_home,
     no_way,
-    receptive_rows,
     route_from,
     unit_for,
 )
+from cimarch.mapping.homes import Home, Homes, Need, Rooms, receptive_rows
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.sites import Site, Source, Views, map_rows, sites
 from cimarch.mapping.tiling import Ints, Tiles, tile
@@ -77,7 +75,8 @@ class Placement:
     wiring: Wiring
     inputs: tuple[tuple[Source, Store], ...]
     """What comes from the chip's edge, and the members of its homes that it is brought to."""
-    weight_bits_total: int
+    rooms: Rooms
+    """What every buffer holds, from site to site."""
     assumed: tuple[str, ...]
     unmapped: tuple[str, ...]
 
@@ -152,12 +151,11 @@ class _Placer:
         self.assumed: list[str] = []
         self.pool = self._pool()
         self.wiring = Wiring(system, self.pool)
-        self.rooms = Rooms(self.wiring)
         self.sites = sites(network, skipped)
         self._views = Views(network)
         self.tiles = tile(self.sites, self.pool, bits, self.wiring.domains)
         self.maker = {site.result: site.index for site in self.sites}
-        self.homes: dict[str, list[Home]] = {}
+        self.homes = Homes(self.wiring)
 
     def _pool(self) -> Part:
         pools = self.system.of_kind("crossbar", "digital_array")
@@ -189,9 +187,10 @@ class _Placer:
             for site, b, (anchor, flows) in zip(self.sites, blocks, homes, strict=True)
         )
         self._check_weights()
+        inputs = tuple(self._inputs())
         return Placement(
             self.system, self.network, self.pool, self.bits, self.tiles, plans, self.wiring,
-            tuple(self._inputs()), self._weight_bits(), tuple(self.assumed), unmapped,
+            inputs, self.homes.rooms, tuple(self.assumed), unmapped,
         )  # fmt: skip
 
     def _assume_missing(self) -> None:
@@ -239,10 +238,12 @@ class _Placer:
             adder = self._adder(site, block)
             array = self.wiring.array(int(self.tiles.array[block.tiles[0]]))
             here = adder or array
-            ways = self._waypoints(site.tail, here)
+            is_cut = block.groups[0] < block.groups[1]
+            tail = (CARRY, *site.tail) if is_cut else site.tail
+            ways = self._waypoints(tail, here)
             origin = adder or self._gathering(array, ways)
             if adder is None and origin != array:
-                ways = self._waypoints(site.tail, origin)
+                ways = self._waypoints(tail, origin)
             flows.setdefault((adder, origin, ways), []).append(i)
         return tuple(Flow(tuple(b), *key) for key, b in flows.items())
 
@@ -335,6 +336,7 @@ class _Placer:
 
     def _operands(self, site: Site, flow: Flow) -> Flow:
         skip = 0 if site.is_matrix else 1
+        skip += flow.waypoints[:1] != () and flow.waypoints[0].operation is CARRY
         ways = list(flow.waypoints)
         for i, sources in enumerate(site.reads[1:]):
             waypoint = ways[i + skip]
@@ -343,12 +345,16 @@ class _Placer:
                 home = self._home(site, waypoint.operation, source, waypoint.at, self.input_bits)
                 way = None
                 if home is not None and waypoint.at is not None:
-                    way = self._nearest(home, waypoint.at, waypoint.operation)
+                    way = self._reading(home, waypoint.at, waypoint.operation)
                 operands.append(Operand(source, home, way))
             ways[i + skip] = attrs.evolve(waypoint, operands=tuple(operands))
         return attrs.evolve(flow, waypoints=tuple(ways))
 
-    def _nearest(self, home: Home, at: Instances, op: Operation) -> Route:
+    def _reading(self, home: Home, at: Instances, op: Operation) -> Route | None:
+        """The way from a home to a unit; from outside where the home does not hold it whole."""
+        if not home.whole:
+            edge = self.wiring.edge_into(at)
+            return edge[1] if edge else None
         found = [self.wiring.routes.find(member, at) for member in home.members]
         ways = [way for way in found if way is not None]
         if not ways:
@@ -361,22 +367,23 @@ class _Placer:
         if at is None:
             return None
         tensor = self.network.tensors[source.tensor]
-        whole = tensor.elements * bits
         rows = map_rows(tensor)
-        needed = receptive_rows(op, rows) if op is site.anchor else 1
-        if not self.network.has_geometry:
-            whole = needed = op.rows * op.groups * bits if op.rows else whole
-            rows = 1
-        sizes = (bits, whole, whole * min(needed, rows) // rows)
-        span = (self.maker.get(source.tensor, -1), site.index)
-        known = self.homes.setdefault(source.tensor, [])
-        home = find_home(self.wiring, self.rooms, at, source, sizes, span, site, known)
+        need = Need(
+            tensor=source.tensor,
+            at=at,
+            bits=bits,
+            whole=tensor.elements * bits,
+            rows=receptive_rows(op, rows) if op is site.anchor else 1,
+            row_bits=-(-tensor.elements * bits // rows),
+            made=self.maker.get(source.tensor, -1),
+            read=site.index,
+            operation=op.name,
+        )
+        home = self.homes.find(need)
         if home is None:
             self._assume(f"what `{at.path}` reads is at hand: no buffer leads to it")
-        elif home not in known:
-            known.append(home)
-            if not home.whole:
-                self._assume_streamed(home)
+        elif not home.whole:
+            self._assume_streamed(home)
         return home
 
     def _assume_streamed(self, home: Home) -> None:
@@ -392,21 +399,44 @@ class _Placer:
         here = flow.origin
         for waypoint in flow.waypoints:
             here = waypoint.at or here
-        return attrs.evolve(flow, stores=tuple(self._stores(site, here)))
+        stores = tuple(self._stores(site, here))
+        flow = attrs.evolve(flow, stores=stores)
+        if flow.waypoints and flow.waypoints[0].operation is CARRY and stores:
+            return self._cut(flow)
+        return flow
+
+    def _cut(self, flow: Flow) -> Flow:
+        """Sums that a group boundary cuts wait where the results go, else in another buffer."""
+        adder = flow.waypoints[0].at
+        if adder is None:
+            return flow
+        find = self.wiring.routes.find
+        places = [store.at for store in flow.stores]
+        places += [
+            at
+            for at in self.wiring.routes.downstream(flow.origin)
+            if self.system.part(at.path).kind == "buffer" and len(at) == 1
+        ]
+        for place in places:
+            there, back = find(flow.origin, place), find(place, adder)
+            if there is not None and back is not None:
+                return attrs.evolve(flow, spill=there, carried=back)
+        raise no_way(places[0], adder, "where sums are added that a group boundary cuts")
 
     def _stores(self, site: Site, here: Instances) -> list[Store]:
         stores = []
-        for home in self.homes.get(site.result, ()):
+        for home in self.homes.of(site.result):
             if home.whole:
                 for member in home.members:
                     why = f"where `{site.result}` is read"
                     way = route_from(self.wiring, here, member, why)
                     if way is not None:
                         stores.append(Store(member, way, home.bits))
-            elif way := self.wiring.edge_from(here):
-                stores.append(Store(way[-1].at, way, home.bits))
-        if site.result in self._leaving:
-            stores += self._results(here)
+        streamed = [home for home in self.homes.of(site.result) if not home.whole]
+        if streamed and (way := self.wiring.edge_from(here)):
+            stores.append(Store(way[-1].at, way, max(home.bits for home in streamed)))
+        if site.result in self._leaving and not (streamed and stores):
+            stores += self._results(site, here)
         return stores
 
     @cached_property
@@ -414,22 +444,41 @@ class _Placer:
         outputs = self.network.outputs
         return {s.tensor for name in outputs for s in self._views.sources(name)}
 
-    def _results(self, here: Instances) -> list[Store]:
-        """The network's results go off the chip, else to the nearest buffer."""
+    def _results(self, site: Site, here: Instances) -> list[Store]:
+        """The network's results go off the chip, else to the nearest buffer with room."""
         way = self.wiring.edge_from(here)
-        if way is None:
-            buffers = (
-                at
-                for at in self.wiring.routes.downstream(here)
-                if self.system.part(at.path).kind == "buffer" and len(at) == 1
+        if way is not None:
+            return [Store(way[-1].at, way, self.input_bits)]
+        buffers = [
+            at
+            for at in self.wiring.routes.downstream(here)
+            if self.system.part(at.path).kind == "buffer" and len(at) == 1
+        ]
+        if not buffers:
+            self._assume("results are gone at once: nothing is beyond where they are made")
+            return []
+        bits = self.network.tensors[site.result].elements * self.input_bits
+        for at in buffers:
+            if self.homes.rooms.take(at, site.index, len(self.sites), bits):
+                self._assume(f"results stay in `{at.path}`: the system has no way out")
+                way = self.wiring.routes.find(here, at)
+                assert way is not None
+                return [Store(at, way, self.input_bits)]
+        raise self._no_room_for_results(site, buffers[0], bits)
+
+    def _no_room_for_results(self, site: Site, at: Instances, bits: int) -> DescriptionError:
+        size = self.homes.rooms.size(at.path) or 0
+        need = -(-bits // 8)
+        return DescriptionError(
+            Diagnostic(
+                "E233",
+                f"the results of `{site.operations[-1].name}` take {need} bytes: more than "
+                f"`{at.path}`, where they stay, has free",
+                span=self.system.part(at.path).span,
+                notes=(f"`{at.path}` holds {size / 8:g} bytes in all",),
+                helps=("make its `size` larger, or connect it to a dram, host or link",),
             )
-            target = next(buffers, None)
-            if target is None:
-                self._assume("results are gone at once: nothing is beyond where they are made")
-                return []
-            self._assume(f"results stay in `{target.path}`: the system has no way out")
-            way = self.wiring.routes.find(here, target)
-        return [] if way is None else [Store(way[-1].at, way, self.input_bits)]
+        )
 
     # Inputs and weights
 
@@ -438,7 +487,7 @@ class _Placer:
             (source, Store(member, edge[1], home.bits))
             for name in self.network.inputs
             for source in self._views.sources(name)
-            for home in self.homes.get(source.tensor, ())
+            for home in self.homes.of(source.tensor)
             if home.whole
             for member in home.members
             for edge in (self._edge_into(member),)
@@ -468,7 +517,7 @@ class _Placer:
             return
         part = self.system.part(source.path)
         total = self._weight_bits()
-        if part.kind == "buffer" and total > part.number("size") * part.count:
+        if "size" in part.params and total > part.number("size") * part.count:
             raise DescriptionError(
                 Diagnostic(
                     "E232",

@@ -19,6 +19,8 @@ from cimarch.mapping.tiling import Domain
 
 ADDERS = ("shift_add", "accumulator", "adder_tree")
 """Kinds that add partial sums and residuals."""
+PASSED = frozenset({"dac", "sample_hold", "adc", "unit", *ADDERS})
+"""Kinds that take no time when data only cross them."""
 
 
 @attrs.frozen
@@ -65,6 +67,16 @@ class Wiring:
         if dac is None and self.system.of_kind("dac"):
             dac = self._reached("dac", self.routes.upstream(self.array(0), "in"), "in front of")
         return dac, None
+
+    def driver_of(self, array: int) -> Instances | None:
+        """The buffer that feeds an array's dacs (or its word lines), with nothing timed between."""
+        for at in self.routes.upstream(self.array(array), "in"):
+            kind = self.system.part(at.path).kind
+            if kind == "buffer":
+                return at
+            if kind not in PASSED:
+                return None
+        return None
 
     def _reached(self, kind: str, places: Iterator[Instances], where: str) -> Part:
         for at in places:
@@ -196,6 +208,7 @@ class Wiring:
         for at in self.routes.upstream(array, self.weight_port):
             part = self.system.part(at.path)
             is_store = part.kind == "buffer" and not self.routes.entering.get(at.path)
+            is_store = is_store and self.weight_port == "write"
             if is_store or self.is_outside(at.path):
                 if self.routes.is_uniform and len(at) == part.count:
                     self._whole_source = at

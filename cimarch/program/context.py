@@ -38,9 +38,15 @@ class Context:
         self.charges: dict[tuple[Charge, ...], int] = {(): 0}
         self.periods: dict[Fraction, int] = {Fraction(1): 0}
         self.rounded: dict[str, tuple[Fraction, int]] = {}
+        self.assumed: list[str] = []
         self.transfers = Transfers(self.system, self.routes)
         self._tolls: dict[tuple[int, ...], tuple[tuple[int, int, int, int], ...]] = {}
         self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
+
+    def assume(self, sentence: str) -> None:
+        """Remember what the program had to fill in."""
+        if sentence not in self.assumed:
+            self.assumed.append(sentence)
 
     def resource(self, at: Instances) -> int:
         """The number of a resource, new where it is met for the first time."""
@@ -132,7 +138,7 @@ class Context:
 
 
 class Tree:
-    """Transfers of the same data to several places, sharing the way up to where a bus hands them on."""
+    """Transfers of the same data to several places, sharing the way to where a bus splits it."""
 
     def __init__(
         self, context: Context, sketch: Sketch, kind: str, tile: int, after: Sequence[int]

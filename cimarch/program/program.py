@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -115,15 +115,11 @@ class _Writer:
         """Whether all inferences of a batch can wait for the next group at once."""
         if batch == 1:
             return True
-        held: dict[str, Fraction] = {}
-        for plan in self.placement.plans:
-            for home in plan.homes:
-                if home is not None:
-                    held[home.path] = max(held.get(home.path, Fraction(0)), Fraction(home.room))
-        return all(
-            room * batch <= self.placement.system.part(path).number("size")
-            for path, room in held.items()
-        )
+        groups = [self._plans[g] for g in sorted(self._plans)]
+        boundaries = [
+            (before[-1].site.index, after[0].site.index) for before, after in pairwise(groups)
+        ]
+        return self.placement.rooms.all_fit(batch, boundaries)
 
     def _load(self, group: int, barrier: list[int], inference: int) -> list[int]:
         tiles = self._tiles.get(group, [])
@@ -162,19 +158,20 @@ class _Writer:
 
     def _inputs(self, inference: int, barrier: list[int]) -> list[int]:
         """Bring the network's inputs to their homes, row by row."""
-        strip = Strip(0, 1)
-        network = self.placement.network
-        rows = 1
+        tensors = self.placement.network.tensors
+        by_rows: dict[int, Strip] = {}
         for source, store in self.placement.inputs:
-            rows = map_rows(network.tensors[source.tensor])
-            bits = -(-network.tensors[source.tensor].elements // rows) * store.bits
+            rows = map_rows(tensors[source.tensor])
+            strip = by_rows.setdefault(rows, Strip(0, 1))
+            bits = -(-tensors[source.tensor].elements // rows) * store.bits
             slots = self.context.transfer(strip.row, store.way, bits, "input", -1)
             strip.first_rows += slots[:1]
-        if not len(strip.row):
-            return barrier
-        ends = [s for s in range(len(strip.row)) if s not in {w.source for w in strip.row.waits}]
-        return self._append(strip, rows, [strip.at_row(0, s) for s in ends], -1, 0, inference,
-                            barrier)  # fmt: skip
+        done: list[int] = []
+        for rows, strip in by_rows.items():
+            awaited = {w.source for w in strip.row.waits}
+            ends = [strip.at_row(0, s) for s in range(len(strip.row)) if s not in awaited]
+            done += self._append(strip, rows, ends, -1, 0, inference, barrier)
+        return done or barrier
 
     def _site(self, plan: Plan, group: int, inference: int, barrier: list[int]) -> list[int]:
         key = (plan.site.index, group)

@@ -186,11 +186,11 @@ class Strip:
 
     def _window_at(self, index: Ints, slot: Ints) -> Ints:
         row, column = np.divmod(index, self.windows)
-        return row * self.row_size + len(self.lead) + column * len(self.window) + slot
+        place: Ints = row * self.row_size + column * len(self.window) + slot
+        return place + len(self.lead)
 
     def _last_window_at(self, row: Ints, slot: Ints) -> Ints:
-        last: Ints = row * self.windows + (self.windows - 1)
-        return self._window_at(last, slot)
+        return self._window_at(row * self.windows + self.windows - 1, slot)
 
     def _links(
         self,

@@ -7,8 +7,8 @@ after
     h_1 + ... + h_k + max_i (n_i - 1) w_i
 
 seconds where nothing else is in the way (for f flits over h mesh links: h hop + f - 1 cycles). Each
-part is held for its own n_i w_i. Parts that are not asked for anything (a unit or an adder that is only
-passed, the converters) take neither time nor energy.
+part is held for its own n_i w_i. Parts that are not asked for anything (a unit or an adder that is
+only passed, the converters) take neither time nor energy.
 """
 
 from __future__ import annotations

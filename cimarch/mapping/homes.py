@@ -1,0 +1,215 @@
+"""Where tensors live: the buffers that readers find them in, and the room they take there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.hardware.routes import Instances
+from cimarch.mapping.wiring import Wiring
+from cimarch.workload.network import MATRIX_KINDS, Operation
+
+
+@attrs.frozen
+class Home:
+    """Where a reader finds a tensor: members of a buffer, each with a copy."""
+
+    tensor: str
+    path: str
+    lo: int
+    hi: int
+    bits: int
+    """Of one element."""
+    whole: bool
+    """Whether the whole tensor is there; else its rows stream through from outside."""
+
+    @property
+    def members(self) -> tuple[Instances, ...]:
+        return tuple(Instances(self.path, i, i + 1) for i in range(self.lo, self.hi))
+
+
+@attrs.frozen
+class Need:
+    """A tensor that a reader wants near: how much of it, and from when to when."""
+
+    tensor: str
+    at: Instances
+    """The reader: arrays, or a unit."""
+    bits: int
+    """Of an element."""
+    whole: int
+    """Bits of the tensor."""
+    rows: int
+    """Rows that one row of results needs."""
+    row_bits: int
+    made: int
+    """The site that makes it; -1 for an input of the network."""
+    read: int
+    """The site that reads it."""
+    operation: str
+    """The name of the operation that reads it."""
+
+
+class Rooms:
+    """What every buffer holds when: sizes are limits, kept over the order of the sites."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self.held: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
+        """Member -> (first site, last site, bits)."""
+
+    def size(self, path: str) -> int | None:
+        """Bits of one member of a buffer; None where it is not limited."""
+        part = self._wiring.system.part(path)
+        return int(part.number("size")) if "size" in part.params else None
+
+    def take(self, at: Instances, first: int, last: int, bits: int) -> bool:
+        """Hold room in some members from one site to another; False where there is not enough."""
+        size = self.size(at.path)
+        members = range(at.lo, at.hi)
+        if size is not None and any(
+            self._most(at.path, i, first, last) + bits > size for i in members
+        ):
+            return False
+        for i in members:
+            self.held.setdefault((at.path, i), []).append((first, last, bits))
+        return True
+
+    def _most(self, path: str, index: int, first: int, last: int) -> int:
+        """The most bits that a member holds at any time of a span."""
+        held = self.held.get((path, index), ())
+        times = {first} | {begin for begin, _, _ in held if first <= begin <= last}
+        return max(sum(bits for begin, end, bits in held if begin <= t <= end) for t in times)
+
+    def all_fit(self, batch: int, boundaries: Sequence[tuple[int, int]]) -> bool:
+        """Whether `batch` inferences can wait for each other at the boundaries of groups.
+
+        Each boundary is the sites before and after it. One inference runs while the others wait:
+        with what is held over a boundary.
+        """
+        for (path, index), held in self.held.items():
+            size = self.size(path)
+            waiting = max(
+                (
+                    sum(bits for begin, end, bits in held if begin <= a and end >= b)
+                    for a, b in boundaries
+                ),
+                default=0,
+            )
+            last = max(end for _, end, _ in held)
+            most = self._most(path, index, -1, last)
+            if size is not None and most + (batch - 1) * waiting > size:
+                return False
+        return True
+
+
+class Homes:
+    """Finds homes, remembering what is where."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+        self.rooms = Rooms(wiring)
+        self._known: dict[str, list[Home]] = {}
+        self._until: dict[Home, int] = {}
+
+    def of(self, tensor: str) -> list[Home]:
+        """The homes of a tensor, in the order in which they were found."""
+        return self._known.get(tensor, [])
+
+    def find(self, need: Need) -> Home | None:
+        """The home of a tensor for a reader; None where no buffer leads to it.
+
+        The nearest buffer that the whole reader reaches as one member and that has room for the
+        whole tensor; else one member each of the nearest level, with a copy in each; else the same
+        with room for the rows that one row of results needs, which then stream through. A home
+        that another reader has already is shared. Raises DescriptionError where not even the rows
+        have room.
+        """
+        levels = self._levels(need.at)
+        if not levels:
+            return None
+        shared = self._shared(need, levels)
+        if shared is not None:
+            return shared
+        for whole in (True, False):
+            bits = need.whole if whole else min(need.whole, need.rows * need.row_bits)
+            first = need.made if whole else need.read
+            for single in (True, False):
+                for level in levels:
+                    if (len(level) == 1) == single and self.rooms.take(
+                        level, first, need.read, bits
+                    ):
+                        return self._settle(need, level, whole=whole)
+        raise self._no_room(need, levels)
+
+    def _shared(self, need: Need, levels: Sequence[Instances]) -> Home | None:
+        """A home that holds the whole tensor already, and can until this reader is done."""
+        for home in self.of(need.tensor):
+            reached = any(
+                level.path == home.path and home.lo <= level.lo and level.hi <= home.hi
+                for level in levels
+            )
+            if not (home.whole and reached and home.bits >= need.bits):
+                continue
+            until = self._until[home]
+            place = Instances(home.path, home.lo, home.hi)
+            if need.read <= until or self.rooms.take(place, until + 1, need.read, need.whole):
+                self._until[home] = max(until, need.read)
+                return home
+        return None
+
+    def _settle(self, need: Need, level: Instances, *, whole: bool) -> Home:
+        home = Home(need.tensor, level.path, level.lo, level.hi, need.bits, whole)
+        self._known.setdefault(need.tensor, []).append(home)
+        self._until[home] = need.read
+        return home
+
+    def _levels(self, at: Instances) -> list[Instances]:
+        """Buffers on the way to a reader, nearest first; only the one that the pool names."""
+        levels = list(self.wiring.feeders(at))
+        pool = self.wiring.pool
+        named = pool.word("home")
+        if at.path != pool.path or not named:
+            return levels
+        chosen = [level for level in levels if level.path == named]
+        if not chosen:
+            raise DescriptionError(
+                Diagnostic(
+                    "E225",
+                    f"the home `{named}` of `{pool.path}` is no buffer on its inputs' way",
+                    span=pool.span,
+                    notes=tuple(f"`{level.path}` is one" for level in levels[:4]),
+                )
+            )
+        return chosen
+
+    def _no_room(self, need: Need, levels: Sequence[Instances]) -> DescriptionError:
+        largest = max(levels, key=lambda level: self.rooms.size(level.path) or 0)
+        size = self.rooms.size(largest.path) or 0
+        bytes_needed = -(-min(need.whole, need.rows * need.row_bits) // 8)
+        rows = "1 row" if need.rows == 1 else f"{need.rows} rows"
+        return DescriptionError(
+            Diagnostic(
+                "E231",
+                f"`{need.operation}` needs {rows} of its input at once, {bytes_needed} bytes: more "
+                f"than `{largest.path}` has free",
+                span=self.wiring.system.part(largest.path).span,
+                notes=(
+                    f"`{largest.path}` holds {size / 8:g} bytes in all",
+                    f"the input is `{need.tensor}`, {need.bits} bits an element",
+                ),
+                helps=(f"make its `size` at least {bytes_needed} bytes",),
+            )
+        )
+
+
+def receptive_rows(op: Operation, rows: int) -> int:
+    """Rows of a map (or tokens) of `rows` that one row of results needs."""
+    if op.geometry is not None:
+        reach = (op.geometry.kernel[0] - 1) * op.geometry.dilation[0] + 1
+        return min(reach, rows)
+    if op.kind in MATRIX_KINDS:
+        return 1 if op.windows == rows else rows
+    return 1 if op.kind in ("add", "mul", "activation", "norm", "softmax") else rows

@@ -1,0 +1,215 @@
+"""How the inputs of a window reach the arrays: streamed, fetched, staged, and read step by step.
+
+The buffer next to the dacs of an array is its driver: it is read while the product runs. What lives
+elsewhere is fetched to it, a slice (the inputs of one row block) once for all arrays that share the
+driver, and no earlier than the driver has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from math import ceil
+
+import attrs
+import numpy as np
+
+from cimarch.hardware.routes import Instances, Route
+from cimarch.mapping.homes import Home
+from cimarch.mapping.placement import Plan
+from cimarch.program.charges import charge, latency_of
+from cimarch.program.context import Context, Tree
+from cimarch.program.sketch import Strip
+from cimarch.program.transfers import Hop
+
+
+@attrs.frozen
+class Source:
+    """A tensor that a product reads, its home, and which of the matrix's rows it makes up."""
+
+    home: Home
+    first: int
+    last: int
+
+
+@attrs.frozen
+class Fetch:
+    """A slice on its way to where a tile's inputs are staged."""
+
+    root: int
+    """Slot of the first hop."""
+    end: int
+    """Slot of the last."""
+    place: Instances
+    bits: int
+
+
+class Inputs:
+    """The input side of one site's windows; `arrays` gives the array of each tile."""
+
+    def __init__(
+        self, context: Context, strip: Strip, plan: Plan, arrays: Mapping[int, int]
+    ) -> None:
+        self.context = context
+        self.wiring = context.wiring
+        self.strip = strip
+        self.plan = plan
+        self.op = plan.site.anchor
+        self.arrays = arrays
+        self.drivers = {tile: self.wiring.driver_of(array) for tile, array in arrays.items()}
+        self.fetched: dict[int, list[Fetch]] = {tile: [] for tile in arrays}
+        self.leads: list[tuple[int, ...]] = []
+        for source in self._sources():
+            self._stream(source.home)
+            self._fetch(source)
+        self.strip.first_leads = [slots[0] for slots in self.leads]
+
+    def _sources(self) -> Iterator[Source]:
+        """The tensors side by side that are the input, each with its share of the rows."""
+        reads = self.plan.site.reads[0]
+        total = sum(source.elements for source in reads)
+        rows = self.op.rows * self.op.groups
+        before = 0
+        for source, home in zip(reads, self.plan.homes, strict=True):
+            first, before = before, before + source.elements
+            if home is not None:
+                yield Source(home, rows * first // total, rows * before // total)
+
+    def _stream(self, home: Home) -> None:
+        """Bring the rows of a tensor that is too large for its home in from outside, row by row."""
+        if home.whole:
+            return
+        elements = self.context.placement.network.tensors[home.tensor].elements
+        row = ceil(Fraction(elements, self.op.window_rows) * home.bits)
+        for member in home.members:
+            edge = self.wiring.edge_into(member)
+            if edge is not None:
+                self.leads.append(self.context.transfer(self.strip.lead, edge[1], row, "input", -1))
+
+    def _fetch(self, source: Source) -> None:
+        """Fetch each slice once per place that stages it."""
+        slices: dict[tuple[Instances, int, int], list[int]] = {}
+        tiles = self.context.placement.tiles
+        for tile, array in self.arrays.items():
+            first, last = self._rows(tile, source)
+            if first < last:
+                member = self._member(source.home, array)
+                group = int(tiles.channel_group[tile])
+                slices.setdefault((member, group, first), []).append(tile)
+        for (member, _, _), sharing in slices.items():
+            tree = Tree(self.context, self.strip.window, "fetch", sharing[0], ())
+            staged: dict[Instances, Fetch] = {}
+            for tile in sharing:
+                place = self.drivers[tile] or self.wiring.array(self.arrays[tile])
+                if place == member:
+                    continue
+                if place not in staged:
+                    staged[place] = self._transfer(tree, member, place, tile, source)
+                self.fetched[tile].append(staged[place])
+
+    def _transfer(
+        self, tree: Tree, member: Instances, place: Instances, tile: int, source: Source
+    ) -> Fetch:
+        port = "in" if place.path == self.wiring.pool.path else None
+        way = self.wiring.routes.find(member, place, port)
+        assert way is not None
+        first, last = self._rows(tile, source)
+        bits = (last - first) * self.plan.bits
+        slots = tree.add(self.context.hops(way, bits), self._fresh(way, first, last))
+        return Fetch(slots[0], slots[-1], place, bits)
+
+    def _rows(self, tile: int, source: Source) -> tuple[int, int]:
+        """The rows of a tile that a source makes up, of all groups' rows."""
+        tiles = self.context.placement.tiles
+        begin = int(tiles.channel_group[tile]) * self.op.rows + int(tiles.row0[tile])
+        end = begin + int(tiles.inputs[tile])
+        return max(begin, source.first), min(end, source.last)
+
+    def _member(self, home: Home, array: int) -> Instances:
+        """The member of a home that an array reads."""
+        if home.hi - home.lo == 1:
+            return home.members[0]
+        for place in self.wiring.routes.upstream(self.wiring.array(array), "in"):
+            if place.path == home.path:
+                return Instances(home.path, place.lo, place.lo + 1)
+        raise AssertionError(f"array {array} does not read `{home.path}`")
+
+    def _fresh(self, way: Route, first: int, last: int) -> list[tuple[Hop, ...]]:
+        """A slice's transfer where its staging keeps what the windows before it brought.
+
+        `reuse = columns` keeps the window before: only the columns that the stride brings in are
+        new; `reuse = rows` keeps the rows above as well. What differs: later windows of the first
+        row, the first window of later rows, and the others.
+        """
+        part = self.context.system.part(way[-1].at.path)
+        reuse = part.params.get("reuse", "none")
+        if reuse == "none" or self.op.geometry is None or self.op.geometry.dilation != (1, 1):
+            return []
+        (height, width), (down, across) = self.op.geometry.kernel, self.op.geometry.stride
+        rows = np.arange(first, last)
+        column_new = rows % width >= width - across
+        row_new = rows // width % height >= height - down
+        every = np.ones_like(row_new)
+        if reuse == "columns":
+            kept = (column_new, every, column_new)
+        else:
+            kept = (column_new, row_new, column_new & row_new)
+        return [self.context.hops(way, max(1, int(new.sum())) * self.plan.bits) for new in kept]
+
+    def feed(self, tile: int) -> int | None:
+        """Add the driver's reads of one product; None where no buffer drives the array."""
+        at = self.drivers[tile]
+        if at is None or not self.plan.homes or all(home is None for home in self.plan.homes):
+            return None
+        part = self.context.system.part(at.path)
+        bits = int(self.context.placement.tiles.inputs[tile]) * self.plan.bits
+        count = ceil(bits / (part.number("width") * len(at)))
+        time = latency_of(part, "read", 1 / part.clock)
+        priced = charge(part, "read", count * len(at), busy=count * time, members=len(at))
+        cycles = self.context.cycles(count * time, f"a read of `{part.path}`")
+        slot = self.context.slot(at, cycles, cycles, "feed", tile, (priced,), stage=False)
+        return self.strip.window.add(slot)
+
+    def settle(self, ends: Mapping[int, int], starts: Mapping[int, int]) -> None:
+        """Order the fetches: of window w after the product of window w - depth of its staging.
+
+        `ends` and `starts` are the slots of each tile's last and first task of its product.
+        """
+        depths = self.depths
+        waits = sorted(
+            {
+                (fetch.root, ends[tile], depths[fetch.place])
+                for tile, fetches in self.fetched.items()
+                for fetch in fetches
+            }
+        )
+        deepest: dict[int, int] = {}
+        for root, end, depth in waits:
+            self.strip.window.wait(root, end, lag=depth)
+            deepest[root] = max(depth, deepest.get(root, 0))
+        self.strip.first_windows = sorted(deepest.items())
+        self.strip.first += [starts[tile] for tile, found in self.fetched.items() if not found]
+        entries = sorted({*deepest, *self.strip.first})
+        self.strip.window_after_lead = [(root, lead[-1]) for root in entries for lead in self.leads]
+        last = sorted(set(ends.values()))
+        self.strip.lead_after_window = [(lead[0], end, 1) for lead in self.leads for end in last]
+
+    @property
+    def depths(self) -> dict[Instances, int]:
+        """Windows that each staging place holds: 1, or 2 where its buffer has the room."""
+        needed: dict[Instances, int] = {}
+        for fetch in {f for fetches in self.fetched.values() for f in fetches}:
+            needed[fetch.place] = needed.get(fetch.place, 0) + fetch.bits
+        return {place: self._depth(place, bits) for place, bits in needed.items()}
+
+    def _depth(self, place: Instances, bits: int) -> int:
+        part = self.context.system.part(place.path)
+        if part.kind != "buffer" or "size" not in part.params:
+            return 1
+        room = int(part.number("size") * len(place) // bits)
+        if room < 1:
+            self.context.assume(
+                f"`{part.path}` is smaller than a window of `{self.op.name}`: it is filled while "
+                "it is read"
+            )
+        return min(2, max(1, room))
