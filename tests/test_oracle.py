@@ -278,6 +278,20 @@ STORIES = {
         two_inputs(),
         13,
     ),
+    # 4 rows written and a product, 5; 11 bits of a sum over the bus and into the maps, 8; the same
+    # again, 13; the new sum over the bus, 15, the old out of the maps, 16, added, 17, stored
+    "a sum that waits for the next group is read when it is wanted": Story(
+        """
+    part maps: buffer { size = 64 B, width = 64 bit }
+    part x: Cells { rows = 4, columns = 1 }
+    part wires: bus { width = 8 bit }
+    part vec: unit { does = [add] }
+    connect maps -> x -> wires -> vec -> maps
+    connect maps -> vec
+    """,
+        networks.table((8, 1, 1)),
+        18,
+    ),
 }
 
 
@@ -290,7 +304,7 @@ def test_the_oracle_finds_what_is_worked_by_hand(name: str) -> None:
 OPEN = {
     "a buffer right behind an array is written": "it is only read, its first write is free",
     "every read of an array with a clock of its own starts on its edges": "only the first does",
-    "every row of two inputs comes in": "all come in as many rows as the last",
+    "a sum that waits for the next group is read when it is wanted": "it is read at cycle 0",
 }
 """Where the program is still wrong, and how."""
 

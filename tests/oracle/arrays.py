@@ -18,7 +18,7 @@ from cimarch.hardware.encoding import columns_per_weight, sense_lines_per_weight
 from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Placement
-from oracle.hardware import Bench, Job, Order, Steps
+from oracle.hardware import Bench, Job, Order, Steps, pass_on
 from oracle.movement import stated
 
 
@@ -184,8 +184,8 @@ class Arrays:
                 yield read.started
                 if k == 0 and feed is not None:
                     lane_feed = feed(window, order(window))
-                    self.bench.env.process(_pass_on(lane_feed.done, lane.fed[window]))
-            self.bench.env.process(_pass_on(done, lane.done[window]))
+                    self.bench.env.process(pass_on(lane_feed.done, lane.fed[window]))
+            self.bench.env.process(pass_on(done, lane.done[window]))
             if feed is not None:
                 yield lane.fed[window]
 
@@ -217,11 +217,11 @@ class Arrays:
             sensing.converters, busy, (*order, 1, 2 * k + 1), latency=late,
         )  # fmt: skip
         if self.hold is not None:
-            env.process(_pass_on(burst.started, following))
+            env.process(pass_on(burst.started, following))
         elif sensing.private:
             env.process(self._wait(burst.started, busy, following))
         else:
-            env.process(_pass_on(burst.done, following))
+            env.process(pass_on(burst.done, following))
         yield burst.done
         done.succeed()
 
@@ -261,8 +261,3 @@ class Arrays:
 def _between(k: int, step: Fraction) -> int:
     """Cycles of step k, where step k ends at ceil((k + 1) x step)."""
     return ceil((k + 1) * step) - ceil(k * step)
-
-
-def _pass_on(event: simpy.Event, to: simpy.Event) -> Steps:
-    yield event
-    to.succeed()

@@ -187,3 +187,9 @@ def settle(make: Callable[[list[Instances]], Bench]) -> Bench:
         if wider == unite(united) or all(at in wider for at in bench.asked):
             return bench
         united = wider
+
+
+def pass_on(event: simpy.Event, to: simpy.Event) -> Steps:
+    """Let one event happen with another."""
+    yield event
+    to.succeed()

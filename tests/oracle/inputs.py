@@ -1,0 +1,229 @@
+"""How a site's windows get their inputs: streamed in by rows, fetched by slices, staged, read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING
+
+import attrs
+import simpy
+
+from cimarch.hardware.routes import Instances
+from cimarch.mapping.placement import Home
+from oracle.hardware import Job, Order, Steps, pass_on
+from oracle.movement import Crossing, next_bus, stated
+
+if TYPE_CHECKING:
+    from oracle.site import Pass
+
+FREE = ("dac", "sample_hold", "adc", "unit", "shift_add", "accumulator", "adder_tree")
+"""Kinds that stand between a buffer and the word lines that it drives."""
+
+
+@attrs.define(eq=False)
+class Slice:
+    """Some of the inputs of every window, fetched for the tiles that read them in one place."""
+
+    member: Instances
+    """The copy of their home that they come from."""
+    place: Instances
+    """Where they are staged: a buffer, or the array itself."""
+    rows: range
+    """Of the weight matrices of all groups."""
+    tiles: list[int]
+
+
+class Inputs:
+    """The input side of one site's work in one group."""
+
+    def __init__(self, site: Pass) -> None:
+        self.site = site
+        self.bench = site.bench
+        self.env = site.env
+        self.movement = site.movement
+        self.plan = site.plan
+        self.op = site.op
+        self.tiles = site.placement.tiles
+        self.leads: list[list[simpy.Event]] = [[] for _ in range(site.rows)]
+        self.came: dict[tuple[int, int], list[simpy.Event]] = {}
+        at_hand = all(home is None for home in self.plan.homes)
+        self.drivers = {tile: None if at_hand else self._driver(tile) for tile in site.chosen}
+        self.slices = list(self._slices())
+        self.depths = self._depths()
+
+    def begin(self) -> None:
+        """Start all that streams in and all fetches."""
+        for home in self.plan.homes:
+            if home is not None and not home.whole:
+                self._stream(home)
+        for members in self._alike():
+            for window in range(self.site.windows):
+                self._fetch(members, window)
+
+    def ready(self, tile: int, window: int) -> list[simpy.Event]:
+        """Events that together mean that a window's inputs are where a tile needs them."""
+        came = self.came.get((tile, window))
+        return self.leads[window // self.site.per_row] if came is None else came
+
+    def _array(self, tile: int) -> Instances:
+        return self.site.chip.arrays.array(int(self.tiles.array[tile]))
+
+    def _driver(self, tile: int) -> Instances | None:
+        """The buffer whose words go to a tile's word lines with only converters between."""
+        kinds = {part.path: part.kind for part in self.site.placement.system.walk()}
+        for at in self.site.routes.upstream(self._array(tile), "in"):
+            if kinds[at.path] not in FREE:
+                return at if kinds[at.path] == "buffer" else None
+        return None
+
+    # What is fetched
+
+    def _slices(self) -> Iterator[Slice]:
+        """The parts of a window that lie side by side: of a tensor, of a tile, for a place."""
+        sources = self.plan.site.reads[0]
+        total, rows, before = sum(s.elements for s in sources), self.op.rows * self.op.groups, 0
+        for source, home in zip(sources, self.plan.homes, strict=True):
+            mine = range(rows * before // total, rows * (before + source.elements) // total)
+            before += source.elements
+            if home is not None:
+                yield from self._slices_of(home, mine)
+
+    def _slices_of(self, home: Home, rows: range) -> Iterator[Slice]:
+        found: dict[tuple[Instances, int, int, Instances], Slice] = {}
+        for tile in self.site.chosen:
+            group = int(self.tiles.channel_group[tile])
+            begin = group * self.op.rows + int(self.tiles.row0[tile])
+            end = begin + int(self.tiles.inputs[tile])
+            part = range(max(begin, rows.start), min(end, rows.stop))
+            member = self._member(home, tile)
+            place = self.drivers[tile] or self._array(tile)
+            if part and place != member:
+                key = (member, group, part.start, place)
+                found.setdefault(key, Slice(member, place, part, [])).tiles.append(tile)
+        yield from found.values()
+
+    def _member(self, home: Home, tile: int) -> Instances:
+        """The copy of a home that an array reads."""
+        if home.hi - home.lo == 1:
+            return Instances(home.path, home.lo, home.hi)
+        up = self.site.routes.upstream(self._array(tile), "in")
+        place = next(at for at in up if at.path == home.path)
+        return Instances(home.path, place.lo, place.lo + 1)
+
+    def _depths(self) -> dict[Instances, int]:
+        """Windows that each place stages at once: what has room, at least 1, at most 2."""
+        staged: dict[Instances, int] = {}
+        for slice_ in self.slices:
+            bits = len(slice_.rows) * self.plan.bits
+            staged[slice_.place] = staged.get(slice_.place, 0) + bits
+        found = {}
+        for at, bits in staged.items():
+            part = self.site.placement.system.part(at.path)
+            room = part.number("size") * len(at) // bits if part.kind == "buffer" else 1
+            found[at] = int(min(2, max(1, room)))
+        return found
+
+    def _alike(self) -> list[list[Slice]]:
+        """Slices that are the same data, and cross the first bus on their way together."""
+        alike: dict[tuple[object, ...], list[Slice]] = {}
+        for i, slice_ in enumerate(self.slices):
+            way = self._way(slice_, 0)
+            trunk = tuple(c.at for c in way[: next_bus(way, 0) or 0])
+            key = (slice_.member, slice_.rows.start, trunk) if trunk else (i,)
+            alike.setdefault(key, []).append(slice_)
+        return list(alike.values())
+
+    def _way(self, slice_: Slice, window: int) -> list[Crossing]:
+        port = "in" if slice_.place.path == self.site.placement.pool.path else None
+        route = self.site.routes.find(slice_.member, slice_.place, port)
+        assert route is not None
+        return self.movement.crossings(route, self._new(slice_, window) * self.plan.bits)
+
+    def _new(self, slice_: Slice, window: int) -> int:
+        """Inputs of a slice that its staging does not keep from the windows before; at least 1."""
+        part = self.site.placement.system.part(slice_.place.path)
+        reuse = part.params.get("reuse", "none")
+        if reuse == "none" or self.op.geometry is None:
+            return len(slice_.rows)
+        first = 0 if reuse == "rows" else window - window % self.site.per_row
+        first = max(first, window - 1) if reuse == "columns" else first
+        kept = {
+            element
+            for before in range(first, window)
+            for other in self.slices
+            if other.place == slice_.place
+            for element in self._elements(other, before)
+        }
+        return max(1, len(self._elements(slice_, window) - kept))
+
+    def _elements(self, slice_: Slice, window: int) -> set[tuple[int, int, int]]:
+        """(channel, row, column) of the map that a window reads, padding included."""
+        assert self.op.geometry is not None
+        (height, width), (down, across) = self.op.geometry.kernel, self.op.geometry.stride
+        row, column = divmod(window, self.site.per_row)
+        return {
+            (r // (height * width), row * down + r // width % height, column * across + r % width)
+            for r in slice_.rows
+        }
+
+    # Moving it
+
+    def _fetch(self, slices: Sequence[Slice], window: int) -> None:
+        arrivals = [self.env.event() for _ in slices]
+        for slice_, arrival in zip(slices, arrivals, strict=True):
+            for tile in slice_.tiles:
+                self.came.setdefault((tile, window), []).append(arrival)
+        self.site.all += arrivals
+        self.env.process(self._send(slices, window, arrivals))
+
+    def _send(self, slices: Sequence[Slice], window: int, arrivals: Sequence[simpy.Event]) -> Steps:
+        """Send when what streams in is there and all places have room."""
+        row, inside = divmod(window, self.site.per_row)
+        room = [
+            self.site.lanes[tile].done[window - self.depths[slice_.place]]
+            for slice_ in slices
+            for tile in slice_.tiles
+            if window >= self.depths[slice_.place]
+        ]
+        yield self.bench.all(self.leads[row] + room)
+        base = self.site.order(row, 1, inside)
+        came = self.movement.spread(
+            [self._way(slice_, window) for slice_ in slices],
+            [(*base, slice_.tiles[0], 0) for slice_ in slices],
+        )
+        for event, arrival in zip(came, arrivals, strict=True):
+            self.env.process(pass_on(event, arrival))
+
+    def _stream(self, home: Home) -> None:
+        """Bring the rows of a tensor that is too large for its home from the edge, row by row."""
+        elements = Fraction(self.site.network.tensors[home.tensor].elements, self.site.rows)
+        for place, member in enumerate(home.members):
+            edge = self.site.placement.wiring.edge_into(member)
+            if edge is None:
+                continue
+            way = self.movement.crossings(edge[1], ceil(elements * home.bits))
+            for row in range(self.site.rows):
+                arrival = self.env.event()
+                self.env.process(self._lead(row, place, way, arrival))
+                self.leads[row].append(arrival)
+
+    def _lead(self, row: int, place: int, way: list[Crossing], arrival: simpy.Event) -> Steps:
+        """A row comes when the products of the row before are done."""
+        per_row = self.site.per_row
+        before = range((row - 1) * per_row, row * per_row) if row else ()
+        yield self.bench.all(self.site.lanes[t].done[w] for t in self.site.chosen for w in before)
+        yield self.movement.move(way, (*self.site.order(row, 0), place))
+        arrival.succeed()
+
+    def feed(self, tile: int, order: Order) -> Job:
+        """Read a product's inputs out of the buffer that drives the array."""
+        at = self.drivers[tile]
+        assert at is not None
+        part = self.site.placement.system.part(at.path)
+        bits = int(self.tiles.inputs[tile]) * self.plan.bits
+        words = ceil(Fraction(bits) / (part.number("width") * len(at)))
+        self.bench.count(at.path, "read", words * len(at))
+        busy = self.bench.cycles(words * stated(part, "read", 1 / part.clock))
+        return self.bench.work(at, busy, (*order, 2, 0))

@@ -1,0 +1,219 @@
+"""What is done with rows of results: units, operands, stores; and sums that a boundary cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING
+
+import simpy
+
+from cimarch.hardware.routes import Instances, Route
+from cimarch.hardware.system import Part
+from cimarch.mapping.flows import CARRY, Flow, Waypoint
+from cimarch.mapping.placement import Home
+from oracle.hardware import Job, Order, Steps, pass_on
+from oracle.movement import Crossing
+
+if TYPE_CHECKING:
+    from oracle.site import Pass
+
+ROW, STRIP = 2, 3
+"""Phases of a strip (`oracle.site`)."""
+ADDERS = ("shift_add", "accumulator", "adder_tree")
+
+
+class Tail:
+    """What is done with rows of results: units, operands, stores."""
+
+    def __init__(self, site: Pass, flow: Flow, place: int, sums: list[simpy.Event]) -> None:
+        self.site = site
+        self.flow = flow
+        self.place = place
+        self.sums = sums
+        self.bench = site.bench
+        self.env = site.env
+        self.movement = site.movement
+        self.network = site.network
+        blocks = site.plan.blocks
+        tiles = site.placement.tiles
+        self.now = [b for b in flow.blocks if site.here.get(b)]
+        whole = [(b, [int(tiles.resident[t]) for t in blocks[b].tiles]) for b in self.now]
+        self.spilled = [self.env.event() for _ in range(site.rows)] if flow.spill else []
+        self.begun = [b for b, groups in whole if min(groups) < site.group]
+        self.cut = [b for b, groups in whole if max(groups) > site.group]
+        self.done = [b for b in self.now if b not in self.cut]
+        total = sum(block.outputs for block in blocks)
+        outputs = sum(blocks[b].outputs for b in self.done)
+        self.share = Fraction(outputs, total) if site.matrix else Fraction(1)
+        cut = flow.waypoints[:1] != () and flow.waypoints[0].operation is CARRY
+        self.meeting = flow.waypoints[0] if cut else None
+        self.ways = list(flow.waypoints[1:] if cut else flow.waypoints)
+        joins = [i for i, w in enumerate(self.ways) if w.operation.kind == "pool"]
+        self.joint = joins[0] if joins and site.matrix else None
+        self.step = 0
+
+    def begin(self) -> None:
+        """Start the work of all rows, and of all strips."""
+        if self.cut:
+            self.site.all += self.spilled
+        for strip in range(self.site.rows // self.site.joined):
+            rows = range(strip * self.site.joined, (strip + 1) * self.site.joined)
+            ends = [self.env.event() for _ in rows]
+            for row, end in zip(rows, ends, strict=True):
+                self.env.process(self._row(row, end))
+            self.site.all += ends
+            if self.joint is not None and (self.done or not self.site.matrix):
+                end = self.env.event()
+                self.site.all.append(end)
+                self.env.process(self._strip(rows[-1], ends, end))
+
+    def _order(self, row: int, phase: int, step: int) -> Order:
+        return (*self.site.order(row, phase), self.place, step)
+
+    def _row(self, row: int, end: simpy.Event) -> Steps:
+        site, per_row = self.site, self.site.per_row
+        yield self.bench.all(self.sums[row * per_row : (row + 1) * per_row])
+        if self.begun:
+            yield from self._carry(row)
+        if self.cut:
+            self._spill(row)
+        if self.done or not site.matrix:
+            end_of_row = len(self.ways) if self.joint is None else self.joint + 1
+            yield from self._along(
+                row, ROW, 0, end_of_row, self._values(), stores=self.joint is None
+            )
+        end.succeed()
+
+    def _strip(self, row: int, ends: list[simpy.Event], end: simpy.Event) -> Steps:
+        yield self.bench.all(ends)
+        assert self.joint is not None
+        pooled = self.network.tensors[self.ways[self.joint].operation.outputs[0]]
+        strips = self.site.rows // self.site.joined
+        made = Fraction(pooled.elements, strips) * self.share
+        yield from self._along(row, STRIP, self.joint + 1, len(self.ways), made, stores=True)
+        end.succeed()
+
+    def _values(self) -> Fraction:
+        """Values of the flow in a row of the anchor's results."""
+        site = self.site
+        if site.matrix:
+            return site.op.columns * site.op.groups * site.per_row * self.share
+        return Fraction(self.network.tensors[site.op.outputs[0]].elements, site.rows)
+
+    def _along(
+        self, row: int, phase: int, lo: int, hi: int, count: Fraction, *, stores: bool
+    ) -> Steps:
+        """Pass the waypoints lo..hi, then store."""
+        site = self.site
+        for i in range(lo, hi):
+            waypoint = self.ways[i]
+            if waypoint.way is not None:
+                bits = ceil(count) * self._bits(i)
+                way = self.movement.crossings(waypoint.way, bits)
+                yield self.movement.move(way, self._order(row, phase, 10 * i))
+            taken = count
+            if i == 0 and not site.matrix:
+                taken = yield from self._anchor(row, waypoint, count)
+            yield self.bench.all(self._operands(row, phase, i))
+            if waypoint.at is not None:
+                yield self._compute(waypoint, ceil(taken), self._order(row, phase, 10 * i + 6)).done
+            if waypoint.operation.kind == "pool" and not site.matrix:
+                pooled = self.network.tensors[waypoint.operation.outputs[0]]
+                count = Fraction(pooled.elements, site.rows) * self.share
+        if stores:
+            yield self.bench.all(self._store(row, phase, count))
+
+    def _bits(self, i: int) -> int:
+        """Of a value before waypoint i: a sum's until the last unit is behind."""
+        wide = self.site.sum_bits(self.site.op.rows) if self.site.matrix else self.site.plan.bits
+        units = [k for k, w in enumerate(self.ways) if w.at is not None]
+        behind = i > units[-1] if units else i > 0
+        return min(wide, self.site.plan.bits) if behind else wide
+
+    def _anchor(self, row: int, waypoint: Waypoint, count: Fraction) -> Steps:
+        """Fetch what a digital anchor reads; the values that its unit works through."""
+        site = self.site
+        most, came = Fraction(0), []
+        for k, (source, home) in enumerate(
+            zip(site.plan.site.reads[0], site.plan.homes, strict=True)
+        ):
+            values = Fraction(source.elements, site.rows)
+            most = max(most, values)
+            if home is not None and waypoint.at is not None:
+                way = self._from(home, waypoint.at)
+                if way is not None:
+                    crossings = self.movement.crossings(way, ceil(values * home.bits))
+                    order = (*self._order(row, ROW, 0), k)
+                    came.append(self.movement.move(crossings, order))
+        yield self.bench.all(came)
+        return most if site.op.kind == "pool" else count
+
+    def _from(self, home: Home, at: Instances) -> Route | None:
+        """The shortest way from a copy; from the edge where no copy is whole."""
+        if not home.whole:
+            edge = self.site.placement.wiring.edge_into(at)
+            return edge[1] if edge is not None else None
+        found = [self.site.routes.find(member, at) for member in home.members]
+        return min((way for way in found if way is not None), key=len)
+
+    def _operands(self, row: int, phase: int, i: int) -> list[simpy.Event]:
+        came = []
+        for k, operand in enumerate(self.ways[i].operands):
+            if operand.home is None or operand.way is None:
+                continue
+            times = self.site.rows if phase == ROW else self.site.rows // self.site.joined
+            values = Fraction(operand.source.elements, times) * self.share
+            way = self.movement.crossings(operand.way, ceil(values * operand.home.bits))
+            came.append(self.movement.move(way, (*self._order(row, phase, 10 * i + 5), k)))
+        return came
+
+    def _compute(self, waypoint: Waypoint, count: int, order: Order) -> Job:
+        """Elements on a unit: `lanes` every `ii`, each `stages` cycles inside; or on an adder."""
+        at = waypoint.at
+        assert at is not None
+        part: Part = self.site.placement.system.part(at.path)
+        if part.kind in ADDERS:
+            return self.site.add(at, count, 2, order)
+        self.bench.count(at.path, "compute", count)
+        busy = ceil(Fraction(count, part.integer("lanes") * len(at))) * part.number("ii")
+        late = busy + (part.integer("stages") - 1) / part.clock
+        cycles = self.bench.cycles
+        return self.bench.work(at, cycles(busy), order, latency=cycles(late), stage=True)
+
+    def _store(self, row: int, phase: int, count: Fraction) -> list[simpy.Event]:
+        """Bring the results to all their homes; what is as wide crosses a bus once."""
+        widths: dict[int, list[tuple[int, list[Crossing]]]] = {}
+        for k, store in enumerate(self.flow.stores):
+            bits = ceil(count) * store.bits
+            widths.setdefault(bits, []).append((k, self.movement.crossings(store.way, bits)))
+        arrived = []
+        for ways in widths.values():
+            orders = [(*self._order(row, phase, 1000), k) for k, _ in ways]
+            arrived += self.movement.spread([way for _, way in ways], orders)
+        return arrived
+
+    # Sums that a group boundary cuts
+
+    def _spill(self, row: int) -> None:
+        """Bring sums at their full width to where they wait for the next group."""
+        if self.flow.spill is not None:
+            bits = self._sums(self.cut) * self._bits(0)
+            way = self.movement.crossings(self.flow.spill, bits)
+            arrived = self.movement.move(way, self._order(row, ROW, -1))
+            self.env.process(pass_on(arrived, self.spilled[row]))
+
+    def _carry(self, row: int) -> Steps:
+        """Bring this group's sums and those of the one before together and add them."""
+        assert self.meeting is not None
+        count = self._sums(self.begun)
+        for route, step in ((self.meeting.way, -4), (self.flow.carried, -3)):
+            if route is not None:
+                way = self.movement.crossings(route, count * self._bits(0))
+                yield self.movement.move(way, self._order(row, ROW, step))
+        if self.meeting.at is not None:
+            yield self._compute(self.meeting, count, self._order(row, ROW, -2)).done
+
+    def _sums(self, blocks: Iterable[int]) -> int:
+        return sum(self.site.plan.blocks[b].outputs for b in blocks) * self.site.per_row
