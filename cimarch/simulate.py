@@ -118,7 +118,7 @@ def report(
         layers=from_rows(LAYERS, ledger.layers()),
         parts=from_rows(PARTS, ledger.parts(entries)),
         ledger=from_rows(LEDGER, rows),
-        assumed=(*system.assumed, *placement.assumed),
+        assumed=(*system.assumed, *placement.assumed, *program.assumed),
         unmapped=placement.unmapped,
         rounded=program.rounded,
         options=options,
@@ -196,6 +196,8 @@ def _first_result(program: Program, timeline: Timeline) -> int:
 def _interval(program: Program, timeline: Timeline, batch: int) -> float | None:
     if batch < 2:
         return None
+    if program.placement.groups > 1:
+        return timeline.makespan / batch
     ends = np.sort(_finishes(program, timeline))
     return float(ends[-1] - ends[0]) / (batch - 1)
 

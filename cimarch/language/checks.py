@@ -122,9 +122,9 @@ def _check_operations(given: Given, value: tuple[Value, ...]) -> None:
 
 def sign_problem(value: Quantity) -> str:
     """Why a value of the library's parameters cannot be: below zero, or zero where that is none."""
-    if value.dimension in (units.FREQUENCY, units.DATA) and value.value <= 0:
+    if value.dimension in (units.FREQUENCY, units.DATA, units.TIME) and value.value <= 0:
         return "not above zero"
-    signed = (units.TIME, units.ENERGY, units.POWER, units.AREA, units.NUMBER)
+    signed = (units.ENERGY, units.POWER, units.AREA, units.NUMBER)
     return "below zero" if value.dimension in signed and value.value < 0 else ""
 
 

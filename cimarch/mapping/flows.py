@@ -114,15 +114,16 @@ def unit_for(wiring: Wiring, here: Instances, op: Operation) -> Instances | None
             return _lanes(system.part(at.path), at)
     parts = [p for p in system.walk() if p.kind == "unit"]
     fit = [p for p in system.walk() if able(p, op)]
-    if not parts and (op.kind != "add" or not fit):
+    if not parts and not fit:
         return None
     word = words_of(op)[0]
-    if fit and parts:
+    if fit:
         headline = f"no part that does `{word}` is reached from `{here.path}`"
-        notes = tuple(f"`{p.path}` does it" for p in fit[:3])
         helps: tuple[str, ...] = (f"connect `{here.path}` to one of them",)
-    elif fit:
-        return None
+        if len(op.inputs) > 1:
+            headline += " and from a buffer"
+            helps = ("connect one of them, or a unit that does it, to both",)
+        notes = tuple(f"`{p.path}` does it" for p in fit[:3])
     else:
         headline = f"no unit of the system does `{word}`"
         notes = tuple(f"`{p.path}` does {_listed(p)}" for p in parts[:3])

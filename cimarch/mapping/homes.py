@@ -42,7 +42,7 @@ class Need:
     whole: int
     """Bits of the tensor."""
     rows: int
-    """Rows that one row of results needs."""
+    """Rows that one row of results needs; 0 where it needs all that there are."""
     row_bits: int
     made: int
     """The site that makes it; -1 for an input of the network."""
@@ -50,6 +50,11 @@ class Need:
     """The site that reads it."""
     operation: str
     """The name of the operation that reads it."""
+
+    @property
+    def least(self) -> int:
+        """Bits that must be there at once."""
+        return min(self.whole, self.rows * self.row_bits) if self.rows else self.whole
 
 
 class Rooms:
@@ -82,6 +87,14 @@ class Rooms:
         held = self.held.get((path, index), ())
         times = {first} | {begin for begin, _, _ in held if first <= begin <= last}
         return max(sum(bits for begin, end, bits in held if begin <= t <= end) for t in times)
+
+    def check(self) -> None:
+        """Assert that no member ever holds more than its size."""
+        for (path, index), held in self.held.items():
+            size = self.size(path)
+            last = max(end for _, end, _ in held)
+            most = self._most(path, index, min(begin for begin, _, _ in held), last)
+            assert size is None or most <= size, f"`{path}[{index}]` holds {most} bits"
 
     def all_fit(self, batch: int, boundaries: Sequence[tuple[int, int]]) -> bool:
         """Whether `batch` inferences can wait for each other at the boundaries of groups.
@@ -134,7 +147,7 @@ class Homes:
         if shared is not None:
             return shared
         for whole in (True, False):
-            bits = need.whole if whole else min(need.whole, need.rows * need.row_bits)
+            bits = need.whole if whole else need.least
             first = need.made if whole else need.read
             for single in (True, False):
                 for level in levels:
@@ -188,12 +201,12 @@ class Homes:
     def _no_room(self, need: Need, levels: Sequence[Instances]) -> DescriptionError:
         largest = max(levels, key=lambda level: self.rooms.size(level.path) or 0)
         size = self.rooms.size(largest.path) or 0
-        bytes_needed = -(-min(need.whole, need.rows * need.row_bits) // 8)
-        rows = "1 row" if need.rows == 1 else f"{need.rows} rows"
+        bytes_needed = -(-need.least // 8)
+        rows = "1 row of " if need.rows == 1 else f"{need.rows} rows of " if need.rows else ""
         return DescriptionError(
             Diagnostic(
                 "E231",
-                f"`{need.operation}` needs {rows} of its input at once, {bytes_needed} bytes: more "
+                f"`{need.operation}` needs {rows}its input at once, {bytes_needed} bytes: more "
                 f"than `{largest.path}` has free",
                 span=self.wiring.system.part(largest.path).span,
                 notes=(
@@ -206,10 +219,10 @@ class Homes:
 
 
 def receptive_rows(op: Operation, rows: int) -> int:
-    """Rows of a map (or tokens) of `rows` that one row of results needs."""
+    """Rows of a map (or tokens) of `rows` that one row of results needs; 0 where it needs all."""
     if op.geometry is not None:
         reach = (op.geometry.kernel[0] - 1) * op.geometry.dilation[0] + 1
         return min(reach, rows)
     if op.kind in MATRIX_KINDS:
-        return 1 if op.windows == rows else rows
-    return 1 if op.kind in ("add", "mul", "activation", "norm", "softmax") else rows
+        return 1 if op.windows == rows > 1 else 0
+    return 1 if op.kind in ("add", "mul", "activation", "norm", "softmax") else 0

@@ -105,6 +105,7 @@ class Placement:
         assert (tiles.array < self.pool.count).all()
         assert (tiles.rows <= self.pool.integer("rows")).all()
         assert (tiles.columns <= self.pool.integer("columns")).all()
+        self.rooms.check()
         for plan in self.plans:
             if plan.site.is_matrix:
                 op = plan.site.anchor
@@ -361,12 +362,24 @@ class _Placer:
             raise no_way(home.members[0], at, f"where `{op.name}` reads `{home.tensor}`")
         return min(ways, key=len)
 
+    @cached_property
+    def _widths(self) -> dict[str, int]:
+        """Bits of an element of each stored tensor: the most that one of its readers asks for."""
+        widths: dict[str, int] = {}
+        for site in self.sites:
+            wanted = [self._reads(site)] + [self.input_bits] * (len(site.reads) - 1)
+            for bits, sources in zip(wanted, site.reads, strict=True):
+                for source in sources:
+                    widths[source.tensor] = max(bits, widths.get(source.tensor, 0))
+        return widths
+
     def _home(
         self, site: Site, op: Operation, source: Source, at: Instances | None, bits: int
     ) -> Home | None:
         if at is None:
             return None
         tensor = self.network.tensors[source.tensor]
+        bits = max(bits, self._widths.get(source.tensor, 0))
         rows = map_rows(tensor)
         need = Need(
             tensor=source.tensor,

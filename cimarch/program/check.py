@@ -6,14 +6,12 @@ These checks read the finished timeline and know nothing of how the program was 
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
-from numpy.typing import NDArray
 
-from cimarch.engine.tasks import Timeline
+from cimarch.engine.tasks import Ints, Timeline
 from cimarch.program.context import KIND
 from cimarch.program.program import Program
+from cimarch.program.sketch import Strip
 
 USES = ("read", "product")
 
@@ -64,17 +62,26 @@ def _hazards(program: Program, timeline: Timeline) -> None:
 
 
 def _staging(program: Program, timeline: Timeline) -> None:
-    """Every staging buffer holds, at any time, no more than its size (or one window)."""
-    placement = program.placement
-    kind = program.columns["kind"]
-    fetches = np.flatnonzero(kind == KIND["fetch"])
-    held: dict[str, list[NDArray[np.int64]]] = {}
-    resources = program.resources
-    for number in np.unique(program.tasks.resource[fetches]).tolist():
-        at = resources[number]
-        if number >= 0 and " -> " not in at.path:
-            held.setdefault(at.path, []).append(fetches[program.tasks.resource[fetches] == number])
-    for path in held:
-        part = placement.system.part(path)
-        if part.kind == "buffer" and "size" in part.params:
-            assert part.number("size") > Fraction(0)
+    """A staging buffer is filled for a window only when an earlier one has left it.
+
+    Buffers hold as many windows as fit (at least one): the fetch of window w starts no earlier than
+    the product of window w - windows ends.
+    """
+    for laid in program.laid:
+        strip = laid.work.strip
+        windows = np.arange(strip.windows * strip.rows)
+        strips = laid.first + strip.size * np.arange(laid.repeat)[:, None]
+
+        for tile, fetches in laid.work.fetched.items():
+            ends = timeline.finish[_at(strips, strip, windows, laid.work.arrays[tile].end)]
+            for fetch in fetches:
+                held = laid.work.held_windows(fetch.place)
+                starts = timeline.start[_at(strips, strip, windows, fetch.root)]
+                early = starts[held:] < ends[: len(starts) - held] if held < len(starts) else False
+                assert not np.any(early), f"`{fetch.place}` is filled before it is free"
+
+
+def _at(strips: Ints, strip: Strip, windows: Ints, slot: int) -> Ints:
+    """The tasks of one slot, window by window."""
+    found: Ints = strips + strip.window_places(windows, slot)
+    return found.ravel()

@@ -19,7 +19,7 @@ from cimarch.mapping.flows import Flow
 from cimarch.mapping.placement import Placement, Plan
 from cimarch.mapping.sites import is_global, map_rows
 from cimarch.program.context import Context
-from cimarch.program.inputs import Inputs
+from cimarch.program.inputs import Fetch, Inputs
 from cimarch.program.products import Product, Products, Vector
 from cimarch.program.sketch import Strip
 from cimarch.program.tail import Tail
@@ -63,6 +63,7 @@ class SitePass:
             self.strips = map_rows(network.tensors[self.op.outputs[0]])
         self.present = plan.present.get(resident, {})
         self.arrays: dict[int, _Array] = {}
+        self.fetched: dict[int, list[Fetch]] = {}
 
     def build(self) -> Strip:
         """The strip; `strips` says how often it is repeated."""
@@ -106,8 +107,16 @@ class SitePass:
         )
         starts = {tile: self._product(each, inputs) for tile, each in self.arrays.items()}
         inputs.settle({tile: each.end for tile, each in self.arrays.items()}, starts)
-        self.depths = inputs.depths
         self.fetched = inputs.fetched
+
+    def held_windows(self, place: Instances) -> int:
+        """Windows that fit where some of this site's inputs are staged, at least one."""
+        part = self.context.system.part(place.path)
+        if part.kind != "buffer" or "size" not in part.params:
+            return 1
+        staged = {f for fetches in self.fetched.values() for f in fetches if f.place == place}
+        bits = sum(fetch.bits for fetch in staged)
+        return max(1, int(part.number("size") * len(place) // bits))
 
     def _product(self, each: _Array, inputs: Inputs) -> int:
         """Add the product's tasks; the slot of its first one.

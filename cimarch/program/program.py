@@ -41,6 +41,15 @@ program's charges; -1 is none.
 
 
 @attrs.frozen(eq=False)
+class Laid:
+    """The strips of one site in one group and inference: from which task on, and how many."""
+
+    work: SitePass
+    first: int
+    repeat: int
+
+
+@attrs.frozen(eq=False)
 class Program:
     """A task table and the meaning of its numbers."""
 
@@ -58,6 +67,10 @@ class Program:
     busy cycles."""
     preloaded: bool
     """Whether the weights are written before the run, outside the table."""
+    laid: tuple[Laid, ...]
+    """Where each site's work lies in the table."""
+    assumed: tuple[str, ...]
+    """What the program had to fill in, a sentence each."""
 
 
 def program(
@@ -88,6 +101,7 @@ class _Writer:
         self.products = Products(placement.wiring, self.context.note)
         self.builder = TableBuilder(columns=COLUMNS)
         self.strips: dict[tuple[int, int], SitePass] = {}
+        self.laid: list[Laid] = []
         self.progress = progress
 
     def load(self) -> Program:
@@ -180,6 +194,7 @@ class _Writer:
             site_pass.build()
             self.strips[key] = site_pass
         work = self.strips[key]
+        self.laid.append(Laid(work, len(self.builder) + (len(barrier) > 1), work.strips))
         return self._append(work.strip, work.strips, work.ends(), plan.site.index, group,
                             inference, barrier)  # fmt: skip
 
@@ -209,7 +224,8 @@ class _Writer:
         columns = {name: self.builder.column(name) for name in COLUMNS}
         return Program(
             self.placement, tuple(resources), tasks, columns, tuple(context.charges),
-            tuple(self._rounded()), self._asides(), preloaded,
+            tuple(self._rounded()), self._asides(), preloaded, tuple(self.laid),
+            tuple(context.assumed),
         )  # fmt: skip
 
     def _asides(self) -> dict[int, tuple[tuple[Instances, int], ...]]:

@@ -189,6 +189,10 @@ class Strip:
         place: Ints = row * self.row_size + column * len(self.window) + slot
         return place + len(self.lead)
 
+    def window_places(self, index: Ints, slot: int) -> Ints:
+        """Places within a strip of one slot of several windows."""
+        return self._window_at(index, np.full_like(index, slot))
+
     def _last_window_at(self, row: Ints, slot: Ints) -> Ints:
         return self._window_at(row * self.windows + self.windows - 1, slot)
 
