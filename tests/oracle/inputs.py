@@ -11,7 +11,7 @@ import attrs
 import simpy
 
 from cimarch.hardware.routes import Instances
-from cimarch.mapping.placement import Home
+from cimarch.mapping.homes import Home
 from oracle.hardware import Job, Order, Steps, pass_on
 from oracle.movement import Crossing, next_bus, stated
 

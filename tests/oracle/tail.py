@@ -12,7 +12,7 @@ import simpy
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part
 from cimarch.mapping.flows import CARRY, Flow, Waypoint
-from cimarch.mapping.placement import Home
+from cimarch.mapping.homes import Home
 from oracle.hardware import Job, Order, Steps, pass_on
 from oracle.movement import Crossing
 
