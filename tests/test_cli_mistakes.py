@@ -58,7 +58,7 @@ MISTAKES = {
     "a value that is missing": ["isaac", MODEL, "--set", "tile.ima.adc.bits"],
     "a rate of zero": ["isaac", MODEL, "--set", "tile.ima.adc.rate=0 GHz"],
     "a negative size": ["isaac", MODEL, "--set", "tile.edram.size=-1 KiB"],
-    "a buffer too small for a row": ["isaac", MODEL, "--set", "tile.edram.size=8 B"],
+    "a buffer too small for a row": ["edge_macro", MODEL, "--set", "maps.size=64 B"],
     "an input that is no shape": ["isaac", MODEL, "--input", "3-32-32"],
     "a precision file that is missing": ["isaac", MODEL, "--precision", "none.json"],
     "a precision file that is no JSON": ["isaac", MODEL, "--precision", "not.json"],

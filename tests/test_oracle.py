@@ -301,23 +301,7 @@ def test_the_oracle_finds_what_is_worked_by_hand(name: str) -> None:
     assert chip.run(placed(ONE % story.parts, story.network)).cycles == story.cycles
 
 
-OPEN = {
-    "a buffer right behind an array is written": "it is only read, its first write is free",
-    "every read of an array with a clock of its own starts on its edges": "only the first does",
-    "a sum that waits for the next group is read when it is wanted": "it is read at cycle 0",
-}
-"""Where the program is still wrong, and how."""
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=OPEN[name], strict=True))
-        if name in OPEN
-        else name
-        for name in STORIES
-    ],
-)
+@pytest.mark.parametrize("name", STORIES)
 def test_the_program_finds_what_is_worked_by_hand(name: str) -> None:
     story = STORIES[name]
     agree(placed(ONE % story.parts, story.network))

@@ -13,7 +13,9 @@ from math import ceil
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
+from cimarch.engine.tasks import Ints
 from cimarch.hardware.routes import Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
@@ -147,14 +149,27 @@ class Inputs:
             return []
         (height, width), (down, across) = self.op.geometry.kernel, self.op.geometry.stride
         rows = np.arange(first, last)
-        column_new = rows % width >= width - across
+        # An element was there before only if this place staged the one that it takes over from.
+        place = way[-1].at
+        column_new = (rows % width >= width - across) | ~self._staged(place, rows + across)
         row_new = rows // width % height >= height - down
+        row_new |= ~self._staged(place, rows + down * width)
         every = np.ones_like(row_new)
         if reuse == "columns":
             kept = (column_new, every, column_new)
         else:
             kept = (column_new, row_new, column_new & row_new)
         return [self.context.hops(way, max(1, int(new.sum())) * self.plan.bits) for new in kept]
+
+    def _staged(self, place: Instances, rows: Ints) -> NDArray[np.bool_]:
+        """Which rows of the matrix a buffer stages for some array."""
+        tiles = self.context.placement.tiles
+        found = np.zeros(len(rows), np.bool_)
+        for tile, driver in self.drivers.items():
+            if driver == place:
+                begin = int(tiles.channel_group[tile]) * self.op.rows + int(tiles.row0[tile])
+                found |= (begin <= rows) & (rows < begin + int(tiles.inputs[tile]))
+        return found
 
     def feed(self, tile: int) -> int | None:
         """Add the driver's reads of one product; None where no buffer drives the array."""

@@ -181,9 +181,7 @@ class SitePass:
         if way is None:
             return each.ends
         bits = outputs * self.sum_bits(int(self.placement.tiles.inputs[each.tile]))
-        slots = self.context.transfer(
-            self.strip.window, way[1:], bits, "gather", each.tile, *each.ends
-        )
+        slots = self.context.transfer(self.strip.window, way, bits, "gather", each.tile, *each.ends)
         return slots[-1:] or each.ends
 
     # Rows: units, stores

@@ -135,14 +135,16 @@ class Products:
             stage = Stage(at, busy, busy, "product", charges)
             return Product((stage,), FIRST, shot.reads, 0, shot.time)
         turns = self.wiring.turns(vector.lines, len(convert.at), vector.bits.weight)
-        assert self.wiring.converter is not None
-        burst = turns / self.wiring.converter.number("rate")
+        adc = self.wiring.converter
+        assert adc is not None
+        burst = turns / adc.number("rate")
         bursts = self._bursts(shot)
         delay = self._delay(burst, shot.running)
         timing = _Timing(self.clock, shot.reads, bursts, shot.time, burst, delay)
         held = self.wiring.has_hold
-        if convert.arrays > 1:
-            stages, exact = timing.shared(at, convert.at, held), timing.total
+        own_clock = any(part.clock != self.clock for part in (self.pool, adc))
+        if convert.arrays > 1 or own_clock:
+            stages, exact = timing.apart(at, convert.at, held), timing.total
             frees = HELD if held else LAST
         elif held:
             stages, exact = timing.held(at, convert.at), timing.overlapped
@@ -327,8 +329,9 @@ class _Timing:
         stages.append(Stage(converter, last, late, "convert"))
         return stages
 
-    def shared(self, at: Instances, converter: Instances, hold: bool) -> list[Stage]:
-        """Converters that other arrays use too: every read and every burst is a task."""
+    def apart(self, at: Instances, converter: Instances, hold: bool) -> list[Stage]:
+        """Every read and every burst is a task: other arrays use the converters too, or a clock
+        other than the system's says when each may begin."""
         per = self.reads // self.bursts
         stages: list[Stage] = []
         for k in range(self.bursts):

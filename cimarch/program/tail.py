@@ -147,14 +147,18 @@ class Tail:
             if operand.home is None or operand.way is None:
                 continue
             elements = Fraction(operand.source.elements, self._repeats()) * share
-            bits = ceil(elements * operand.home.bits)
-            slots = self.context.transfer(self.sketch, operand.way, bits, "fetch", -1)
-            if slots:
-                self._tie(slots[0])
-                if not self.pending and self.here:
-                    for before in self.here:
-                        self.sketch.wait(slots[0], before)
-                self.here = (*self.here, slots[-1])
+            self._bring(operand.way, ceil(elements * operand.home.bits))
+
+    def _bring(self, way: Route, bits: int) -> None:
+        """Fetch something to where the results are, once they are there."""
+        slots = self.context.transfer(self.sketch, way, bits, "fetch", -1)
+        if not slots:
+            return
+        self._tie(slots[0])
+        if not self.pending:
+            for before in self.here:
+                self.sketch.wait(slots[0], before)
+        self.here = (*self.here, slots[-1])
 
     def _repeats(self) -> int:
         """How often the current sketch is done in a pass."""
@@ -213,8 +217,5 @@ class Tail:
         bits = count * self.bits
         self._move(waypoint.way, bits, "gather")
         if self.flow.carried is not None:
-            slots = self.context.transfer(self.sketch, self.flow.carried, bits, "fetch", -1)
-            if slots:
-                self._tie(slots[0])
-                self.here = (*self.here, slots[-1])
+            self._bring(self.flow.carried, bits)
         self._work(waypoint, Fraction(count))

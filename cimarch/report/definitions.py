@@ -54,8 +54,8 @@ FIGURES = (
     Figure(
         "load_cycles",
         "load_cycles",
-        "cycles to write all weights once before the run, beside `cycles`;"
-        " 0 where the run itself loads them",
+        "cycles to write weights: before the run and beside `cycles` where all fit at once and are"
+        " preloaded, else the part of `cycles` in which groups are loaded",
     ),
     Figure("load_seconds", "load_seconds", "load_cycles / system clock"),
     Figure("load_joules", "load_joules", "energy of that load, beside `joules`; null if not known"),
