@@ -14,6 +14,7 @@ from cimarch.engine.tasks import Timeline
 from cimarch.hardware.system import System
 from cimarch.mapping.placement import Placement, place
 from cimarch.mapping.precision import precision as read_precision
+from cimarch.program.assumed import assumed_times
 from cimarch.program.context import KIND
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program
@@ -97,6 +98,8 @@ def report(
         for e in entries
     ]  # fmt: skip
     load = Ledger(loading, loaded) if loading and loaded else None
+    done = [*ledger.charges(), *(load.charges() if load else ())]
+    times = assumed_times(system, done)
     return Report(
         system=system.name,
         network=network.name,
@@ -112,13 +115,14 @@ def report(
         crossbars_available=placement.pool.count,
         utilisation=placement.utilisation,
         groups=max(1, placement.groups),
+        lifetime=_lifetime(program, batch),
         area=system.total("area"),
         power=system.total("power"),
         bound=_bound(ledger, timeline),
         layers=from_rows(LAYERS, ledger.layers()),
         parts=from_rows(PARTS, ledger.parts(entries)),
         ledger=from_rows(LEDGER, rows),
-        assumed=(*system.assumed, *placement.assumed, *program.assumed),
+        assumed=(*system.assumed, *placement.assumed, *program.assumed, *times),
         unmapped=placement.unmapped,
         rounded=program.rounded,
         options=options,
@@ -200,6 +204,16 @@ def _interval(program: Program, timeline: Timeline, batch: int) -> float | None:
         return timeline.makespan / batch
     ends = np.sort(_finishes(program, timeline))
     return float(ends[-1] - ends[0]) / (batch - 1)
+
+
+def _lifetime(program: Program, batch: int) -> float | None:
+    """Inferences until the most written cells have had as many writes as their endurance."""
+    pool = program.placement.pool
+    tiles = program.columns["tile"][program.columns["kind"] == KIND["write"]].astype(np.int64)
+    if not pool.number("endurance") or not len(tiles):
+        return None
+    writes = int(np.bincount(program.placement.tiles.array[tiles]).max())
+    return float(pool.number("endurance") * batch / (writes * pool.integer("pulses")))
 
 
 def _bound(ledger: Ledger, timeline: Timeline) -> Bound | None:

@@ -127,3 +127,17 @@ def _with(column: np.ndarray, where: np.ndarray, value: int) -> np.ndarray:
     changed = column.copy()
     changed[where] = value
     return changed
+
+
+def test_cells_wear_out_with_the_writes_of_every_inference() -> None:
+    # Two arrays, 4 layers of an array each: every inference writes each array twice, 3 pulses each.
+    # 10^6 writes last for 166,666.7 inferences.
+    system = chip("""
+    part array[2]: crossbar {
+        rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell, endurance = 1e6, pulses = 3
+    }
+    """)
+    found = simulate(system, table((8, 8), (8, 8), (8, 8), (8, 8)), weight_bits=4, input_bits=4)
+    assert found.lifetime == pytest.approx(1e6 / 6)
+    resident = simulate(system, table((8, 8)), weight_bits=4, input_bits=4)
+    assert resident.lifetime is None

@@ -9,6 +9,7 @@ from chips import Draft, bare, chip, mlp, placed, resnet20, round_trip, run, tab
 from cimarch.hardware.system import System
 from cimarch.language import load as bundled
 from cimarch.mapping.placement import Placement
+from cimarch.mapping.wiring import Wiring
 
 # Encodings --------------------------------------------------------------------------------------
 
@@ -312,3 +313,39 @@ def test_same_network_same_tiles() -> None:
         np.array_equal(getattr(one, name), getattr(two, name))
         for name in ("array", "resident", "rows", "columns")
     )
+
+
+def test_layers_share_an_array_where_the_pool_says_so() -> None:
+    # 8 columns of 4-bit signed cells: layers of 3, 4 and 2 outputs take 3 + 4 columns of the first
+    # array and 2 of the second; each alone would take an array of its own.
+    parts = "encoding = signed_cell, array_use = %s"
+    tables = table((8, 3), (8, 4), (8, 2))
+    alone = run(pool(parts % "layer", size=8, cell_bits=4), tables).placement.tiles
+    assert alone.array.tolist() == [0, 1, 2]
+    shared = run(pool(parts % "shared", size=8, cell_bits=4), tables).placement.tiles
+    assert shared.array.tolist() == [0, 0, 1]
+    assert shared.at_column.tolist() == [0, 3, 0]
+
+
+def test_a_shared_array_begins_its_turns_where_its_columns_begin() -> None:
+    # 8 columns, 4 converters, 2 adjacent columns each. Columns 3..6 lie on converters 1, 2, 2, 3:
+    # 2 turns; columns 0..2 on 0, 0, 1: 2 turns; 3 and 4 alone on 1 and 2: 1 turn.
+    system = pool("encoding = signed_cell", size=8, cell_bits=4)
+    wiring = Wiring(system, system.of_kind("crossbar")[0])
+    each = [wiring.turns(lines, 4, 4, first) for lines, first in ((4, 3), (3, 0), (2, 3))]
+    assert each == [2, 2, 1]
+
+
+def test_grouped_channels_lie_on_the_diagonal_where_the_pool_says_so() -> None:
+    # 4 groups of 9 x 1 cells (3 x 3 kernels, one channel each in, one out) on 32 x 32: an array a
+    # group with `array`; 3 on one diagonal (27 of 32 rows) and 1 on the next with `diagonal`.
+    draft = Draft(4, 4, 4)
+    draft.conv("conv", "x", 4, 3, padding=1, groups=4)
+    found = {
+        grouped: run(
+            pool(f"encoding = signed_cell, grouped = {grouped}", size=32, cell_bits=4),
+            draft.network(),
+        ).placement.tiles.rows.tolist()
+        for grouped in ("array", "diagonal")
+    }
+    assert found == {"array": [9, 9, 9, 9], "diagonal": [27, 9]}

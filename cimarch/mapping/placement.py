@@ -101,10 +101,14 @@ class Placement:
         """Assert that no cell is taken twice, every weight is placed once and all limits hold."""
         tiles = self.tiles
         place = tiles.resident * self.pool.count + tiles.array
-        assert len(np.unique(place)) == len(place), "two tiles on one array of one group"
+        order = np.lexsort((tiles.at_column, place))
+        beside = place[order][1:] == place[order][:-1]
+        ends = (tiles.at_column + tiles.columns)[order]
+        overlap = beside & (tiles.at_column[order][1:] < ends[:-1])
+        assert not overlap.any(), "a cell is taken twice"
         assert (tiles.array < self.pool.count).all()
         assert (tiles.rows <= self.pool.integer("rows")).all()
-        assert (tiles.columns <= self.pool.integer("columns")).all()
+        assert (ends <= self.pool.integer("columns")).all()
         self.rooms.check()
         for plan in self.plans:
             if plan.site.is_matrix:

@@ -60,6 +60,8 @@ class Tiles:
     """Cells that hold weights."""
     array: Ints
     """The array that holds it, numbered over the whole system."""
+    at_column: Ints
+    """Its first column there; 0 but where arrays are shared."""
     resident: Ints
     """The resident group in which it is loaded."""
 
@@ -94,7 +96,7 @@ def cut(op: Operation, pool: Part, bits: Bits) -> Cut:
     array_columns = pool.integer("columns") - extra_columns(pool)
     if array_rows < 1 or (across > array_columns and pool.word("packing") == "whole"):
         raise _too_small(op, pool, bits, across)
-    side = _on_diagonal(op, array_rows, array_columns, across)
+    side = _on_diagonal(op, pool, array_rows, array_columns, across)
     rows, columns = op.rows * side, op.columns * side
     column_blocks = (
         _straddled(columns, across, lines, array_columns)
@@ -108,9 +110,14 @@ def cut(op: Operation, pool: Part, bits: Bits) -> Cut:
     )
 
 
-def _on_diagonal(op: Operation, array_rows: int, array_columns: int, across: int) -> int:
-    """How many channel groups lie on one array: depthwise blocks share it, others do not."""
-    if op.groups == 1 or op.columns > 1 or op.kind != "conv2d":
+def _on_diagonal(
+    op: Operation, pool: Part, array_rows: int, array_columns: int, across: int
+) -> int:
+    """How many channel groups lie on one array: depthwise ones share it, unless the pool says."""
+    wanted = pool.word("grouped")
+    if wanted == "automatic":
+        wanted = "diagonal" if op.kind == "conv2d" and op.columns == 1 else "array"
+    if op.groups == 1 or wanted == "array":
         return 1
     return max(1, min(array_rows // op.rows, array_columns // (op.columns * across), op.groups))
 
@@ -175,7 +182,7 @@ def tile(
     domains: Sequence[Domain],
 ) -> Tiles:
     """Cut and place every matrix site's weights on a pool of arrays."""
-    takes = _Taker(pool.count, domains)
+    takes = _Taker(pool.count, pool.integer("columns"), domains)
     tables = [
         _of_site(site, cut(site.anchor, pool, bits[site.anchor.name]), bits, pool, takes)
         for site in sites
@@ -205,24 +212,33 @@ def _of_site(site: Site, parts: Cut, bits: Mapping[str, Bits], pool: Part, takes
     columns = np.where(dense, blocks[c, 2], size * op.columns * across)
     lines = np.where(dense, blocks[c, 3], outputs * blocks[c, 3] // np.maximum(blocks[c, 1], 1))
     cells = np.where(dense, rows * columns, rows * columns // size)
-    arrays, resident = takes.blocks(len(diagonals) * len(blocks), len(sums))
     columns = columns + extra_columns(pool)
     lines = lines + extra_columns(pool)
+    if pool.word("array_use") == "shared" and len(sums) == 1:
+        arrays, resident, places = takes.shelves(columns)
+    else:
+        arrays, resident = takes.blocks(len(diagonals) * len(blocks), len(sums))
+        places = np.zeros_like(arrays)
     zeros = np.zeros(len(d), np.int64)
     return np.stack(
         [zeros + site.index, diagonals[d, 0], size, r, c, sums[r, 0], inputs, rows, blocks[c, 0],
-         outputs, columns, lines, cells, arrays, resident], axis=1,
+         outputs, columns, lines, cells, arrays, places, resident], axis=1,
     )  # fmt: skip
 
 
 class _Taker:
     """Hands out arrays in order, keeping the sums of a column block within one adder's reach."""
 
-    def __init__(self, arrays: int, domains: Sequence[Domain]) -> None:
+    def __init__(self, arrays: int, columns: int, domains: Sequence[Domain]) -> None:
         self.arrays = arrays
+        self.columns = columns
+        self.shelf = (0, 0, columns)
+        """The array last shared, its resident group, and how many of its columns are taken."""
         self.domains = sorted(domains, key=lambda d: d.arrays)
         self.free = 0
         self.resident = 0
+        self.latest = 0
+        """The resident group of the tile placed last."""
 
     def blocks(self, count: int, sums: int) -> tuple[Ints, Ints]:
         """Arrays and resident groups of `count` column blocks of `sums` tiles each."""
@@ -230,6 +246,7 @@ class _Taker:
         if reach <= 1 or sums == 1:
             places = self.resident * self.arrays + self.free + np.arange(count * sums)
             self.resident, self.free = divmod(int(places[-1]) + 1, self.arrays)
+            self.latest = int(places[-1]) // self.arrays
             return places % self.arrays, places // self.arrays
         arrays = np.empty((count, sums), np.int64)
         resident = np.empty((count, sums), np.int64)
@@ -241,7 +258,20 @@ class _Taker:
                 self.resident + (self.free + sums) // self.arrays,
                 (self.free + sums) % self.arrays,
             )
+        self.latest = int(resident[-1, -1])
         return arrays.ravel(), resident.ravel()
+
+    def shelves(self, widths: Ints) -> tuple[Ints, Ints, Ints]:
+        """Arrays, resident groups and first columns of tiles that may lie beside each other."""
+        found = np.empty((len(widths), 3), np.int64)
+        for i, width in enumerate(widths.tolist()):
+            array, resident, taken = self.shelf
+            if taken + width > self.columns or resident != self.latest:
+                (array,), (resident,) = self.blocks(1, 1)
+                taken = 0
+            found[i] = array, resident, taken
+            self.shelf = (int(array), int(resident), taken + width)
+        return found[:, 0], found[:, 1], found[:, 2]
 
     def _align(self, sums: int, reach: int) -> None:
         if self.free // reach == (self.free + sums - 1) // reach:

@@ -145,16 +145,18 @@ class Wiring:
             self._arrays_each = served
         return Convert(way[-1].at, served)
 
-    def turns(self, lines: int, converters: int, weight_bits: int) -> int:
+    def turns(self, lines: int, converters: int, weight_bits: int, first: int = 0) -> int:
         """Conversions that the busiest of an array's converters makes in one read.
 
         Sense lines are wired to converters adjacent (the first few to the first converter) or
-        interleaved (in turn).
+        interleaved (in turn); `first` is the first line in use.
         """
         assert self.converter is not None
         if self.converter.word("mux") == "interleaved":
             return -(-lines // converters)
-        return min(lines, -(-self._sense_lines(weight_bits) // converters))
+        each = -(-self._sense_lines(weight_bits) // converters)
+        begun = min(lines, each - first % each)
+        return max(begun, min(each, lines - begun))
 
     def _sense_lines(self, weight_bits: int) -> int:
         """Lines of a whole array that are converted."""

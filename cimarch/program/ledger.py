@@ -61,6 +61,11 @@ class Ledger:
         lines.sort(key=lambda line: (order[line.part], line.action, line.origin))
         return lines + list(self._leakage())
 
+    def charges(self) -> list[Charge]:
+        """Everything that is charged at least once."""
+        used = np.flatnonzero(self.times).tolist()
+        return [each for number in used for each in self.program.charges[number]]
+
     def _leakage(self) -> Iterator[Entry]:
         seconds = self.timeline.makespan / self.system.clock
         for part in self.system.walk():
@@ -244,8 +249,3 @@ class Ledger:
             "joules": joules,
             "origin": ", ".join(dict.fromkeys(line.origin for line in lines)),
         }  # fmt: skip
-
-
-def priced(charges: tuple[Charge, ...]) -> bool:
-    """Whether every charge has a known price."""
-    return all(c.joules is not None for c in charges)

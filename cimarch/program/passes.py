@@ -98,7 +98,11 @@ class SitePass:
         bits = self.placement.bits[self.op.name]
         for tile in chosen:
             vector = Vector(
-                int(tiles.rows[tile]), int(tiles.columns[tile]), int(tiles.lines[tile]), bits
+                int(tiles.rows[tile]),
+                int(tiles.columns[tile]),
+                int(tiles.lines[tile]),
+                bits,
+                int(tiles.at_column[tile]),
             )
             array = int(tiles.array[tile])
             self.arrays[tile] = _Array(tile, array, self.products.product(vector, array))

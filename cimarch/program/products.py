@@ -14,7 +14,7 @@ from math import ceil
 
 import attrs
 
-from cimarch.hardware.encoding import steps
+from cimarch.hardware.encoding import columns_per_weight, sense_lines_per_weight, steps
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.wiring import Convert, Wiring
@@ -30,6 +30,8 @@ class Vector:
     lines: int
     """Sense lines converted."""
     bits: Bits
+    at_column: int = 0
+    """First column used."""
 
 
 @attrs.frozen
@@ -114,7 +116,7 @@ class Products:
         if self.wiring.hold is not None:
             yield self._beside(self.wiring.hold.path, at, vector.lines), reading
         if convert is not None and self.wiring.converter is not None:
-            turns = self.wiring.turns(vector.lines, len(convert.at), vector.bits.weight)
+            turns = self._turns(vector, convert)
             bursts = product.conversions // vector.lines
             rate = self.wiring.converter.number("rate")
             yield convert.at, ceil(bursts * turns / rate * self.clock)
@@ -134,7 +136,7 @@ class Products:
             self._note(shot.reads * shot.time, busy)
             stage = Stage(at, busy, busy, "product", charges)
             return Product((stage,), FIRST, shot.reads, 0, shot.time)
-        turns = self.wiring.turns(vector.lines, len(convert.at), vector.bits.weight)
+        turns = self._turns(vector, convert)
         adc = self.wiring.converter
         assert adc is not None
         burst = turns / adc.number("rate")
@@ -157,6 +159,12 @@ class Products:
         stages[-1] = attrs.evolve(stages[-1], charges=stages[-1].charges + converted)
         interval = max(shot.time, burst) if held else shot.time + burst
         return Product(tuple(stages), frees, shot.reads, bursts * vector.lines, interval)
+
+    def _turns(self, vector: Vector, convert: Convert) -> int:
+        weight = vector.bits.weight
+        lines = sense_lines_per_weight(self.pool, weight)
+        first = vector.at_column * lines // columns_per_weight(self.pool, weight)
+        return self.wiring.turns(vector.lines, len(convert.at), weight, first)
 
     def _shot(self, vector: Vector) -> _Shot:
         """The reads of a product; where groups take different times, all take the longest."""

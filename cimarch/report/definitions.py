@@ -79,6 +79,12 @@ FIGURES = (
         "cells that hold weights / cells of the crossbars allocated, over all resident groups",
     ),
     Figure("groups", "groups", "resident groups: how often the chip is filled for one inference"),
+    Figure(
+        "lifetime_inferences",
+        "lifetime",
+        "inferences until the cells written most are worn out: endurance x batch / writes of the"
+        " run; null where no endurance is stated or nothing is written",
+    ),
     Figure("area_mm2", "area", "sum of the area of all instances of all parts", 1_000_000),
     Figure("peak_power_W", "power", "sum of the power of all instances, all busy at once"),
     Figure(

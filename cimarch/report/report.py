@@ -81,6 +81,8 @@ class Report:
     """Cells that hold weights / cells of the crossbars allocated."""
     groups: int = 1
     """Resident groups."""
+    lifetime: float | None = None
+    """Inferences until the cells written most are worn out; None where that is not known."""
     area: float = attrs.field(converter=float)
     """m^2, all parts."""
     power: float = attrs.field(converter=float)
