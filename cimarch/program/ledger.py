@@ -17,6 +17,7 @@ from cimarch.mapping.placement import Plan
 from cimarch.program.charges import Charge
 from cimarch.program.context import KIND
 from cimarch.program.program import Program
+from cimarch.workload.network import MATRIX_KINDS
 
 Row = dict[str, object]
 
@@ -76,7 +77,7 @@ class Ledger:
     # Layers
 
     def layers(self) -> list[Row]:
-        """One row per operation; those of a site's tail share its times."""
+        """One row per operation, with the tasks that do it."""
         operation = self.program.columns["operation"]
         return [
             row
@@ -85,22 +86,27 @@ class Ledger:
         ]
 
     def _site(self, plan: Plan, tasks: NDArray[np.int64]) -> Iterator[Row]:
-        start, finish = self._span(tasks)
-        share = (finish - start) / self.timeline.makespan if self.timeline.makespan else math.nan
-        op = plan.site.anchor
-        row: Row = {
-            "name": op.name, "kind": op.kind, "windows": op.windows, "start_cycle": start,
-            "finish_cycle": finish, "cycles": finish - start, "share": share,
-            "input_bits": plan.bits, "joules": self._joules(tasks),
-            "bound_by": self._bound_by(tasks), "conversions": self._conversions(tasks),
-        }  # fmt: skip
-        yield row | (self._tiles(plan, tasks) if plan.site.is_matrix else {})
-        for op in plan.site.tail:
-            yield {
-                "name": op.name, "kind": op.kind, "windows": 1, "start_cycle": start,
-                "finish_cycle": finish, "cycles": 0, "input_bits": plan.bits,
-                "joules": 0.0, "bound_by": "", "share": 0.0,
-            }  # fmt: skip
+        step = self.program.columns["step"][tasks]
+        for place, op in enumerate(plan.site.operations):
+            mine = tasks[step == place]
+            start, finish = self._span(mine)
+            row: Row = {
+                "name": op.name,
+                "kind": op.kind,
+                "windows": op.windows,
+                "start_cycle": start,
+                "finish_cycle": finish,
+                "cycles": finish - start,
+                "share": self._share(finish - start),
+                "input_bits": plan.bits,
+                "joules": self._joules(mine),
+                "bound_by": self._bound_by(mine),
+                "conversions": self._conversions(mine),
+            }
+            yield row | (self._tiles(plan, mine) if op.kind in MATRIX_KINDS else {})
+
+    def _share(self, cycles: int) -> float:
+        return cycles / self.timeline.makespan if self.timeline.makespan else math.nan
 
     def _span(self, tasks: NDArray[np.int64]) -> tuple[int, int]:
         if not len(tasks):
@@ -245,7 +251,7 @@ class Ledger:
             "area_mm2": float(part.area * part.count * 10**6),
             "power_mW": float(part.power * part.count * 1000),
             "busy_cycles": cycles,
-            "busy_share": cycles / self.timeline.makespan if self.timeline.makespan else math.nan,
+            "busy_share": self._share(cycles),
             "joules": joules,
             "origin": ", ".join(dict.fromkeys(line.origin for line in lines)),
         }  # fmt: skip

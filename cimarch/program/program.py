@@ -32,11 +32,12 @@ COLUMNS: dict[str, int | np.integer[Any]] = {
     "charge": np.int32(0),
     "group": np.int32(0),
     "inference": np.int32(0),
+    "step": np.int16(0),
 }
 """The table's own columns beside those of the engine, with their defaults.
 
-`kind` indexes `context.KINDS`, `operation` the placement's sites, `tile` its tiles, `charge` the
-program's charges; -1 is none.
+`kind` indexes `context.KINDS`, `operation` the placement's sites, `step` the site's operations,
+`tile` its tiles, `charge` the program's charges; -1 is none.
 """
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cimarch.engine.build import After, Block, Edges
 from cimarch.engine.tasks import Ints
 
-FIELDS = ("resource", "busy", "latency", "period", "kind", "tile", "charge")
+FIELDS = ("resource", "busy", "latency", "period", "kind", "tile", "charge", "step")
 
 
 @attrs.frozen
@@ -31,6 +31,8 @@ class Slot:
     kind: int
     tile: int
     charge: int
+    step: int = 0
+    """Which operation of the site it does: 0 the anchor, then those of the tail."""
 
 
 @attrs.frozen
@@ -66,6 +68,11 @@ class Sketch:
     def wait(self, slot: int, source: int, *, lag: int = 0, after_start: bool = False) -> None:
         """Let a task wait for another, `lag` repeats earlier."""
         self.waits.append(Wait(slot, source, lag, after_start))
+
+    def belong(self, first: int, step: int) -> None:
+        """Say that all tasks from a number on do an operation of the tail."""
+        for number in range(first, len(self.slots)):
+            self.slots[number] = attrs.evolve(self.slots[number], step=step)
 
     def columns(self, place: int = 0) -> NDArray[np.int64]:
         """(fields, slots); `place` 1 to 3 takes the slots of later windows, rows, or both."""
@@ -127,7 +134,7 @@ class Strip:
     def block(self, repeat: int, **columns: int) -> Block:
         """Lay the sketches out; `columns` are further columns of the table, one value each."""
         values = dict(zip(FIELDS, self._table(repeat), strict=True))
-        own = {name: values[name] for name in ("kind", "tile", "charge")}
+        own = {name: values[name] for name in ("kind", "tile", "charge", "step")}
         return Block(
             values["resource"], values["busy"], values["latency"], values["period"],
             self._edges(), {**own, **columns},

@@ -81,6 +81,7 @@ class Tail:
             op = waypoint.operation
             if op is CARRY:
                 continue
+            sketch, first = self.sketch, len(self.sketch)
             self._move(waypoint.way, ceil(per_row) * self.bits, "gather")
             anchor = i == 0 and not self.site.plan.site.is_matrix
             done = per_row
@@ -97,9 +98,14 @@ class Tail:
                 per_row = made
             else:
                 self._work(waypoint, done)
+            sketch.belong(first, self._step(i))
             if self._is_last(i):
                 self.bits = min(self.bits, self.site.plan.bits)
         self._stores(per_row)
+
+    def _step(self, i: int) -> int:
+        """The place of a waypoint's operation in its site."""
+        return i + self.site.plan.site.is_matrix - (self.flow.waypoints[0].operation is CARRY)
 
     def _is_last(self, i: int) -> bool:
         return all(w.at is None for w in self.flow.waypoints[i + 1 :])
