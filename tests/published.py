@@ -28,7 +28,7 @@ of a crossbar that is mapped so."""
 
 
 def mapping(wording: str) -> str:
-    """Which of the three a configuration means: `differential (two columns per slice)`, `dr`, ..."""
+    """Which of the three a configuration means: `differential (two columns per slice)`, ..."""
     if wording in MAPPINGS:
         return wording
     if wording.startswith("offset"):
