@@ -76,7 +76,6 @@ class SitePass:
                 gathered.append((flow, self._sums(flow, blocks)))
         for flow, slots in gathered:
             self._rows(flow, slots)
-        self._finish()
         return self.strip
 
     def _pooling(self, tail: Sequence[Operation]) -> Operation | None:
@@ -212,36 +211,6 @@ class SitePass:
         """The share of the operation's outputs that some of its column blocks make."""
         total = self._outputs(list(range(len(self.plan.blocks))))
         return Fraction(self._outputs(blocks), total)
-
-    def _finish(self) -> None:
-        """One slot at the end of the strip for everything that nothing else waits for."""
-        strip = self.strip
-        if strip.windows and not len(strip.row) and not len(strip.end):
-            awaited = {w.source for w in strip.window.waits if w.lag == 0 and not w.after_start}
-            ends = [s for s in range(len(strip.window)) if s not in awaited]
-            self.final = [("window", s) for s in ends]
-            return
-        self.final = []
-        in_rows = {w for _, w in strip.row_after_window} | {w for _, w in strip.end_after_window}
-        awaited = {w.source for w in strip.window.waits if w.lag == 0 and not w.after_start}
-        self.final += [
-            ("window", s) for s in range(len(strip.window)) if s not in awaited and s not in in_rows
-        ]
-        rowed = {w.source for w in strip.row.waits} | {r for _, r in strip.end_after_row}
-        self.final += [("row", s) for s in range(len(strip.row)) if s not in rowed]
-        ended = {w.source for w in strip.end.waits}
-        self.final += [("end", s) for s in range(len(strip.end)) if s not in ended]
-
-    def ends(self) -> list[int]:
-        """Places in the last strip of the tasks that end the pass."""
-        strip = self.strip
-        last = strip.windows * strip.rows - 1
-        place = {
-            "window": lambda s: strip.at_window(last, s),
-            "row": lambda s: strip.at_row(strip.rows - 1, s),
-            "end": strip.at_end,
-        }
-        return [place[where](slot) for where, slot in self.final]
 
 
 def _stride(pool: Operation) -> int:

@@ -183,9 +183,7 @@ class _Writer:
             strip.first_rows += slots[:1]
         done: list[int] = []
         for rows, strip in by_rows.items():
-            awaited = {w.source for w in strip.row.waits}
-            ends = [strip.at_row(0, s) for s in range(len(strip.row)) if s not in awaited]
-            done += self._append(strip, rows, ends, -1, 0, inference, barrier)
+            done += self._append(strip, rows, -1, 0, inference, barrier)
         return done or barrier
 
     def _site(self, plan: Plan, group: int, inference: int, barrier: list[int]) -> list[int]:
@@ -196,13 +194,11 @@ class _Writer:
             self.strips[key] = site_pass
         work = self.strips[key]
         self.laid.append(Laid(work, len(self.builder) + (len(barrier) > 1), work.strips))
-        return self._append(work.strip, work.strips, work.ends(), plan.site.index, group,
-                            inference, barrier)  # fmt: skip
+        return self._append(work.strip, work.strips, plan.site.index, group, inference, barrier)
 
     def _append(
-        self, strip: Strip, repeat: int, ends: list[int], site: int, group: int, inference: int,
-        barrier: list[int],
-    ) -> list[int]:  # fmt: skip
+        self, strip: Strip, repeat: int, site: int, group: int, inference: int, barrier: list[int]
+    ) -> list[int]:
         if not strip.size:
             return barrier
         if len(barrier) > 1:
@@ -214,7 +210,7 @@ class _Writer:
             after=after,
         )
         last = first + (repeat - 1) * strip.size
-        return [self._join([last + end for end in ends], group, inference)]
+        return [self._join([last + end for end in strip.ends()], group, inference)]
 
     def _program(self, *, preloaded: bool) -> Program:
         context = self.context

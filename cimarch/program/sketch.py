@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cimarch.engine.build import After, Block, Edges
 from cimarch.engine.tasks import Ints
 
+Place = int | Ints
 FIELDS = ("resource", "busy", "latency", "period", "kind", "tile", "charge", "step")
 
 
@@ -118,18 +119,25 @@ class Strip:
         """Tasks of a strip."""
         return self.rows * self.row_size + len(self.end)
 
-    def at_lead(self, row: int, slot: int) -> int:
-        return row * self.row_size + slot
+    def ends(self) -> list[int]:
+        """Places of the tasks that end a strip: those of its last row that nothing waits for.
 
-    def at_window(self, index: int, slot: int) -> int:
-        row, column = divmod(index, self.windows)
-        return row * self.row_size + len(self.lead) + column * len(self.window) + slot
+        Queues are first come, first served, so what the earlier windows and rows do ends earlier.
+        """
+        windows = self._open(self.window, self.row_after_window, self.end_after_window)
+        rows = self._open(self.row, self.end_after_row)
+        last = self.rows - 1
+        return [
+            *(int(self._last_window_at(last, slot)) for slot in windows),
+            *(int(self._row_at(last, slot)) for slot in rows),
+            *(int(self._end_at(last, slot)) for slot in self._open(self.end)),
+        ]
 
-    def at_row(self, row: int, slot: int) -> int:
-        return row * self.row_size + self.row_size - len(self.row) + slot
-
-    def at_end(self, slot: int) -> int:
-        return self.rows * self.row_size + slot
+    def _open(self, sketch: Sketch, *others: list[tuple[int, int]]) -> list[int]:
+        """Tasks of a sketch that neither it nor a later sketch waits for."""
+        awaited = {w.source for w in sketch.waits if w.lag == 0 and not w.after_start}
+        awaited |= {source for pairs in others for _, source in pairs}
+        return [slot for slot in range(len(sketch)) if slot not in awaited]
 
     def block(self, repeat: int, **columns: int) -> Block:
         """Lay the sketches out; `columns` are further columns of the table, one value each."""
@@ -182,16 +190,16 @@ class Strip:
     def _total(self) -> int:
         return self.windows * self.rows
 
-    def _lead_at(self, row: Ints, slot: Ints) -> Ints:
-        return row * self.row_size + slot
+    def _lead_at(self, row: Place, slot: Place) -> Ints:
+        return np.asarray(row * self.row_size + slot)
 
-    def _row_at(self, row: Ints, slot: Ints) -> Ints:
-        return row * self.row_size + (self.row_size - len(self.row)) + slot
+    def _row_at(self, row: Place, slot: Place) -> Ints:
+        return np.asarray(row * self.row_size + (self.row_size - len(self.row)) + slot)
 
-    def _end_at(self, row: Ints, slot: Ints) -> Ints:
-        return self.rows * self.row_size + slot + 0 * row
+    def _end_at(self, row: Place, slot: Place) -> Ints:
+        return np.asarray(self.rows * self.row_size + slot + 0 * row)
 
-    def _window_at(self, index: Ints, slot: Ints) -> Ints:
+    def _window_at(self, index: Place, slot: Place) -> Ints:
         row, column = np.divmod(index, self.windows)
         place: Ints = row * self.row_size + column * len(self.window) + slot
         return place + len(self.lead)
@@ -200,7 +208,7 @@ class Strip:
         """Places within a strip of one slot of several windows."""
         return self._window_at(index, np.full_like(index, slot))
 
-    def _last_window_at(self, row: Ints, slot: Ints) -> Ints:
+    def _last_window_at(self, row: Place, slot: Place) -> Ints:
         return self._window_at(row * self.windows + self.windows - 1, slot)
 
     def _links(
@@ -251,14 +259,15 @@ class Strip:
 
     def after(self, barrier: int) -> list[After]:
         """What waits for the task before the site."""
-        found = [After(self.at_window(0, slot), barrier, blocks=1) for slot in self.first]
+        found = [After(int(self._window_at(0, slot)), barrier, blocks=1) for slot in self.first]
         for slot, windows in self.first_windows:
             for index in range(min(windows, self._total)):
                 strips = (windows - 1 - index) // self._total + 1
-                found.append(After(self.at_window(index, slot), barrier, blocks=strips))
+                place = int(self._window_at(index, slot))
+                found.append(After(place, barrier, blocks=strips))
         for row in range(self.rows):
-            found += [After(self.at_row(row, slot), barrier) for slot in self.first_rows]
-            found += [After(self.at_lead(row, slot), barrier) for slot in self.first_leads]
+            found += [After(int(self._row_at(row, slot)), barrier) for slot in self.first_rows]
+            found += [After(int(self._lead_at(row, slot)), barrier) for slot in self.first_leads]
         return found
 
 
