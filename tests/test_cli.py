@@ -198,6 +198,18 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert (run.wait(20), error) == (141, "")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_of_few_signs_gets_the_report_all_the_same(encoding: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "cimarch", "sim", "isaac", "models/resnet20.pt"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        cwd=ROOT,
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert b"crossbars    87" in run.stdout
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_is_told_in_one_line() -> None:
     with open("/dev/full", "w") as full:

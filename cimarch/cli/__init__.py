@@ -7,6 +7,7 @@ by Ctrl-C. 141: who read the output stopped reading. A bug of cimarch itself sho
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _replace_what_cannot_be_shown()
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -73,6 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("error: the output cannot be written: no space left on device", err=True)
         return EXIT_MISTAKE
     return code
+
+
+def _replace_what_cannot_be_shown() -> None:
+    """A terminal that does not know a sign shows `?` in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _run(arguments: list[str]) -> int:
