@@ -44,10 +44,17 @@ def _time(report: Report) -> list[Line]:
         interval = report.interval / float(report.clock)
         found.append(Line("interval", quantity(interval, "s"), f"{count(report.interval)} cycles"))
     found.append(Line("throughput", f"{number(report.throughput)} inferences/s"))
-    load = f"{plural(report.load_cycles, 'cycle')}, once, beside the time above"
     if report.load_cycles:
+        load = f"{plural(report.load_cycles, 'cycle')}, {_when_loaded(report)}"
         found.append(Line("weight load", quantity(report.load_seconds, "s"), load))
     return found
+
+
+def _when_loaded(report: Report) -> str:
+    if report.groups == 1 and report.options.get("weights", "preloaded") == "preloaded":
+        return "once, beside the time above"
+    share = report.load_cycles / report.cycles
+    return f"{100 * share:.1f} % of the time above"
 
 
 def _energy(report: Report) -> list[Line]:
@@ -67,8 +74,10 @@ def _what_is_unpriced(report: Report) -> str:
     if not missing:
         return "the description states no energy"
     named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-    known = quantity(report.known_joules, "J")
-    return f"no cost for {plural(len(missing), 'action')}: {named}; the others take {known}"
+    told = f"no cost for {plural(len(missing), 'action')}: {named}"
+    if not report.known_joules:
+        return told
+    return f"{told}; the others take {quantity(report.known_joules, 'J')}"
 
 
 def _space(report: Report) -> list[Line]:
