@@ -8,7 +8,7 @@ from math import ceil, log2
 from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import Part
 from cimarch.mapping.wiring import ADDERS
-from cimarch.program.charges import charge, latency_of
+from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import Context
 from cimarch.program.sketch import Slot
 
@@ -21,16 +21,7 @@ def work_slot(context: Context, at: Instances, count: int) -> Slot:
     busy = ceil(Fraction(count, part.integer("lanes") * len(at))) * part.number("ii")
     late = busy + (part.integer("stages") - 1) / part.clock
     priced = charge(part, "compute", count, busy=busy, members=len(at))
-    what = f"computing at `{part.path}`"
-    return context.slot(
-        at,
-        context.cycles(busy, what),
-        context.cycles(late, what),
-        "unit",
-        -1,
-        (priced,),
-        stage=True,
-    )
+    return _slot(context, at, busy, late, "unit", -1, priced)
 
 
 def add_slot(context: Context, at: Instances, count: int, sums: int, tile: int) -> Slot:
@@ -38,16 +29,16 @@ def add_slot(context: Context, at: Instances, count: int, sums: int, tile: int) 
     part = context.system.part(at.path)
     busy, late = _adding(part, len(at), count, sums)
     priced = charge(part, "add", count, busy=busy, members=len(at))
-    what = f"adding at `{part.path}`"
-    return context.slot(
-        at,
-        context.cycles(busy, what),
-        context.cycles(late, what),
-        "add",
-        tile,
-        (priced,),
-        stage=True,
-    )
+    return _slot(context, at, busy, late, "add", tile, priced)
+
+
+def _slot(
+    context: Context, at: Instances, busy: Fraction, late: Fraction, kind: str, tile: int,
+    priced: Charge,
+) -> Slot:  # fmt: skip
+    what = f"work of `{at.path}`"
+    cycles = context.cycles(busy, what)
+    return context.slot(at, cycles, context.cycles(late, what), kind, tile, (priced,), stage=True)
 
 
 def _adding(part: Part, members: int, count: int, sums: int) -> tuple[Fraction, Fraction]:
