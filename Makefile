@@ -1,6 +1,7 @@
 # make demo    run the shipped network on ISAAC and print the report (installs no torch)
 # make test    the tests;  make test-long  those that take minutes
-# make lint    make types  make bench  make clean
+# make lint    make types  make clean
+# make bench   the benchmarks;  make bench-record  writes them into docs/benchmarks.md
 #
 # Each environment is made once and again when pyproject.toml changes. `PYTHON=python3.12 make demo`
 # chooses the interpreter, `VENV=folder make test` where the test environment is, `JOBS=8 make test`
@@ -14,7 +15,7 @@ JOBS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long lint types bench clean
+.PHONY: demo test test-long lint types bench bench-record clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/cimarch sim architectures/isaac.cimarch models/resnet20.pt
@@ -33,7 +34,10 @@ types: $(VENV)/ready
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/ready
-	set -e; for script in benchmarks/*.py; do $(VENV)/bin/python $$script; done
+	$(VENV)/bin/python benchmarks/record.py
+
+bench-record: $(VENV)/ready
+	$(VENV)/bin/python benchmarks/record.py --write
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
