@@ -12,7 +12,8 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.engine import ENGINES, run
 from cimarch.engine.tasks import Timeline
 from cimarch.hardware.system import System
-from cimarch.mapping.placement import Placement, place
+from cimarch.mapping.place import place
+from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.program.assumed import assumed_times
 from cimarch.program.context import KIND

@@ -11,7 +11,8 @@ from cimarch.engine import run as run_engine
 from cimarch.engine.tasks import Timeline
 from cimarch.hardware.system import System
 from cimarch.language import loads
-from cimarch.mapping.placement import Placement, place
+from cimarch.mapping.place import place
+from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.program.check import check
 from cimarch.program.context import KIND

@@ -17,7 +17,8 @@ import pytest
 import cimarch
 from cimarch.engine import run
 from cimarch.engine.tasks import Timeline
-from cimarch.mapping.placement import Placement, place
+from cimarch.mapping.place import place
+from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program, program

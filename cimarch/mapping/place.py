@@ -1,0 +1,266 @@
+"""Place a network on a system: tiles on arrays, tensors in homes, results on their ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import attrs
+import numpy as np
+
+from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.hardware.routes import Instances, Route
+from cimarch.hardware.system import Part, System
+from cimarch.mapping.flows import CARRY, Flow, Operand, no_way
+from cimarch.mapping.homes import Home, Homes, Need, receptive_rows
+from cimarch.mapping.placement import Block, Placement, Plan
+from cimarch.mapping.precision import Bits
+from cimarch.mapping.sites import Site, Source, map_rows, sites
+from cimarch.mapping.stores import Stores
+from cimarch.mapping.tiling import tile
+from cimarch.mapping.ways import Ways
+from cimarch.mapping.wiring import ADDERS, Wiring
+from cimarch.workload.network import Network, Operation
+
+
+def place(
+    system: System,
+    network: Network,
+    bits: Mapping[str, Bits],
+    *,
+    input_bits: int = 8,
+    skipped: frozenset[str] = frozenset(),
+    unmapped: Sequence[str] = (),
+) -> Placement:
+    """Place a network on a system.
+
+    `bits` gives every matrix operation's precision, `input_bits` that of values that only digital
+    operations read; operations named in `skipped` are left out. Raises DescriptionError where the
+    system cannot hold or route it.
+    """
+    return _Placer(system, network, bits, input_bits, skipped).place(tuple(unmapped))
+
+
+class _Placer:
+    def __init__(
+        self,
+        system: System,
+        network: Network,
+        bits: Mapping[str, Bits],
+        input_bits: int,
+        skipped: frozenset[str],
+    ) -> None:
+        self.system = system
+        self.network = network
+        self.bits = bits
+        self.input_bits = input_bits
+        self.assumed: list[str] = []
+        self.pool = self._pool()
+        self.wiring = Wiring(system, self.pool)
+        self.sites = sites(network, skipped)
+        self.tiles = tile(self.sites, self.pool, bits, self.wiring.domains)
+        self.maker = {site.result: site.index for site in self.sites}
+        self.homes = Homes(self.wiring)
+
+    def _pool(self) -> Part:
+        pools = self.system.of_kind("crossbar", "digital_array")
+        for other in pools[1:]:
+            self._assume(f"all weights are placed on `{pools[0].path}`, none on `{other.path}`")
+        return pools[0]
+
+    def _assume(self, sentence: str) -> None:
+        if sentence not in self.assumed:
+            self.assumed.append(sentence)
+
+    def place(self, unmapped: tuple[str, ...]) -> Placement:
+        self._assume_missing()
+        blocks = [self._blocks(site) for site in self.sites]
+        ways = Ways(self.wiring, self.tiles, self._assume)
+        drafts = [ways.of(site, b) for site, b in zip(self.sites, blocks, strict=True)]
+        homes = [
+            self._homes(site, b, flows)
+            for site, b, flows in zip(self.sites, blocks, drafts, strict=True)
+        ]
+        stores = Stores(
+            self.wiring, self.network, self.homes, self._assume,
+            bits=self.input_bits, end=len(self.sites),
+        )  # fmt: skip
+        plans = tuple(
+            Plan(
+                site,
+                b,
+                anchor,
+                tuple(stores.complete(site, f) for f in flows),
+                self._reads(site),
+                self._present(b),
+            )
+            for site, b, (anchor, flows) in zip(self.sites, blocks, homes, strict=True)
+        )
+        self._check_weights()
+        inputs = tuple(stores.inputs())
+        return Placement(
+            self.system, self.network, self.pool, self.bits, self.tiles, plans, self.wiring,
+            inputs, self.homes.rooms, tuple(self.assumed), unmapped,
+        )  # fmt: skip
+
+    def _assume_missing(self) -> None:
+        for kinds, sentence in _IDEAL:
+            if not self.system.of_kind(*kinds):
+                self._assume(sentence)
+
+    def _blocks(self, site: Site) -> tuple[Block, ...]:
+        if not site.is_matrix:
+            return ()
+        chosen = np.flatnonzero(self.tiles.site == site.index)
+        mine = self.tiles.take(chosen)
+        key = mine.channel_group * (mine.column_block.max(initial=0) + 1) + mine.column_block
+        _, first = np.unique(key, return_index=True)
+        parts = np.split(chosen, np.sort(first)[1:])
+        resident = self.tiles.resident
+        return tuple(
+            Block(
+                part,
+                int(self.tiles.outputs[part[0]]),
+                (int(resident[part].min()), int(resident[part].max())),
+            )
+            for part in parts
+        )
+
+    def _present(self, blocks: tuple[Block, ...]) -> dict[int, dict[int, tuple[int, ...]]]:
+        found: dict[int, dict[int, list[int]]] = {}
+        for i, block in enumerate(blocks):
+            groups = self.tiles.resident[block.tiles].tolist()
+            for number, group in zip(block.tiles.tolist(), groups, strict=True):
+                found.setdefault(group, {}).setdefault(i, []).append(number)
+        return {
+            group: {i: tuple(tiles) for i, tiles in blocks.items()}
+            for group, blocks in sorted(found.items())
+        }
+
+    # Homes
+
+    def _reads(self, site: Site) -> int:
+        return self.bits[site.anchor.name].input if site.is_matrix else self.input_bits
+
+    def _homes(
+        self, site: Site, blocks: tuple[Block, ...], flows: tuple[Flow, ...]
+    ) -> tuple[tuple[Home | None, ...], tuple[Flow, ...]]:
+        if site.is_matrix:
+            arrays = np.concatenate([self.tiles.array[b.tiles] for b in blocks])
+            at = Instances(self.pool.path, int(arrays.min()), int(arrays.max()) + 1)
+            here: Instances | None = at
+        else:
+            here = flows[0].origin if flows[0].origin.path != self.pool.path else None
+        anchor = tuple(
+            self._home(site, site.anchor, source, here, self._reads(site))
+            for source in site.reads[0]
+        )
+        return anchor, tuple(self._operands(site, flow) for flow in flows)
+
+    def _operands(self, site: Site, flow: Flow) -> Flow:
+        skip = 0 if site.is_matrix else 1
+        skip += flow.waypoints[:1] != () and flow.waypoints[0].operation is CARRY
+        ways = list(flow.waypoints)
+        for i, sources in enumerate(site.reads[1:]):
+            waypoint = ways[i + skip]
+            operands = []
+            for source in sources:
+                home = self._home(site, waypoint.operation, source, waypoint.at, self.input_bits)
+                way = None
+                if home is not None and waypoint.at is not None:
+                    way = self._reading(home, waypoint.at, waypoint.operation)
+                operands.append(Operand(source, home, way))
+            ways[i + skip] = attrs.evolve(waypoint, operands=tuple(operands))
+        return attrs.evolve(flow, waypoints=tuple(ways))
+
+    def _reading(self, home: Home, at: Instances, op: Operation) -> Route | None:
+        """The way from a home to a unit; from outside where the home does not hold it whole."""
+        if not home.whole:
+            edge = self.wiring.edge_into(at)
+            return edge[1] if edge else None
+        found = [self.wiring.routes.find(member, at) for member in home.members]
+        ways = [way for way in found if way is not None]
+        if not ways:
+            raise no_way(home.members[0], at, f"where `{op.name}` reads `{home.tensor}`")
+        return min(ways, key=len)
+
+    @cached_property
+    def _widths(self) -> dict[str, int]:
+        """Bits of an element of each stored tensor: the most that one of its readers asks for."""
+        widths: dict[str, int] = {}
+        for site in self.sites:
+            wanted = [self._reads(site)] + [self.input_bits] * (len(site.reads) - 1)
+            for bits, sources in zip(wanted, site.reads, strict=True):
+                for source in sources:
+                    widths[source.tensor] = max(bits, widths.get(source.tensor, 0))
+        return widths
+
+    def _home(
+        self, site: Site, op: Operation, source: Source, at: Instances | None, bits: int
+    ) -> Home | None:
+        if at is None:
+            return None
+        tensor = self.network.tensors[source.tensor]
+        bits = max(bits, self._widths.get(source.tensor, 0))
+        rows = map_rows(tensor)
+        need = Need(
+            tensor=source.tensor,
+            at=at,
+            bits=bits,
+            whole=tensor.elements * bits,
+            rows=receptive_rows(op, rows) if op is site.anchor else 1,
+            row_bits=-(-tensor.elements * bits // rows),
+            made=self.maker.get(source.tensor, -1),
+            read=site.index,
+            operation=op.name,
+        )
+        home = self.homes.find(need)
+        if home is None:
+            self._assume(f"what `{at.path}` reads is at hand: no buffer leads to it")
+        elif not home.whole:
+            self._assume_streamed(home)
+        return home
+
+    def _assume_streamed(self, home: Home) -> None:
+        if self.wiring.edge_into(home.members[0]) is None:
+            self._assume(
+                f"`{home.tensor}` is larger than `{home.path}`; what does not fit waits outside "
+                "the description, free of time and energy"
+            )
+
+    # Weights
+
+    def _weight_bits(self) -> int:
+        return sum(
+            op.rows * op.columns * op.groups * self.bits[op.name].weight
+            for site in self.sites
+            if site.is_matrix
+            for op in (site.anchor,)
+        )
+
+    def _check_weights(self) -> None:
+        source = self.wiring.weight_source(self.wiring.array(0))
+        if source is None:
+            self._assume("weights are at the arrays' write drivers when a load begins")
+            return
+        part = self.system.part(source.path)
+        total = self._weight_bits()
+        if "size" in part.params and total > part.number("size") * part.count:
+            raise DescriptionError(
+                Diagnostic(
+                    "E232",
+                    f"the weights of `{self.network.name}` take {-(-total // 8)} bytes, more than "
+                    f"`{part.path}` holds",
+                    span=part.span,
+                    notes=(f"`{part.path}` holds {float(part.number('size') / 8):g} bytes",),
+                    helps=("make its `size` larger, or lower `--weight-bits`",),
+                )
+            )
+
+
+_IDEAL = (
+    (("dac",), "inputs enter the word lines whole, in one step: the system has no dac"),
+    (("adc",), "conversion is done at once and free: the system has no adc"),
+    (ADDERS, "partial sums are added at once and free: the system has no adder"),
+    (("buffer",), "inputs and results are at hand at once: the system has no buffer"),
+)
