@@ -358,11 +358,13 @@ def decimal(value: Fraction) -> str:
     if value.denominator == 1 and abs(value.numerator) < 10**15:
         return str(value.numerator)
     try:
-        return f"{float(value):.6g}"
+        if shown := float(value):
+            return f"{shown:.6g}"
     except OverflowError:
-        sign = "-" if value < 0 else ""
-        exponent = int((abs(value).numerator.bit_length() - value.denominator.bit_length()) * 0.301)
-        return f"{sign}1e+{exponent}"
+        pass
+    digits = math.log10(abs(value.numerator)) - math.log10(value.denominator)
+    exponent = math.floor(digits + 1e-9)
+    return f"{'-' if value < 0 else ''}{10 ** (digits - exponent):.6g}e{exponent:+d}"
 
 
 def _show_prefixed(value: Fraction, symbol: str) -> str:

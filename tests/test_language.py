@@ -475,8 +475,9 @@ def test_indices_select_members_inclusively() -> None:
     part n[2, 3]: buffer { size = 1 KiB }
     connect b[2..5] -> n[1, 0..1]
     connect b[*] -> array
-    connect b[7] -> n[0, 2]""")
-    first, second, third = system.links
+    connect b[7] -> n[0, 2]
+    connect n[*, *] -> array""")
+    first, second, third, _ = system.links
     assert first.source.selection == ((2, 6),)
     assert first.target.selection == ((1, 2), (0, 2))
     assert second.source.selection == ((0, 8),)
@@ -485,7 +486,11 @@ def test_indices_select_members_inclusively() -> None:
 
 def test_a_selection_has_an_index_for_every_array_on_the_way() -> None:
     components = "component Tile {\n part b[2]: buffer { size = 1 KiB }\n}"
-    system = chip("    part tile[3]: Tile\n    connect tile[*].b[1] -> array", components)
+    system = chip(
+        "    part tile[3]: Tile\n"
+        "    connect tile[*].b[1] -> array\n    connect tile[*].b[0] -> array",
+        components,
+    )
     assert system.links[0].source.selection == ((0, 3), (1, 2))
     assert system.links[0].scope == ""
 

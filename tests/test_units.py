@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimarch import units
-from cimarch.units import Quantity, UnitError, read_quantity, show
+from cimarch.units import Quantity, UnitError, decimal, read_quantity, show
 
 
 @pytest.mark.parametrize(
@@ -150,3 +150,8 @@ def test_multiplying_by_a_unit_and_dividing_by_it_changes_nothing(
 def test_no_unit_is_also_a_word_of_the_language() -> None:
     words = {"in", "is", "or", "and", "not", "if", "else", "let", "from", "part", "param"}
     assert not words & units.units().keys()
+
+
+def test_what_no_double_holds_is_still_told() -> None:
+    assert decimal(Fraction(25 * 10**399)) == "2.5e+400"
+    assert decimal(Fraction(-1, 10**400)) == "-1e-400"

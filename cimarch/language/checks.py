@@ -53,7 +53,7 @@ def check(e: Evaluator, given: Given, value: Value) -> Value:
     if isinstance(value, Quantity):
         _check_whole(given, value)
         _check_range(e, given, value)
-        wrong = sign_problem(value) if given.is_standard else ""
+        wrong = size_problem(value) if given.is_standard else ""
         if wrong:
             raise given.refuse(value, wrong, "E052")
     if given.name == "does" and given.is_standard and isinstance(value, tuple):
@@ -120,12 +120,23 @@ def _check_operations(given: Given, value: tuple[Value, ...]) -> None:
             raise Failed(Diagnostic("E034", headline, place, notes=notes, helps=helps))
 
 
-def sign_problem(value: Quantity) -> str:
-    """Why a value of the library's parameters cannot be: below zero, or zero where that is none."""
+_LARGEST = 10**30
+"""In SI units: beyond any quantity of a chip, and far within a double when all is summed."""
+
+
+def size_problem(value: Quantity) -> str:
+    """Why a value of the library's parameters cannot be: below zero, zero where that is none, or
+    of a size that nothing real has."""
     if value.dimension in (units.FREQUENCY, units.DATA, units.TIME) and value.value <= 0:
         return "not above zero"
     signed = (units.ENERGY, units.POWER, units.AREA, units.NUMBER)
-    return "below zero" if value.dimension in signed and value.value < 0 else ""
+    if value.dimension in signed and value.value < 0:
+        return "below zero"
+    if abs(value.value) > _LARGEST:
+        return "larger than 1e+30 in SI units"
+    if 0 < abs(value.value) * _LARGEST < 1:
+        return "smaller than 1e-30 in SI units, and not zero"
+    return ""
 
 
 def not_a(expression: ast.Expression, wanted: str, value: Value) -> Diagnostic:

@@ -299,4 +299,10 @@ def system_problems(root: Instance) -> list[Diagnostic]:
         place = root.definition.tree.name.span
         helps = ("a part that `is crossbar` or `is digital_array` holds weights",)
         problems.append(Diagnostic("E090", headline, place, helps=helps))
+    kind = root.definition.kind()
+    if kind in KINDS and KINDS[kind].ports:
+        headline = f"the system `{root.definition.name}` is itself of the kind `{kind}`"
+        base = root.definition.base
+        helps = (f"make that a part of it: `part {kind}: {base.name if base else kind}`",)
+        problems.append(Diagnostic("E093", headline, root.definition.tree.name.span, helps=helps))
     return problems

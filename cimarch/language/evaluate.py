@@ -10,7 +10,7 @@ from cimarch import units
 from cimarch.diagnostics import Diagnostic
 from cimarch.hardware.system import Value
 from cimarch.language import ast
-from cimarch.language.checks import Given, check, conversion, not_a, sign_problem
+from cimarch.language.checks import Given, check, conversion, not_a, size_problem
 from cimarch.language.inference import INFER
 from cimarch.language.instances import ActionSlot, Binding, Instance, Parameter
 from cimarch.language.operations import EVALUATE
@@ -204,7 +204,7 @@ class Evaluator:
             helps = conversion(value, expected, binding.value)
             place = binding.value.span
             raise Failed(Diagnostic(code, headline, place, f"this is {found}", helps=helps))
-        if wrong := sign_problem(value):
+        if wrong := size_problem(value):
             headline = f"{named} of {instance.told()} is {value}, {wrong}"
             raise Failed(Diagnostic("E052", headline, binding.value.span, f"this is {value}"))
         return value

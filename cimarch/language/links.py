@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import prod
 
@@ -10,7 +11,7 @@ import attrs
 from cimarch.diagnostics import Diagnostic, Span, listing, suggestion
 from cimarch.hardware.kinds import CROSSBARS, KINDS, Kind
 from cimarch.hardware.system import Link, Port
-from cimarch.language import ast
+from cimarch.language import ast, reach
 from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import Instance
 from cimarch.language.references import Failed, Scope
@@ -64,6 +65,7 @@ class Linker:
             for line in scope.links:
                 found += self._line(scope, line)
         if not self._broken and not self._evaluator.problems:
+            self._contradictions(found)
             self._dangling(found)
         return tuple(found)
 
@@ -252,29 +254,76 @@ class Linker:
         notes = (source.shape(), target.shape(), "one count must be a multiple of the other")
         return self._fail("E083", headline, source.span.to(target.span), notes=notes)
 
-    # what is left out
+    # what is said twice, and what is left out
+
+    def _contradictions(self, links: list[Link]) -> None:
+        """Wires between the same ends that are wide, or shared, in two different ways."""
+        seen: dict[tuple[object, ...], Link] = {}
+        for link in links:
+            for ends in _ways(link):
+                first = seen.setdefault(ends, link)
+                if (first.width, first.share) != (link.width, link.share):
+                    headline = f"`{link.source.path}` and `{link.target.path}` are connected twice,"
+                    headline += " with different options"
+                    others = ((first.span, "connected here first"),) if first.span else ()
+                    problem = Diagnostic("E085", headline, link.span, others=others)
+                    self._evaluator.problems.append(problem)
+                    break
 
     def _dangling(self, links: list[Link]) -> None:
         """Parts that no link reaches, and crossbars that nothing enters or leaves."""
         if not links:
             return
-        into = {link.target.path for link in links if link.target.name != "write"}
-        into |= {link.source.path for link in links if link.both}
-        out = {link.source.path for link in links} | {
-            link.target.path for link in links if link.both
-        }
-        touched = into | out | {link.target.path for link in links}
+        into = _boxes(links, lambda port, enters: enters and port.name != "write")
+        out = _boxes(links, lambda port, enters: not enters)
+        touched = _boxes(links, lambda port, enters: True)
         kinds = {part.definition.kind() for part in self._root.walk()}
         for part in self._root.walk():
-            kind = part.definition.kind()
-            if not KINDS[kind].ports:
+            kind, path = part.definition.kind(), part.path
+            if not KINDS[kind].ports or self._tell("E086", part, touched, _UNTOUCHED):
                 continue
-            if part.path not in touched:
-                self._tell("E086", f"nothing is connected to `{part.path}`", part)
-            elif kind in CROSSBARS and part.path not in into and kinds & DRIVING:
-                self._tell("E087", f"no input reaches the crossbar `{part.path}`", part)
-            elif kind in CROSSBARS and part.path not in out and kinds & READING:
-                self._tell("E087", f"no result leaves the crossbar `{part.path}`", part)
+            driven = path in into or kinds & DRIVING
+            if kind in CROSSBARS and driven and self._tell("E087", part, into, _UNDRIVEN):
+                continue
+            if kind in CROSSBARS and (path in out or kinds & READING):
+                self._tell("E087", part, out, _UNREAD)
 
-    def _tell(self, code: str, headline: str, part: Instance) -> None:
-        self._evaluator.problems.append(Diagnostic(code, headline, part.place()))
+    def _tell(
+        self, code: str, part: Instance, reached: Mapping[str, list[Selection]], what: str
+    ) -> bool:
+        """Tell of the members that the links leave out; whether there are any."""
+        shape = reach.full_shape(part)
+        found = [reach.widened(box, shape) for box in reached.get(part.path, ())]
+        members = reach.left_out(shape, found)
+        if members is None:
+            return False
+        name = reach.told(part, members) if found else part.path
+        notes = ("the links reach other members of this array",) if found else ()
+        diagnostic = Diagnostic(code, what.format(name), part.place(), notes=notes)
+        self._evaluator.problems.append(diagnostic)
+        return True
+
+
+_UNTOUCHED = "nothing is connected to `{}`"
+_UNDRIVEN = "no input reaches the crossbar `{}`"
+_UNREAD = "no result leaves the crossbar `{}`"
+
+
+def _ways(link: Link) -> list[tuple[object, ...]]:
+    """From which members to which its data go, and whether to be written into cells."""
+    there = (link.source.path, link.source.selection, link.target.path, link.target.selection)
+    ways: list[tuple[object, ...]] = [(*there, link.target.name == "write")]
+    return [*ways, (*there[2:], *there[:2], False)] if link.both else ways
+
+
+def _boxes(links: list[Link], wanted: Callable[[Port, bool], bool]) -> dict[str, list[Selection]]:
+    """By part: the members at those ends of links that are wanted (port, whether data enter)."""
+    found: dict[str, list[Selection]] = {}
+    for link in links:
+        ends = [(link.source, False), (link.target, True)]
+        if link.both:
+            ends += [(link.source, True), (link.target, False)]
+        for port, enters in ends:
+            if wanted(port, enters):
+                found.setdefault(port.path, []).append(port.selection)
+    return found

@@ -260,7 +260,10 @@ def _unit_help(number: str, unit: str) -> tuple[str, ...]:
     word = re.split(r"[*/^]", unit)[0]
     if not word or word in units.units():
         return ()
-    likely = suggestion(word, units.units())
+    alike = [f"`{name}`" for name in units.units() if name.casefold() == word.casefold()]
+    if alike:
+        return (f"did you mean {' or '.join(alike)}?",)
+    likely = suggestion(word, [name for name in units.units() if len(name) > 1])
     return likely or (f"a product is written `{number} * {word}`",)
 
 

@@ -24,14 +24,28 @@ _LARGEST: int = 10**400
 def apply(settings: Mapping[str, object], root: Instance, builder: Builder) -> tuple[Override, ...]:
     """Bind every setting in the tree; what cannot be bound becomes a problem of the builder."""
     overrides = []
+    if not isinstance(settings, Mapping):
+        raise DescriptionError(_no_mapping(settings))
     for path, value in settings.items():
         try:
-            setting = _Setting(path.strip(), value)
+            setting = _Setting(_path(path), value)
             overrides.append(Override(setting.path, setting.text))
             setting.apply(root, builder)
         except DescriptionError as error:
             builder.problems += error.diagnostics
     return tuple(overrides)
+
+
+def _no_mapping(settings: object) -> Diagnostic:
+    headline = f"the settings are a `{type(settings).__name__}`, not values by path"
+    return Diagnostic("E040", headline, helps=('`set={"tile.ima.adc.bits": 6}`',))
+
+
+def _path(path: object) -> str:
+    if isinstance(path, str):
+        return path.strip()
+    headline = f"`{path}` is a `{type(path).__name__}`, not the path of a parameter"
+    raise DescriptionError(Diagnostic("E040", headline, helps=('`"part.parameter"`',)))
 
 
 def of_flag(problem: Diagnostic) -> Diagnostic:
@@ -122,7 +136,8 @@ class _Setting:
         return attrs.evolve(
             problem,
             code="E045",
-            headline=problem.headline.replace("the end of the file, ", "")
+            headline=problem.headline.replace("the end of the file, found", "the end, found")
+            .replace("the end of the file, ", "")
             .replace("the end of the line or ", "")
             .replace("the end of the file", "the end"),
             helps=several if ".." in self.text else problem.helps,
