@@ -43,6 +43,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise DescriptionError(_unwritable(path, _reason(error))) from None
 
 
+def named_place(flag: str, text: str | None) -> Path | None:
+    """The path that a flag gives, None without the flag; DescriptionError where it is empty.
+
+    An empty one is a script's variable that was never set, and would mean the folder one is in.
+    """
+    if text == "":
+        raise DescriptionError(Diagnostic("E900", f"{flag} is given without a name"))
+    return None if text is None else Path(text)
+
+
 def check_writable(path: Path) -> None:
     """Find before a long run that its result could not be written after it.
 

@@ -11,13 +11,20 @@ import attrs
 import click
 
 from cimarch.cli.options import overrides, shape
-from cimarch.cli.output import as_json, check_folder, check_writable, make_folder, write_whole
+from cimarch.cli.output import (
+    as_json,
+    check_folder,
+    check_writable,
+    make_folder,
+    named_place,
+    write_whole,
+)
 from cimarch.diagnostics import DescriptionError, Diagnostic
 
 if TYPE_CHECKING:
     from cimarch.report.report import Report
 
-BITS = click.IntRange(1, 32)
+BITS = click.IntRange(1, 64)
 
 
 @attrs.frozen
@@ -110,9 +117,7 @@ def sim(
 
     if model is None and name is None:
         raise click.UsageError("give a MODEL file, or --model NAME to simulate its shapes")
-    outputs = Outputs(
-        None if file is None else Path(file), None if folder is None else Path(folder)
-    )
+    outputs = Outputs(named_place("--output", file), named_place("--csv", folder))
     outputs.check()
     system = cimarch.load(architecture, set=overrides(set_))
     if strict:

@@ -36,8 +36,10 @@ def digits(value: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """A plain figure to four significant digits."""
-    return UNKNOWN if value is None or math.isnan(value) else digits(value)
+    """A plain figure to four significant digits, `9.110e-10` where zeros would hide them."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    return digits(value) if value == 0 or 1e-4 <= abs(value) < 1e15 else f"{value:.3e}"
 
 
 def count(value: float | None) -> str:

@@ -43,7 +43,7 @@ def _time(report: Report) -> list[Line]:
     if report.interval is not None:
         interval = report.interval / float(report.clock)
         found.append(Line("interval", quantity(interval, "s"), f"{count(report.interval)} cycles"))
-    found.append(Line("throughput", f"{number(report.throughput)} inferences/s"))
+    found.append(Line("throughput", _per(report.throughput, "inferences/s")))
     if report.load_cycles:
         load = f"{plural(report.load_cycles, 'cycle')}, {_when_loaded(report)}"
         found.append(Line("weight load", quantity(report.load_seconds, "s"), load))
@@ -62,11 +62,15 @@ def _energy(report: Report) -> list[Line]:
     found = [Line("energy", f"{energy}/inference" if report.joules is not None else energy)]
     if report.joules is None:
         found[0] = attrs.evolve(found[0], remark=_what_is_unpriced(report))
-    efficiency = "not known" if report.tops_per_watt is None else number(report.tops_per_watt)
-    found.append(Line("efficiency", f"{efficiency} TOPS/W".replace("not known TOPS/W", efficiency)))
+    found.append(Line("efficiency", _per(report.tops_per_watt, "TOPS/W")))
     if report.load_joules is not None and report.load_cycles:
         found.append(Line("load energy", quantity(report.load_joules, "J"), "once"))
     return found
+
+
+def _per(value: float | None, unit: str) -> str:
+    """A figure with its unit, which one that is not known does not have."""
+    return number(value) if value is None else f"{number(value)} {unit}"
 
 
 def _what_is_unpriced(report: Report) -> str:

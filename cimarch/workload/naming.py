@@ -41,6 +41,11 @@ def operation_names(steps: list[Step], names: Names) -> list[str]:
 
 
 def _wanted(step: Step, alone: frozenset[str]) -> str:
+    """The path that names a step; a model that is one layer has none, and its word stands in."""
+    return _path(step, alone) or _word(step)
+
+
+def _path(step: Step, alone: frozenset[str]) -> str:
     if step.weight is not None:
         holder = step.module_type.rpartition(".")[2] in HOLDERS
         return step.module if holder else step.weight.path.removesuffix(".weight")

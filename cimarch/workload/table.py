@@ -56,7 +56,7 @@ def from_table(
     digest: str = "",
 ) -> Network:
     """Make a Network of rows (dicts by column name); all wrong rows are told in one go."""
-    rows = list(rows)
+    rows = list(rows) if isinstance(rows, Iterable) else [rows]
     for number, row in enumerate(rows, start=1):
         _check_columns(number, row)
     layers: list[Layer] = []
@@ -127,6 +127,9 @@ def _layer(number: int, row: Mapping[str, object], taken: set[str]) -> Layer:
 
 
 def _check_columns(number: int, row: Mapping[str, object]) -> None:
+    if not isinstance(row, Mapping):
+        told = f"row {number} is a `{type(row).__name__}`, not values by column"
+        raise problem("E141", told, helps=[f"columns: {EXAMPLE}"])
     for column in row:
         if column not in COLUMNS:
             near = difflib.get_close_matches(str(column).lower(), COLUMNS, n=1)

@@ -51,6 +51,9 @@ def export(module: Any, example_inputs: Any) -> bytes:
     Stack traces are left out: a model that is handed on should not tell where it was made.
     """
     torch = need_torch("tracing a module")
+    if not isinstance(module, torch.nn.Module):
+        kind = type(module).__name__
+        raise problem("E151", f"what is to be traced is a `{kind}`, not a torch module")
     inputs = tuple(example_inputs) if isinstance(example_inputs, Sequence) else (example_inputs,)
     with _at_inference(module), _quiet(), io.BytesIO() as buffer:
         try:
