@@ -29,7 +29,6 @@ from cimarch.engine import run
 from cimarch.engine.build import After, Block, Edge, TableBuilder
 from cimarch.engine.tasks import Tasks
 
-
 NAMED = 100_000
 """Tasks of the named table, which the target is for."""
 
