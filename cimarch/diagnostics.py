@@ -81,7 +81,7 @@ def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
     paint = _Paint(colour)
     lines = [
         paint("error", f"error[{diagnostic.code}]")
-        + paint("head", f": {_printable(diagnostic.headline)}")
+        + paint("head", f": {printable(diagnostic.headline)}")
     ]
     spans = [s for s in (diagnostic.span, *(s for s, _ in diagnostic.others)) if s is not None]
     margin = max((len(str(s.line)) for s in spans), default=0)
@@ -93,7 +93,7 @@ def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
     if tail and spans:
         lines.append(paint("frame", " " * margin + " |"))
     indent = " " * (margin + 1 if spans else 2)
-    lines += [paint("frame", f"{indent}=") + f" {_printable(text)}" for text in tail]
+    lines += [paint("frame", f"{indent}=") + f" {printable(text)}" for text in tail]
     return "\n".join(lines)
 
 
@@ -110,14 +110,14 @@ def _window(span: Span, label: str, arrow: str, mark: str, margin: int, paint: _
     first = span.column - 1
     last = span.end_column - 1 if span.end_line == span.line else len(text.rstrip())
     offset = 0 if len(text) <= _WIDEST else max(0, first - 40)
-    shown = _printable(text[offset : offset + _WIDEST].rstrip())
+    shown = printable(text[offset : offset + _WIDEST].rstrip())
     marks = mark * max(1, min(last, offset + _WIDEST) - first)
-    here = paint("here" if mark == "^" else "other", f"{marks} {_printable(label)}".rstrip())
+    here = paint("here" if mark == "^" else "other", f"{marks} {printable(label)}".rstrip())
     number = paint("frame", f"{span.line:>{margin}} |")
     return [head, bar, f"{number} {shown}".rstrip(), f"{bar} {' ' * (first - offset)}{here}"]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """One terminal cell per character: tabs and control characters become spaces and marks."""
     return "".join(" " if c == "\t" else c if c.isprintable() else "\ufffd" for c in text)
 

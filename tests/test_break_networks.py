@@ -10,6 +10,7 @@ import cimarch
 from cimarch.cli import main
 from cimarch.diagnostics import DescriptionError
 from cimarch.report.format import number
+from cimarch.report.terminal import render
 
 CHIP = "from std import crossbar\nsystem Chip { clock = 1 GHz, part array[4]: crossbar }"
 
@@ -61,3 +62,20 @@ def test_the_flags_take_the_bits_that_a_precision_file_takes(
     assert main(["sim", "isaac", str(table), "--weight-bits", "64"]) == 0
     assert "64-bit weights" in capsys.readouterr().out
     assert main(["sim", "isaac", str(table), "--weight-bits", "65"]) == 2
+
+
+def test_a_name_cannot_write_on_the_terminal_or_break_a_row() -> None:
+    rows = [{"name": "a\x1b[2Jb\nc", "kind": "linear", "outputs": 2, "inputs": 2}]
+    network = cimarch.Network.from_table(rows, name="net\r\x07")
+    text = render(cimarch.simulate(cimarch.loads(CHIP), network), width=100)
+    assert not {"\x1b", "\x07", "\r"} & set(text)
+    assert "  a\ufffd[2Jb\ufffdc  " in text
+
+
+def test_a_narrow_terminal_loses_no_unit() -> None:
+    network = cimarch.Network.from_table([{"kind": "linear", "outputs": 2, "inputs": 2}])
+    report = cimarch.simulate(cimarch.load("isaac"), network)
+    text = render(report, width=30)
+    assert "layer1" in text
+    assert "nJ\n" in text or "pJ\n" in text
+    assert "throughput" in text

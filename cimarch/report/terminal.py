@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cimarch.diagnostics import printable
 from cimarch.report.columns import to_rows
 from cimarch.report.definitions import FIGURES
 from cimarch.report.format import count, number, percent, quantity
@@ -36,8 +37,8 @@ FIGURES_OF_THE_FOOT = (
 
 PROSE_WIDTH = 100
 
-NARROWEST = 40
-"""A terminal narrower than this wraps by itself."""
+NARROWEST = 64
+"""What the columns that always stay need; a terminal narrower than this wraps by itself."""
 
 
 @attrs.frozen
@@ -122,7 +123,7 @@ def render(report: Report, *, width: int | None = None, colour: bool = False) ->
 
 
 def _blocks(report: Report, width: int | None) -> Iterable[RenderableType]:
-    yield Text(title(report), style="bold")
+    yield Text(printable(title(report)), style="bold")
     yield Text()
     yield _summary(report)
     for heading, views, rows in (
@@ -146,14 +147,15 @@ def _summary(report: Report) -> Table:
     for _ in range(3):
         table.add_column(overflow="fold")
     for line in lines(report):
-        table.add_row(Text(f"  {line.label}"), Text(line.value, style="bold"), Text(line.remark))
+        value = Text(printable(line.value), style="bold")
+        table.add_row(Text(f"  {line.label}"), value, Text(printable(line.remark)))
     return table
 
 
 def _table(
     views: Sequence[_View], rows: Sequence[Row], width: int | None
 ) -> Iterable[RenderableType]:
-    cells = [[view.show(row) for row in rows] for view in views]
+    cells = [[printable(view.show(row)) for row in rows] for view in views]
     widths = [max(map(len, [view.heading, *cell])) for view, cell in zip(views, cells, strict=True)]
     shown = _that_fit(views, widths, width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -225,7 +227,7 @@ def _wrapped(text: str, width: int | None, bullet: str = "") -> Iterable[Text]:
     room = min(width or PROSE_WIDTH, PROSE_WIDTH)
     indent = "  " + " " * max(len(bullet), 2)
     for line in textwrap.wrap(
-        text,
+        printable(text),
         max(room, 20),
         initial_indent=f"  {bullet}",
         subsequent_indent=indent,
