@@ -21,7 +21,7 @@ demo: $(DEMO)/ready
 	$(DEMO)/bin/cimarch sim architectures/isaac.cimarch models/resnet20.pt
 
 test: $(VENV)/ready
-	$(VENV)/bin/python -m pytest -q -n $(JOBS)
+	$(VENV)/bin/python -m pytest -q -rs -n $(JOBS)
 
 test-long: $(VENV)/ready
 	$(VENV)/bin/python -m pytest -q -n $(JOBS) -m long
