@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,7 +53,8 @@ def simulate(
     apart where all fit at once; `"cold"` counts it in. `engine` is `fast` or `simpy`, which give
     the same times. Raises DescriptionError where the system cannot run the network.
     """
-    _check_options(batch, weights, engine)
+    batch = _checked_batch(batch)
+    _check_options(network, weights, engine)
     tell = progress or (lambda stage, share: None)
     tell("place", 0.0)
     skipped, unmapped = _unmapped(network, allow_unmapped)
@@ -111,7 +113,7 @@ def report(
         load_cycles=loaded.makespan if loaded else _load_cycles(program, timeline),
         load_joules=_known(load) if load else None,
         batch=batch,
-        macs=sum(op.macs for op in network.operations),
+        macs=sum(plan.site.anchor.macs for plan in placement.plans if plan.site.is_matrix),
         crossbars=placement.crossbars,
         crossbars_available=placement.pool.count,
         utilisation=placement.utilisation,
@@ -131,15 +133,29 @@ def report(
     )
 
 
-def _check_options(batch: int, weights: str, engine: str) -> None:
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise DescriptionError(Diagnostic("E049", f"`batch` is {batch}, less than 1"))
+def _checked_batch(batch: object) -> int:
+    try:
+        count = operator.index(batch)  # type: ignore[arg-type]
+    except TypeError:
+        raise _out_of_range(f"`batch` is {batch!r}, not a whole number") from None
+    if isinstance(batch, bool) or count < 1:
+        raise _out_of_range(f"`batch` is {batch!r}, less than 1")
+    return count
+
+
+def _check_options(network: object, weights: object, engine: object) -> None:
+    if not isinstance(network, Network):
+        helps = ("read one: `cimarch.read_network(path)`",)
+        raise _out_of_range(f"the network is {network!r}, not a `cimarch.Network`", *helps)
     if weights not in ("preloaded", "cold"):
-        headline = f"`weights` is `{weights}`, neither `preloaded` nor `cold`"
-        raise DescriptionError(Diagnostic("E049", headline))
-    if engine not in ENGINES:
-        headline = f"`engine` is `{engine}`, not one of {', '.join(f'`{e}`' for e in ENGINES)}"
-        raise DescriptionError(Diagnostic("E049", headline))
+        raise _out_of_range(f"`weights` is `{weights}`, neither `preloaded` nor `cold`")
+    if engine not in tuple(ENGINES):
+        named = ", ".join(f"`{name}`" for name in ENGINES)
+        raise _out_of_range(f"`engine` is `{engine}`, not one of {named}")
+
+
+def _out_of_range(headline: str, *helps: str) -> DescriptionError:
+    return DescriptionError(Diagnostic("E049", headline, helps=helps))
 
 
 def _unmapped(network: Network, allowed: bool) -> tuple[frozenset[str], tuple[str, ...]]:

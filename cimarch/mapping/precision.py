@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -33,8 +34,8 @@ def precision(
     `[weight bits, input bits]` per matrix operation in order, or an object from names (or patterns
     such as `layer1.*`) to such a pair or to `{"weight_bits": w, "input_bits": a}`.
     """
-    for name, value in (("weight_bits", weight_bits), ("input_bits", input_bits)):
-        _whole(value, name)
+    weight_bits = _whole(weight_bits, "weight_bits")
+    input_bits = _whole(input_bits, "input_bits")
     names = [op.name for op in network.operations if op.kind in MATRIX_KINDS]
     bits = {name: Bits(weight_bits, input_bits) for name in names}
     if policy is None:
@@ -59,12 +60,23 @@ def _wrong(headline: str, *helps: str, notes: tuple[str, ...] = ()) -> Descripti
 
 def _read(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, object_pairs_hook=_once)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise _wrong(f"the precision file `{path}` cannot be read: {reason}") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise _wrong(f"the precision file `{path}` is not JSON: {error}", _FORM) from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of a JSON file, in which no name may stand twice."""
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _wrong(f"the precision file names `{name}` twice")
+        found[name] = value
+    return found
 
 
 def _by_order(
@@ -118,11 +130,15 @@ def _pair(entry: object, default: Bits, where: str) -> Bits:
 
 
 def _whole(value: object, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise _wrong(f"{what} is {value!r}, not a whole number") from None
+    if isinstance(value, bool):
         raise _wrong(f"{what} is {value!r}, not a whole number")
-    if not 1 <= value <= LIMIT:
-        raise _wrong(f"{what} is {value}, outside 1..{LIMIT}")
-    return value
+    if not 1 <= count <= LIMIT:
+        raise _wrong(f"{what} is {count}, outside 1..{LIMIT}")
+    return count
 
 
 def _some(names: list[str]) -> str:

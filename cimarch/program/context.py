@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.engine.tasks import JOIN
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
@@ -23,6 +24,11 @@ KINDS = (
 )  # fmt: skip
 """What a task does; its number is its place here."""
 KIND = {name: number for number, name in enumerate(KINDS)}
+
+MOST_CYCLES = 2**50
+"""The longest task."""
+MOST_TASKS = 100_000_000
+"""Of a table: about 10 GB."""
 
 
 class Context:
@@ -73,7 +79,7 @@ class Context:
 
     def cycles(self, seconds: Fraction, what: str) -> int:
         """Whole cycles of an exact time, rounded up once; a change above 1 % is remembered."""
-        whole = max(1, ceil(seconds * self.clock))
+        whole = _counted(max(1, ceil(seconds * self.clock)))
         self.note(what, seconds, whole)
         return whole
 
@@ -130,6 +136,7 @@ class Context:
         """A task on a resource."""
         period = self.period(self.part(at), stage=stage)
         number = self.resource(at)
+        _counted(max(busy, latency))
         return Slot(number, busy, latency, period, KIND[kind], tile, self.charge(charges))
 
     def join(self, sketch: Sketch, *after: int) -> int:
@@ -186,6 +193,19 @@ class Tree:
         busy, latency, charges, period = self.context.tolls(transfer)[i]
         kind = KIND[self.kind]
         return Slot(self.context.resource(at), busy, latency, period, kind, self.tile, charges)
+
+
+def _counted(cycles: int) -> int:
+    """The cycles of a task, where the engines can count them."""
+    if cycles > MOST_CYCLES:
+        raise DescriptionError(
+            Diagnostic(
+                "E243",
+                f"one task would take {cycles} cycles, more than the {MOST_CYCLES} counted",
+                helps=("check the times and the clock of the description",),
+            )
+        )
+    return cycles
 
 
 def disjoint(

@@ -11,13 +11,14 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.engine.build import TableBuilder
 from cimarch.engine.tasks import Tasks
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
 from cimarch.mapping.sites import map_rows
 from cimarch.program.charges import Charge
-from cimarch.program.context import KIND, Context, disjoint
+from cimarch.program.context import KIND, MOST_TASKS, Context, disjoint
 from cimarch.program.loads import Loads
 from cimarch.program.passes import SitePass
 from cimarch.program.products import Products
@@ -112,19 +113,30 @@ class _Writer:
     def run(self, batch: int, weights: str) -> Program:
         groups = max(1, self.placement.groups)
         preloaded = groups == 1 and weights == "preloaded"
-        order = [(g, i) for g in range(groups) for i in range(batch)]
+        order = ((g, i) for g in range(groups) for i in range(batch))
         if groups > 1 and not self._spill_fits(batch):
-            order = [(g, i) for i in range(batch) for g in range(groups)]
+            order = ((g, i) for i in range(batch) for g in range(groups))
         held = 0 if preloaded else -1
         barrier: list[int] = []
         for step, (group, inference) in enumerate(order):
             if self.progress is not None:
-                self.progress("program", step / len(order))
+                self.progress("program", step / (groups * batch))
             if group != held:
                 barrier = self._load(group, barrier, inference)
                 held = group
             barrier = self._group(group, inference, barrier)
+            self._limit(len(self.builder) * (batch if step == 0 else 1))
         return self._program(preloaded=preloaded)
+
+    def _limit(self, tasks: int) -> None:
+        if tasks > MOST_TASKS:
+            raise DescriptionError(
+                Diagnostic(
+                    "E244",
+                    f"the run has {tasks} tasks or more, more than the {MOST_TASKS} that are held",
+                    helps=("simulate fewer inferences, or a part of the network",),
+                )
+            )
 
     def _spill_fits(self, batch: int) -> bool:
         """Whether all inferences of a batch can wait for the next group at once."""
@@ -203,6 +215,7 @@ class _Writer:
             return barrier
         if len(barrier) > 1:
             barrier = [self._join(barrier, group, inference)]
+        self._limit(len(self.builder) + repeat * strip.size)
         after = strip.after(barrier[0]) if barrier else ()
         first = self.builder.append(
             strip.block(repeat, operation=site, group=group, inference=inference),
