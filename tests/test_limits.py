@@ -82,3 +82,19 @@ def test_work_that_is_left_out_is_not_credited() -> None:
 
     network = cimarch.trace(Scores(), torch.zeros(1, 5, 3))
     assert simulate(one(arrays=2), network, allow_unmapped=True).macs == 120
+
+
+def test_a_weight_that_two_layers_share_is_placed_for_each_and_told() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = torch.nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.a(self.a(x))
+
+    found = simulate(one(arrays=2), cimarch.trace(Twice(), torch.zeros(1, 4)))
+    assert found.crossbars == 2
+    assert any("which share it" in line for line in found.assumed)

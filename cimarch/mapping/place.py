@@ -107,6 +107,17 @@ class _Placer:
         for kinds, sentence in _IDEAL:
             if not self.system.of_kind(*kinds):
                 self._assume(sentence)
+        for weight, names in self._sharing().items():
+            told = " and ".join(f"`{name}`" for name in names)
+            self._assume(f"`{weight}` is placed once for each of {told}, which share it")
+
+    def _sharing(self) -> dict[str, list[str]]:
+        """Weights that several matrix operations use, with the operations' names."""
+        users: dict[str, list[str]] = {}
+        for site in self.sites:
+            if site.is_matrix and site.anchor.weight is not None:
+                users.setdefault(site.anchor.weight, []).append(site.anchor.name)
+        return {weight: names for weight, names in users.items() if len(names) > 1}
 
     def _blocks(self, site: Site) -> tuple[Block, ...]:
         if not site.is_matrix:
