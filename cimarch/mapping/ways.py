@@ -90,7 +90,8 @@ class Ways:
             at = unit_for(self._wiring, here, op)
             if at is None:
                 word = op.function or op.kind
-                self._assume(f"`{word}` is done at once and free: the system has no unit")
+                if op is not CARRY:
+                    self._assume(f"`{word}` is done at once and free: the system has no unit")
                 found.append(Waypoint(op, None, None))
                 continue
             found.append(Waypoint(op, at, route_from(self._wiring, here, at, f"for `{op.name}`")))

@@ -25,7 +25,7 @@ LARGEST_TABLE = 16 << 20
 
 
 def read_network(
-    path: str | os.PathLike[str] | None,
+    path: str | os.PathLike[str] | None = None,
     model: str | None = None,
     input: str | Sequence[int] | None = None,
     *,
