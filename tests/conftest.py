@@ -1,6 +1,30 @@
-"""What all tests share: property tests draw the same examples on every machine."""
+"""What all tests share: properties draw the same examples everywhere, and runs are checked."""
 
+from importlib import import_module
+
+import pytest
 from hypothesis import settings
+
+from cimarch.program.check import check
 
 settings.register_profile("cimarch", deadline=None, derandomize=True, print_blob=False)
 settings.load_profile("cimarch")
+
+
+LARGEST = 200_000
+"""Tasks up to which every run of a test is checked."""
+
+
+@pytest.fixture(autouse=True)
+def every_run_is_legal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `simulate` reports in a test comes from a legal schedule (`cimarch.program.check`)."""
+    module = import_module("cimarch.simulate")
+    report = module.report
+
+    def checked(program, timeline, loading, loaded, **options):
+        for written, run in ((program, timeline), (loading, loaded)):
+            if written is not None and len(written.tasks) <= LARGEST:
+                check(written, run)
+        return report(program, timeline, loading, loaded, **options)
+
+    monkeypatch.setattr(module, "report", checked)

@@ -1,4 +1,4 @@
-"""Diagnostics of a run, word by word: `tests/errors/runs/x.cimarch` must be told as `x.expect` says.
+"""Diagnostics of runs, word by word: `errors/runs/x.cimarch` must be told as `x.expect` says.
 
 A file begins with what is run on it: `# --layers INPUTSxOUTPUTSxVECTORS ...`, then options of
 `cimarch.simulate`. `CIMARCH_WRITE_EXPECTED=1` writes the answers anew.
