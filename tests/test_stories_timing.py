@@ -413,3 +413,23 @@ def test_a_batch_of_two_takes_twice_as_long_layer_by_layer() -> None:
     assert (report.cycles, report.latency, report.interval) == (
         twice.cycles, once.cycles, once.cycles,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "cycles"), [(32, 75), (64, 55)])
+def test_rows_stream_in_one_ahead_where_there_is_room(size: int, cycles: int) -> None:
+    # 5 vectors of 32 bits that do not fit all at once: each comes in 4 words of 8 bits, 1 + 1 + 3
+    # cycles to the buffer, and takes a product of 10. With room for one they take turns, 5 x 15;
+    # with room for two the next comes while the product runs, 5 + 5 x 10.
+    system = chip(f"""
+    part dram: dram {{ width = 8 bit, rate = 1 GHz }}
+    part maps: buffer {{ size = {size} bit, width = 32 bit }}
+    part array: crossbar {{
+        rows = 8
+        columns = 8
+        cell_bits = 4
+        encoding = signed_cell
+        action read {{ latency = 10 ns }}
+    }}
+    connect dram -> maps -> array
+    """)
+    assert run(system, table((8, 4, 5))).cycles == cycles

@@ -24,6 +24,8 @@ class Home:
     """Of one element."""
     whole: bool
     """Whether the whole tensor is there; else its rows stream through from outside."""
+    ahead: int = 0
+    """Rows of results whose inputs may stream in before they are worked on."""
 
     @property
     def members(self) -> tuple[Instances, ...]:
@@ -50,6 +52,8 @@ class Need:
     """The site that reads it."""
     operation: str
     """The name of the operation that reads it."""
+    step: int = 0
+    """Bits that each further row of results needs; 0 where the tensor does not stream by rows."""
 
     @property
     def least(self) -> int:
@@ -126,6 +130,7 @@ class Homes:
         self.rooms = Rooms(wiring)
         self._known: dict[str, list[Home]] = {}
         self._until: dict[Home, int] = {}
+        self._streamed: list[tuple[Home, Need]] = []
 
     def of(self, tensor: str) -> list[Home]:
         """The homes of a tensor, in the order in which they were found."""
@@ -173,8 +178,24 @@ class Homes:
                 return home
         return None
 
+    def widened(self) -> dict[Home, Home]:
+        """Homes that rows stream through, with a row of results ahead where room is left.
+
+        To be asked once, when all homes are found.
+        """
+        return {
+            home: attrs.evolve(home, ahead=1)
+            for home, need in self._streamed
+            if need.step
+            and self.rooms.take(
+                Instances(home.path, home.lo, home.hi), need.read, need.read, need.step
+            )
+        }
+
     def _settle(self, need: Need, level: Instances, *, whole: bool) -> Home:
         home = Home(need.tensor, level.path, level.lo, level.hi, need.bits, whole)
+        if not whole:
+            self._streamed.append((home, need))
         self._known.setdefault(need.tensor, []).append(home)
         self._until[home] = need.read
         return home

@@ -85,16 +85,21 @@ class _Placer:
             self.wiring, self.network, self.homes, self._assume,
             bits=self.input_bits, end=len(self.sites),
         )  # fmt: skip
+        complete = [
+            tuple(stores.complete(site, flow) for flow in flows)
+            for site, (_, flows) in zip(self.sites, homes, strict=True)
+        ]
+        wide = self.homes.widened()
         plans = tuple(
             Plan(
                 site,
                 b,
-                anchor,
-                tuple(stores.complete(site, f) for f in flows),
+                tuple(wide.get(home, home) if home else None for home in anchor),
+                flows,
                 self._reads(site),
                 self._present(b),
             )
-            for site, b, (anchor, flows) in zip(self.sites, blocks, homes, strict=True)
+            for site, b, (anchor, _), flows in zip(self.sites, blocks, homes, complete, strict=True)
         )
         self._check_weights()
         inputs = tuple(stores.inputs())
@@ -224,6 +229,7 @@ class _Placer:
             made=self.maker.get(source.tensor, -1),
             read=site.index,
             operation=op.name,
+            step=-(-tensor.elements * bits // op.window_rows) if site.is_matrix else 0,
         )
         home = self.homes.find(need)
         if home is None:

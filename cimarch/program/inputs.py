@@ -60,11 +60,12 @@ class Inputs:
         self.arrays = arrays
         self.drivers = {tile: self.wiring.driver_of(array) for tile, array in arrays.items()}
         self.fetched: dict[int, list[Fetch]] = {tile: [] for tile in arrays}
-        self.leads: list[tuple[int, ...]] = []
+        self.leads: list[tuple[tuple[int, ...], int]] = []
+        """Slots of what streams in, and how many rows of results it may be ahead."""
         for source in self._sources():
             self._stream(source.home)
             self._fetch(source)
-        self.strip.first_leads = [slots[0] for slots in self.leads]
+        self.strip.first_leads = [slots[0] for slots, _ in self.leads]
 
     def _sources(self) -> Iterator[Source]:
         """The tensors side by side that are the input, each with its share of the rows."""
@@ -86,7 +87,8 @@ class Inputs:
         for member in home.members:
             edge = self.wiring.edge_into(member)
             if edge is not None:
-                self.leads.append(self.context.transfer(self.strip.lead, edge[1], row, "input", -1))
+                slots = self.context.transfer(self.strip.lead, edge[1], row, "input", -1)
+                self.leads.append((slots, home.ahead))
 
     def _fetch(self, source: Source) -> None:
         """Fetch each slice once per place that stages it."""
@@ -205,9 +207,13 @@ class Inputs:
         self.strip.first_windows = sorted(deepest.items())
         self.strip.first += [starts[tile] for tile, found in self.fetched.items() if not found]
         entries = sorted({*deepest, *self.strip.first})
-        self.strip.window_after_lead = [(root, lead[-1]) for root in entries for lead in self.leads]
+        self.strip.window_after_lead = [
+            (root, lead[-1]) for root in entries for lead, _ in self.leads
+        ]
         last = sorted(set(ends.values()))
-        self.strip.lead_after_window = [(lead[0], end, 1) for lead in self.leads for end in last]
+        self.strip.lead_after_window = [
+            (lead[0], end, 1 + ahead) for lead, ahead in self.leads for end in last
+        ]
 
     @property
     def depths(self) -> dict[Instances, int]:

@@ -206,15 +206,17 @@ class Inputs:
             way = self.movement.crossings(edge[1], ceil(elements * home.bits))
             for row in range(self.site.rows):
                 arrival = self.env.event()
-                self.env.process(self._lead(row, place, way, arrival))
+                self.env.process(self._lead(row - home.ahead, (row, place), way, arrival))
                 self.leads[row].append(arrival)
 
-    def _lead(self, row: int, place: int, way: list[Crossing], arrival: simpy.Event) -> Steps:
-        """A row comes when the products of the row before are done."""
+    def _lead(
+        self, room: int, order: tuple[int, int], way: list[Crossing], arrival: simpy.Event
+    ) -> Steps:
+        """A row comes when the products of the row before `room`, which leaves, are done."""
         per_row = self.site.per_row
-        before = range((row - 1) * per_row, row * per_row) if row else ()
+        before = range((room - 1) * per_row, room * per_row) if room > 0 else ()
         yield self.bench.all(self.site.lanes[t].done[w] for t in self.site.chosen for w in before)
-        yield self.movement.move(way, (*self.site.order(row, 0), place))
+        yield self.movement.move(way, (*self.site.order(order[0], 0), order[1]))
         arrival.succeed()
 
     def feed(self, tile: int, order: Order) -> Job:
