@@ -41,12 +41,6 @@ class ValueType:
             return units.describe(self.dimension)
         return _TOLD[self.name]
 
-    def in_short(self) -> str:
-        """How a declaration is told: the unit it is in, or its kind."""
-        if self.name != "number" or self.dimension == units.NUMBER:
-            return self.told()
-        return f"{self.told()}"
-
 
 _TOLD = {
     "flag": "true or false",

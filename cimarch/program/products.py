@@ -14,7 +14,12 @@ from math import ceil
 
 import attrs
 
-from cimarch.hardware.encoding import columns_per_weight, sense_lines_per_weight, steps
+from cimarch.hardware.encoding import (
+    columns_per_weight,
+    conversions_per_line,
+    sense_lines_per_weight,
+    steps,
+)
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.wiring import Convert, Wiring
@@ -140,7 +145,7 @@ class Products:
         adc = self.wiring.converter
         assert adc is not None
         burst = turns / adc.number("rate")
-        bursts = self._bursts(shot)
+        bursts = len(shot.groups) * shot.conversions
         delay = self._delay(burst, shot.running)
         timing = _Timing(self.clock, shot.reads, bursts, shot.time, burst, delay)
         held = self.wiring.has_hold
@@ -187,15 +192,11 @@ class Products:
             )
             for rows in set(groups)
         ]
-        return _Shot(tuple(groups), each, max(times), running)
+        conversions = conversions_per_line(self.pool, dac_bits, vector.bits.input)
+        return _Shot(tuple(groups), each, conversions, max(times), running)
 
     def _note(self, exact: Fraction, cycles: int) -> None:
         self.note(f"a product on `{self.pool.path}` (reads and conversions)", exact, cycles)
-
-    def _bursts(self, shot: _Shot) -> int:
-        """Conversions per line: one per read, or one per group where input bits add in analog."""
-        analog = self.pool.word("input_accumulation") == "analog"
-        return len(shot.groups) if analog else shot.reads
 
     def _delay(self, burst: Fraction, running: Mapping[str, Fraction]) -> Fraction:
         """Seconds from the start of a burst to its last result."""
@@ -267,6 +268,8 @@ class _Shot:
     """Rows active in each word-line group."""
     each: int
     """Input steps of a group."""
+    conversions: int
+    """Conversions of one sense line in a group."""
     time: Fraction
     """Seconds of one read."""
     running: Mapping[str, Fraction]

@@ -18,7 +18,7 @@ from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
 from cimarch.mapping.sites import map_rows
 from cimarch.program.charges import Charge
-from cimarch.program.context import KIND, MOST_TASKS, Context, disjoint
+from cimarch.program.context import MOST_TASKS, Context, disjoint
 from cimarch.program.loads import Loads
 from cimarch.program.passes import SitePass
 from cimarch.program.products import Products
@@ -251,8 +251,3 @@ class _Writer:
             f"{what} takes {float(seconds * clock):.6g} cycles, counted as {cycles}"
             for what, (seconds, cycles) in self.context.rounded.items()
         ]
-
-
-def kind_is(program: Program, *kinds: str) -> NDArray[np.bool_]:
-    """Which tasks are of these kinds."""
-    return np.isin(program.columns["kind"], [KIND[kind] for kind in kinds])

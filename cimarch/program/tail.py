@@ -179,7 +179,6 @@ class Tail:
 
     def _to_end(self) -> None:
         """What follows is done once per strip."""
-        self.strip_from = self.here
         rows = self.here
         self.sketch = self.strip.end
         if rows or self.pending:
