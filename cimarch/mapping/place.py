@@ -13,7 +13,7 @@ from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.flows import CARRY, Flow, Operand, no_way
 from cimarch.mapping.homes import Home, Homes, Need, receptive_rows
-from cimarch.mapping.placement import Block, Placement, Plan
+from cimarch.mapping.placement import Block, Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.sites import Site, Source, map_rows, sites
 from cimarch.mapping.stores import Stores
@@ -93,11 +93,10 @@ class _Placer:
         plans = tuple(
             Plan(
                 site,
-                b,
+                (Copy(b, flows, self._present(b)),),
                 tuple(wide.get(home, home) if home else None for home in anchor),
-                flows,
                 self._reads(site),
-                self._present(b),
+                self.wiring,
             )
             for site, b, (anchor, _), flows in zip(self.sites, blocks, homes, complete, strict=True)
         )

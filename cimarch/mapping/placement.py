@@ -36,19 +36,50 @@ class Block:
 
 
 @attrs.frozen(eq=False)
+class Copy:
+    """One whole set of a site's weights; copy c of d takes the windows whose index mod d is c."""
+
+    blocks: tuple[Block, ...]
+    """Empty for a digital site."""
+    flows: tuple[Flow, ...]
+    present: Mapping[int, Mapping[int, tuple[int, ...]]]
+    """Resident group -> column block (by its place) -> the tiles loaded then."""
+
+
+@attrs.frozen(eq=False)
 class Plan:
     """Everything that a site's program needs to know of the placement."""
 
     site: Site
-    blocks: tuple[Block, ...]
-    """Empty for a digital site."""
+    copies: tuple[Copy, ...]
+    """At least one."""
     homes: tuple[Home | None, ...]
-    """Of each tensor that the anchor reads; None where it is at hand."""
-    flows: tuple[Flow, ...]
+    """Of each tensor that the anchor reads; None where it is at hand. All copies read there."""
     bits: int
     """Of an element that the site reads."""
-    present: Mapping[int, Mapping[int, tuple[int, ...]]]
-    """Resident group -> column block (by its place) -> the tiles loaded then."""
+    wiring: Wiring
+    """The surroundings of the pool that holds the site's weights; for a digital site, of the pool
+    whose results it reads."""
+
+    @property
+    def pool(self) -> Part:
+        """The arrays that hold the site's weights."""
+        return self.wiring.pool
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The column blocks of the first copy."""
+        return self.copies[0].blocks
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """The flows of the first copy."""
+        return self.copies[0].flows
+
+    @property
+    def present(self) -> Mapping[int, Mapping[int, tuple[int, ...]]]:
+        """What of the first copy is loaded when."""
+        return self.copies[0].present
 
     @property
     def groups(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.encoding import columns_per_weight, sense_lines_per_weight
-from cimarch.hardware.routes import OUTSIDE, Instances, Route, Routes
+from cimarch.hardware.routes import ARRAYS, OUTSIDE, Instances, Route, Routes
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.tiling import Domain
 
@@ -35,10 +35,11 @@ class Convert:
 class Wiring:
     """The surroundings of a pool's arrays."""
 
-    def __init__(self, system: System, pool: Part) -> None:
+    def __init__(self, system: System, pool: Part, routes: Routes | None = None) -> None:
         self.system = system
         self.pool = pool
-        self.routes = Routes(system)
+        self.routes = routes or Routes(system)
+        """Those of the system: the wirings of several pools share them."""
         self._converts: dict[int, Convert | None] = {}
         self._arrays_each: int | None = None
         self._whole_source: Instances | None = None
@@ -95,7 +96,7 @@ class Wiring:
 
     def feeders(self, at: Instances) -> Iterator[Instances]:
         """Buffers upstream of a place (of arrays: by their inputs), nearest first."""
-        port = "in" if at.path == self.pool.path else None
+        port = "in" if self.system.part(at.path).kind in ARRAYS else None
         for reached in self.routes.upstream(at, port):
             if self.system.part(reached.path).kind == "buffer":
                 yield reached
