@@ -19,6 +19,15 @@ PARAMETERS = {
     "resnet32": 464_154,
     "resnet44": 658_586,
     "resnet56": 853_018,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet50_v15": 25_557_032,
+    "resnet18_cifar": 11_173_962,
+    "resnet34_cifar": 21_282_122,
+    "resnet50_cifar": 23_520_842,
+    "mobilenetv2": 3_504_872,
+    "mobilenetv2_cifar": 2_236_682,
     "vgg8": 12_979_850,
     "vgg11": 9_756_426,
     "vgg16": 138_357_544,
@@ -26,8 +35,27 @@ PARAMETERS = {
 }
 """Trained numbers: weights, biases, and two per channel of a batch norm."""
 
-LAYERS = {"mlp": 3, "resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56, "vgg8": 8,
-          "vgg11": 11, "vgg16": 16, "vgg16_cifar": 16}  # fmt: skip
+LAYERS = {
+    "mlp": 3,
+    "resnet20": 20,
+    "resnet32": 32,
+    "resnet44": 44,
+    "resnet56": 56,
+    "resnet18": 18 + 3,
+    "resnet34": 34 + 3,
+    "resnet50": 50 + 4,
+    "resnet50_v15": 50 + 4,
+    "resnet18_cifar": 18 + 3,
+    "resnet34_cifar": 34 + 3,
+    "resnet50_cifar": 50 + 4,
+    "mobilenetv2": 53,
+    "mobilenetv2_cifar": 53,
+    "vgg8": 8,
+    "vgg11": 11,
+    "vgg16": 16,
+    "vgg16_cifar": 16,
+}
+"""Matrix products: the layers of the name, and the shortcuts that are convolutions."""
 
 
 def trained(name):

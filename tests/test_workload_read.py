@@ -127,8 +127,17 @@ def test_a_directory_and_a_missing_file_are_told_apart(tmp_path):
     assert problem(tmp_path / "x.pt").headline == f"there is no file `{tmp_path / 'x.pt'}`"
 
 
-def test_the_name_of_a_network_that_is_no_file_is_told_as_such():
-    assert problem("vgg16").helps == ("--model vgg16 (its shapes, without weights)",)
+def test_the_name_of_a_network_that_is_no_file_is_its_shapes():
+    by_path, by_name = read_network("vgg16"), read_network(None, model="vgg16")
+    assert by_path.operations == by_name.operations
+    assert by_path.digest == by_name.digest
+    assert all(weight.data is None for weight in by_path.weights.values())
+    assert read_network("resnet20").weights["conv1.weight"].data is not None
+
+
+def test_the_name_of_a_network_in_a_folder_is_no_network():
+    assert problem("nets/vgg16").headline == "there is no file `nets/vgg16`"
+    assert problem("nets/vgg16").helps == ("--model vgg16 (its shapes, without weights)",)
 
 
 def test_a_shipped_file_is_found_by_its_bare_name(monkeypatch, made, tmp_path):
@@ -147,7 +156,6 @@ def test_a_damaged_safetensors_file_is_refused(made, tmp_path):
 
 
 def test_shapes_alone_hold_no_arrays():
-    pytest.importorskip("torch")
     network = read_network(None, model="vgg16", input=(1, 3, 224, 224))
     assert all(weight.data is None for weight in network.weights.values())
     assert network.digest == read_network(None, model="vgg16").digest
@@ -169,13 +177,11 @@ def test_an_input_is_a_shape_with_a_batch_of_one(shape, says):
 
 
 def test_an_input_that_the_network_cannot_take_names_the_one_that_it_can():
-    pytest.importorskip("torch")
     found = problem(None, model="vgg16", input="1x3x32x32")
     assert found.helps == ("`vgg16` is made for --input 1x3x224x224",)
 
 
 def test_a_misspelt_network_is_guessed():
-    pytest.importorskip("torch")
     assert problem(None, model="resnet21").helps[0].startswith("--model resnet")
 
 
@@ -185,8 +191,10 @@ def test_no_network_at_all_is_a_diagnostic():
 
 def test_without_torch_it_is_said_how_to_get_it(made, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    for arguments in ((None, "vgg16"), (made / "state.pt", "resnet20"),
-                      (made / "state.safetensors", "resnet20")):  # fmt: skip
+    for arguments in (
+        (made / "state.pt", "resnet20"),
+        (made / "state.safetensors", "resnet20"),
+    ):
         found = problem(*arguments)
         assert found.code == "E160"
         assert found.helps == ("pip install 'cimarch[torch]'",)

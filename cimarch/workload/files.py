@@ -9,7 +9,7 @@ from pathlib import Path
 from cimarch import share
 from cimarch.diagnostics import DescriptionError
 from cimarch.workload.problems import EXPORT, listed, problem
-from cimarch.workload.zoo import models
+from cimarch.workload.zoo import is_known
 
 MAPPED = 256 << 20
 """Bytes from which a file is mapped, not read: below, it may be written over while in use."""
@@ -26,6 +26,15 @@ def find(path: str | os.PathLike[str]) -> Path:
         if _is_there(candidate):
             return candidate
     raise _missing(path)
+
+
+def is_name(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is the name of a network of `models/`, and not of a file."""
+    try:
+        find(path)
+    except DescriptionError:
+        return is_known(os.fspath(path))
+    return False
 
 
 def contents(path: Path) -> memoryview:
@@ -50,7 +59,7 @@ def contents(path: Path) -> memoryview:
 def _missing(path: str | os.PathLike[str]) -> DescriptionError:
     name = Path(path).name
     shipped = sorted(f"models/{file.name}" for file in share.folder("models").glob("*.pt"))
-    known = name in models().MODELS
+    known = is_known(name)
     return problem(
         "E100",
         f"there is no file `{path}`",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from cimarch.workload.files import contents, find
+from cimarch.workload.files import contents, find, is_name
 from cimarch.workload.network import Network
 from cimarch.workload.problems import EXPORT, problem
 from cimarch.workload.pt2 import read_pt2
@@ -34,16 +34,19 @@ def read_network(
     """Read a model file into a Network; nothing of the file is run.
 
     `path` is a torch.export archive, a layer table (CSV or JSON), or the weights of the network
-    `model` (a state_dict or safetensors). Without a path, `model` is taken without weights. `input`
-    (`1x3x32x32`, or numbers) is the input of `model`, where it is not the one it is made for. A
-    file that is not there is looked for among those that come with cimarch. With `allow_unmapped`,
-    an operator that is not covered becomes an operation of kind `other` instead of an error.
+    `model` (a state_dict or safetensors). Without a path, `model` is taken without weights; so is
+    a `path` that is no file but the name of a network. `input` (`1x3x32x32`, or numbers) is the
+    input of `model`, where it is not the one it is made for. A file that is not there is looked
+    for among those that come with cimarch. With `allow_unmapped`, an operator that is not covered
+    becomes an operation of kind `other` instead of an error.
 
     Raises DescriptionError where the file, the name or the shape is wrong.
     """
     shape = parse_input(input)
     if path is None:
         return _named(model, shape)
+    if model is None and is_name(path):
+        return _named(os.fspath(path), shape)
     found = find(path)
     data = contents(found)
     source = str(path)
@@ -158,7 +161,7 @@ READERS: dict[str, Callable[[_Request], Network]] = {
 def _named(model: str | None, shape: tuple[int, ...] | None) -> Network:
     if model is None:
         raise problem("E100", "no network is given", helps=["name a model file, or --model vgg16"])
-    from cimarch.workload.checkpoint import shapes_only
+    from cimarch.workload.shapes import shapes_only
 
     return shapes_only(model, shape)
 

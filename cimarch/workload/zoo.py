@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -31,15 +32,20 @@ def models() -> ModuleType:
 
 def default_input(name: str) -> tuple[int, ...]:
     """The shape of the input that a network is made for, its batch of one included."""
-    return tuple(_entry(name).input)
+    return tuple(entry(name).input)
 
 
 def build(name: str, *, weights: bool = True) -> Any:
     """Make the network `name` as a torch module; without weights, nothing is allocated for them."""
-    _entry(name)
+    known = known_as(name)
     torch = need_torch(f"building `{name}`")
     with torch.device("cpu" if weights else "meta"):
-        return models().build(name)
+        return models().build(known)
+
+
+def source(name: str) -> Path:
+    """The file that defines the network `name`."""
+    return share.folder("models") / f"{entry(name).file}.py"
 
 
 def need_torch(purpose: str) -> Any:
@@ -53,9 +59,24 @@ def need_torch(purpose: str) -> Any:
     return torch
 
 
-def _entry(name: str) -> Any:
+def entry(name: str) -> Any:
+    """What is known of the network `name`: its file, its factory, the input it is made for."""
+    return models().MODELS[known_as(name)]
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a network `name`."""
+    return any(_plain(key) == _plain(name) for key in models().MODELS)
+
+
+def known_as(name: str) -> str:
+    """The network's name in the list; `resnet18-cifar` is `resnet18_cifar` too.
+
+    Raises DescriptionError where there is none.
+    """
     known = models().MODELS
-    if name not in known:
+    found = next((key for key in known if _plain(key) == _plain(name)), None)
+    if found is None:
         near = difflib.get_close_matches(name, known, n=1)
         raise problem(
             "E161",
@@ -63,4 +84,8 @@ def _entry(name: str) -> Any:
             notes=[f"there are {', '.join(known)}"],
             helps=[f"--model {near[0]}"] if near else [],
         )
-    return known[name]
+    return str(found)
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_")
