@@ -143,12 +143,25 @@ def sdpa(call: Call) -> Result:
     query, key, value = call.flow("query"), call.flow("key"), call.flow("value")
     if min(len(query.sizes), len(key.sizes), len(value.sizes)) < 2:
         raise call.wrong(f"attends over {_by(query.sizes)}", code="E130")
+    if query.sizes[-1] != key.sizes[-1] or key.sizes[-2] != value.sizes[-2]:
+        sizes = ", ".join(_by(x.sizes) for x in (query, key, value))
+        raise call.wrong(f"attends over {sizes}", code="E130")
+    heads, kv_heads = prod(query.sizes[:-2]), prod(key.sizes[:-2])
+    if heads % kv_heads:
+        raise call.wrong(f"shares {kv_heads} heads of keys among {heads}", code="E130")
     mask = call.tensor("attn_mask")
     return Step(
         kind="sdpa",
         inputs=(query, key, value, *((mask,) if isinstance(mask, Flow) else ())),
         sizes=((*query.sizes[:-1], value.sizes[-1]),),
-        settings=(("is_causal", int(call.flag("is_causal"))),),
+        settings=(
+            ("heads", heads),
+            ("kv_heads", kv_heads),
+            ("head_dim", query.sizes[-1]),
+            ("is_causal", int(call.flag("is_causal"))),
+            ("earlier", 0),
+            ("keys", key.sizes[-2]),
+        ),
     )
 
 

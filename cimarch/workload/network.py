@@ -94,6 +94,11 @@ class Operation:
         """Multiply-accumulates of one inference."""
         return self.rows * self.columns * self.groups * self.windows
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether it is a product of two operands that are known only at run time."""
+        return self.kind == "matmul" and self.weight is None
+
 
 @attrs.frozen(eq=False)
 class Network:
@@ -111,6 +116,16 @@ class Network:
     """SHA-256 of what was read."""
     has_geometry: bool = True
     """False for a layer table: a chain with no maps between its operations."""
+    states: Mapping[str, str] = attrs.field(factory=dict)
+    """What lives across inferences, as the keys and values of earlier tokens do: the name of a
+    state -> the tensor that holds it after an inference. Where a tensor has the name of the state,
+    it holds it before: it is no input of the network, for it never comes from outside. A state
+    without such a tensor begins with this inference."""
+
+    @property
+    def parameters(self) -> int:
+        """Stored numbers; what several operations share counts once."""
+        return sum(prod(weight.shape) for weight in self.weights.values())
 
     @classmethod
     def from_table(cls, rows: Iterable[Mapping[str, object]], *, name: str = "table") -> Network:

@@ -1,7 +1,7 @@
 """How the workload tells a user that a model file cannot be read.
 
 Codes: E10x the file, E11x the archive, E12x its operators, E13x shapes, E14x layer tables,
-E15x exporting, E16x checkpoints and the networks that come with cimarch.
+E15x exporting, E16x checkpoints and the networks that come with cimarch, E17x transformers.
 """
 
 from __future__ import annotations
