@@ -115,7 +115,7 @@ def report(
         batch=batch,
         macs=sum(plan.site.anchor.macs for plan in placement.plans if plan.site.is_matrix),
         crossbars=placement.crossbars,
-        crossbars_available=placement.pool.count,
+        crossbars_available=placement.available,
         utilisation=placement.utilisation,
         groups=max(1, placement.groups),
         lifetime=_lifetime(program, batch),
@@ -225,12 +225,15 @@ def _interval(program: Program, timeline: Timeline, batch: int) -> float | None:
 
 def _lifetime(program: Program, batch: int) -> float | None:
     """Inferences until the most written cells have had as many writes as their endurance."""
-    pool = program.placement.pool
-    tiles = program.columns["tile"][program.columns["kind"] == KIND["write"]].astype(np.int64)
-    if not pool.number("endurance") or not len(tiles):
-        return None
-    writes = int(np.bincount(program.placement.tiles.array[tiles]).max())
-    return float(pool.number("endurance") * batch / (writes * pool.integer("pulses")))
+    written = program.columns["tile"][program.columns["kind"] == KIND["write"]].astype(np.int64)
+    tiles = program.placement.tiles.take(written)
+    worn = []
+    for index, pool in enumerate(program.placement.pools):
+        arrays = tiles.array[tiles.pool == index]
+        if pool.number("endurance") and len(arrays):
+            writes = int(np.bincount(arrays).max()) * pool.integer("pulses")
+            worn.append(float(pool.number("endurance") * batch / writes))
+    return min(worn, default=None)
 
 
 def _bound(ledger: Ledger, timeline: Timeline) -> Bound | None:

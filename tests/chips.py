@@ -11,6 +11,7 @@ from cimarch.engine import run as run_engine
 from cimarch.engine.tasks import Timeline
 from cimarch.hardware.system import System
 from cimarch.language import loads
+from cimarch.mapping.assign import NOTHING_ASKED, Asked
 from cimarch.mapping.place import place
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision as read_precision
@@ -295,7 +296,9 @@ def placed(system: System, network: Network, bits: int = 4, **options: object) -
     weight_bits = int(options.get("weight_bits", bits))  # type: ignore[call-overload]
     input_bits = int(options.get("input_bits", bits))  # type: ignore[call-overload]
     chosen = read_precision(network, weight_bits, input_bits, options.get("precision"))
-    return place(system, network, chosen, input_bits=input_bits)
+    asked = options.get("asked", NOTHING_ASKED)
+    assert isinstance(asked, Asked)
+    return place(system, network, chosen, input_bits=input_bits, asked=asked)
 
 
 def run(

@@ -33,6 +33,12 @@ RUNNING_NAMES = (
 )
 """Names that an action's costs may use and that only a run can give (all are plain numbers)."""
 
+SERVED_NAMES = ("weight_bits", "input_bits", "rows", "columns", "kind")
+"""Names that `serves` of a pool may use and that only an operation can give: its bits, the rows and
+columns of its weight matrix, and its kind as a word."""
+SERVED_KINDS = ("conv2d", "linear", "matmul")
+"""The words that `kind` may be there."""
+
 
 @attrs.frozen
 class Cost:
@@ -100,6 +106,8 @@ class Part:
     """Where the part is declared."""
     stated: frozenset[str] = frozenset()
     """The parameters that the description (or `--set`) gave, as against the library's defaults."""
+    serves: Callable[[Mapping[str, Value]], bool] | None = None
+    """Of a pool: whether it takes an operation, from the `SERVED_NAMES`; None: it takes all."""
 
     def number(self, name: str) -> Fraction:
         """The value of a numeric parameter, in SI units."""

@@ -77,7 +77,7 @@ class Elaboration:
                 yield parameter.tree.range.high, plain
         for name, binding in here.bindings.items():
             expected = self.evaluator.declared(here, name)
-            yield binding.value, self.evaluator.scope(here, binding, expected)
+            yield binding.value, self.evaluator.scope(here, binding, expected, name)
         for slot in here.actions.values():
             for binding in slot.costs.values():
                 yield binding.value, Scope(binding.scope, here, action=slot)
@@ -181,7 +181,9 @@ class Elaboration:
         params = {
             name: _plain(value)
             for name, value in here.values.items()
-            if value is not None and not here.parameters[name].is_let
+            if value is not None
+            and not here.parameters[name].is_let
+            and not self.evaluator.is_late(here, name)
         }
         beat = params.get("beat")
         if isinstance(here.bindings["beat"].value, ast.Unset):
@@ -203,7 +205,14 @@ class Elaboration:
             parts=tuple(self._part(child) for child in here.children.values()),
             span=here.place(),
             stated=frozenset(n for n, b in here.bindings.items() if not b.is_standard),
+            serves=self._serves(here),
         )
+
+    def _serves(self, here: Instance) -> Condition | None:
+        """What a pool takes, where the description says."""
+        stated = self.evaluator.is_late(here, "serves")
+        stated = stated and not here.bindings["serves"].is_standard
+        return Condition(self.evaluator, here) if stated else None
 
     def _action(self, here: Instance, slot: ActionSlot) -> Action:
         costs = {name: self._cost(here, slot, name) for name in slot.costs}
@@ -236,6 +245,22 @@ class Formula:
             raise KeyError(", ".join(sorted(missing)))
         try:
             return self.evaluator.cost(self.instance, self.action, self.cost, Running(given))
+        except Failed as failure:
+            problems = () if failure.problem is None else (failure.problem,)
+            raise DescriptionError(*problems) from None
+
+
+@attrs.frozen(eq=False)
+class Condition:
+    """`serves` of a pool; calling it says whether the pool takes an operation."""
+
+    evaluator: Evaluator
+    instance: Instance
+
+    def __call__(self, served: Mapping[str, Value]) -> bool:
+        """Whether it is true under the served names."""
+        try:
+            return self.evaluator.serves(self.instance, served)
         except Failed as failure:
             problems = () if failure.problem is None else (failure.problem,)
             raise DescriptionError(*problems) from None

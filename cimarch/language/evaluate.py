@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -20,6 +20,14 @@ from cimarch.units import Quantity, UnitError
 
 _DEEPEST = 150
 _DEEPEST_TYPE = 20
+_SERVED: Mapping[str, Value] = {
+    "weight_bits": Quantity(Fraction(8)),
+    "input_bits": Quantity(Fraction(8)),
+    "rows": Quantity(Fraction(64)),
+    "columns": Quantity(Fraction(64)),
+    "kind": "linear",
+}
+"""An ordinary operation, by which `serves` is tried out."""
 INHERITED = ("clock", "beat")
 """The parameters that a part takes from the enclosing one where it does not state its own."""
 
@@ -83,15 +91,28 @@ class Evaluator:
         is_word = expected is not None and "none" in expected.choices
         if isinstance(binding.value, ast.Unset) and not is_word:
             return self._unset(instance, name, parameter, binding)
-        scope = self.scope(instance, binding, expected)
+        scope = self.scope(instance, binding, expected, name)
         given = Given(instance, parameter, binding, expected)
         return check(self, given, self._settled(binding, scope))
 
-    def scope(self, owner: Instance, binding: Binding, expected: ValueType | None) -> Scope:
-        """Where a binding is read, and which words stand for themselves in it."""
+    def is_late(self, instance: Instance, name: str) -> bool:
+        """Whether a parameter is a condition over what only an operation gives: `serves`."""
+        parameter = instance.parameters.get(name)
+        return name == "serves" and parameter is not None and parameter.definition.is_standard
+
+    def serves(self, instance: Instance, served: Mapping[str, Value]) -> bool:
+        """Whether a pool takes an operation; raises Failed."""
+        binding = instance.bindings["serves"]
+        return self.flag(binding.value, Scope(binding.scope, instance, served=served))
+
+    def scope(
+        self, owner: Instance, binding: Binding, expected: ValueType | None, name: str = ""
+    ) -> Scope:
+        """Where the binding of a parameter is read, and which words stand for themselves in it."""
         words = frozenset(expected.choices) if expected else frozenset()
         lists_words = expected is not None and expected.name == "words"
-        return Scope(binding.scope, owner, words, lists_words)
+        served = _SERVED if self.is_late(owner, name) else None
+        return Scope(binding.scope, owner, words, lists_words, served=served)
 
     def _settled(self, binding: Binding, scope: Scope) -> Value:
         """The value of a binding, its cycles turned into seconds of the owner's clock."""

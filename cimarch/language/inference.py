@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from cimarch import units
+from cimarch.hardware.system import SERVED_KINDS
 from cimarch.language import ast
 from cimarch.language.operations import ARITHMETIC, MANY, ORDER
 from cimarch.language.references import Scope, refer
@@ -27,6 +28,9 @@ def _infer_number(e: Evaluator, at: ast.Number, scope: Scope) -> ValueType | Non
 
 
 def _infer_name(e: Evaluator, at: ast.Name, scope: Scope) -> ValueType | None:
+    if scope.served is not None and len(at.path) == 1 and at.path[0] in scope.served:
+        is_kind = at.path[0] == "kind"
+        return ValueType("word", choices=SERVED_KINDS) if is_kind else ValueType("number")
     found = refer(scope, at.path)
     if found is None:
         return None

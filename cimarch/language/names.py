@@ -36,6 +36,8 @@ def _means_something(name: ast.Name, scope: Scope) -> bool:
         word = name.path[0]
         if word in scope.words or (scope.action is not None and word in RUNNING_NAMES):
             return True
+        if scope.served is not None and word in scope.served:
+            return True
     return refer(scope, name.path) is not None
 
 

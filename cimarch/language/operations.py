@@ -45,6 +45,8 @@ def _name(e: Evaluator, at: ast.Name, scope: Scope) -> Value:
     if len(at.path) == 1:
         if scope.running is not None and at.path[0] in scope.running.names:
             return Quantity(scope.running.names[at.path[0]])
+        if scope.served is not None and at.path[0] in scope.served:
+            return scope.served[at.path[0]]
         if at.path[0] in scope.words:
             return at.path[0]
     found = refer(scope, at.path)
@@ -53,6 +55,9 @@ def _name(e: Evaluator, at: ast.Name, scope: Scope) -> Value:
     if found.action is not None:
         return _cost(e, at, found, found.action, scope)
     assert found.parameter is not None
+    if e.is_late(found.instance, found.parameter.name):
+        headline = f"`{at.text}` depends on the operation, known only while running"
+        raise Failed(Diagnostic("E057", headline, at.span))
     value = e.value(found.instance, found.parameter.name)
     if value is None:
         headline = f"`{at.text}` has no value"

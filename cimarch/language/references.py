@@ -9,7 +9,7 @@ import attrs
 
 from cimarch.diagnostics import Diagnostic, listing, suggestion
 from cimarch.hardware.kinds import COSTS
-from cimarch.hardware.system import RUNNING_NAMES
+from cimarch.hardware.system import RUNNING_NAMES, Value
 from cimarch.language import ast
 from cimarch.language.instances import ActionSlot, Instance, Parameter
 from cimarch.units import Quantity
@@ -46,6 +46,8 @@ class Scope:
     """In the costs of an action: the action."""
     running: Running | None = None
     """In the costs of an action: what a run gives."""
+    served: Mapping[str, Value] | None = None
+    """In `serves` of a pool: what an operation gives."""
 
 
 @attrs.frozen
@@ -108,7 +110,7 @@ def unknown_name(name: ast.Name, scope: Scope) -> Diagnostic:
         headline = f"`{rest[0]}` is known only while running"
         helps = ("it can be read in the costs of an action",)
         return Diagnostic("E057", headline, name.span, helps=helps)
-    known = [*here.parameters, *here.children, *here.actions]
+    known = [*(scope.served or ()), *here.parameters, *here.children, *here.actions]
     headline = f"there is no `{rest[0]}` {where}"
     helps = (
         _from_outside(scope, rest[0]) or _from_inside(here, rest[0]) or suggestion(rest[0], known)

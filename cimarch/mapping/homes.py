@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.hardware.routes import Instances
+from cimarch.hardware.routes import ARRAYS, Instances
 from cimarch.mapping.wiring import Wiring
 from cimarch.workload.network import MATRIX_KINDS, Operation
 
@@ -203,9 +203,9 @@ class Homes:
     def _levels(self, at: Instances) -> list[Instances]:
         """Buffers on the way to a reader, nearest first; only the one that the pool names."""
         levels = list(self.wiring.feeders(at))
-        pool = self.wiring.pool
-        named = pool.word("home")
-        if at.path != pool.path or not named:
+        pool = self.wiring.system.part(at.path)
+        named = pool.word("home") if pool.kind in ARRAYS else ""
+        if not named:
             return levels
         chosen = [level for level in levels if level.path == named]
         if not chosen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain, islice
 
 import attrs
 import numpy as np
@@ -11,15 +12,16 @@ import numpy as np
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
+from cimarch.mapping.assign import NOTHING_ASKED, Asked, assign
 from cimarch.mapping.flows import CARRY, Flow, Operand, no_way
 from cimarch.mapping.homes import Home, Homes, Need, receptive_rows
 from cimarch.mapping.placement import Block, Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.sites import Site, Source, map_rows, sites
 from cimarch.mapping.stores import Stores
-from cimarch.mapping.tiling import tile
+from cimarch.mapping.tiling import Ints
 from cimarch.mapping.ways import Ways
-from cimarch.mapping.wiring import ADDERS, Wiring
+from cimarch.mapping.wiring import ADDERS, Wiring, wirings_of
 from cimarch.workload.network import Network, Operation
 
 
@@ -31,14 +33,19 @@ def place(
     input_bits: int = 8,
     skipped: frozenset[str] = frozenset(),
     unmapped: Sequence[str] = (),
+    asked: Asked = NOTHING_ASKED,
+    schedule: str = "layers",
 ) -> Placement:
     """Place a network on a system.
 
     `bits` gives every matrix operation's precision, `input_bits` that of values that only digital
-    operations read; operations named in `skipped` are left out. Raises DescriptionError where the
-    system cannot hold or route it.
+    operations read; operations named in `skipped` are left out; `asked` is what a user wants of the
+    placement; `schedule` is `layers`, where a tensor is whole in its home before it is read, or
+    `pipeline`, where rows are read as they come. Raises DescriptionError where the system cannot hold or route it.
     """
-    return _Placer(system, network, bits, input_bits, skipped).place(tuple(unmapped))
+    return _Placer(system, network, bits, input_bits, skipped, asked, schedule).place(
+        tuple(unmapped)
+    )
 
 
 class _Placer:
@@ -49,61 +56,83 @@ class _Placer:
         bits: Mapping[str, Bits],
         input_bits: int,
         skipped: frozenset[str],
+        asked: Asked,
+        schedule: str,
     ) -> None:
         self.system = system
         self.network = network
         self.bits = bits
         self.input_bits = input_bits
         self.assumed: list[str] = []
-        self.pool = self._pool()
-        self.wiring = Wiring(system, self.pool)
         self.sites = sites(network, skipped)
-        self.tiles = tile(self.sites, self.pool, bits, self.wiring.domains)
+        self.wirings = wirings_of(system)
+        self.wiring = self.wirings[0]
+        """Of the first pool; what it says of routes and of the chip's edge holds for all."""
+        self.tiles = assign(network, self.sites, self.wirings, bits, asked, self._assume)
         self.maker = {site.result: site.index for site in self.sites}
         self.homes = Homes(self.wiring)
-
-    def _pool(self) -> Part:
-        pools = self.system.of_kind("crossbar", "digital_array")
-        for other in pools[1:]:
-            self._assume(f"all weights are placed on `{pools[0].path}`, none on `{other.path}`")
-        return pools[0]
+        self.schedule = schedule
 
     def _assume(self, sentence: str) -> None:
         if sentence not in self.assumed:
             self.assumed.append(sentence)
 
+    @cached_property
+    def pools(self) -> list[int]:
+        """Of each site its pool; of a digital one that of what it reads, else the first."""
+        first = dict(zip(self.tiles.site.tolist(), self.tiles.pool.tolist(), strict=True))
+        found: list[int] = []
+        for site in self.sites:
+            makers = [self.maker.get(source.tensor, -1) for source in site.reads[0]]
+            before = [found[maker] for maker in makers if 0 <= maker < site.index]
+            found.append(first.get(site.index, before[0] if before else 0))
+        return found
+
+    def wiring_of(self, site: Site) -> Wiring:
+        """The surroundings of a site's pool."""
+        return self.wirings[self.pools[site.index]]
+
     def place(self, unmapped: tuple[str, ...]) -> Placement:
         self._assume_missing()
-        blocks = [self._blocks(site) for site in self.sites]
-        ways = Ways(self.wiring, self.tiles, self._assume)
-        drafts = [ways.of(site, b) for site, b in zip(self.sites, blocks, strict=True)]
+        blocks = [self._copies(site) for site in self.sites]
+        ways = [Ways(wiring, self.tiles, self._assume) for wiring in self.wirings]
+        drafts = [
+            [ways[self.pools[site.index]].of(site, b) for b in copies]
+            for site, copies in zip(self.sites, blocks, strict=True)
+        ]
         homes = [
-            self._homes(site, b, flows)
-            for site, b, flows in zip(self.sites, blocks, drafts, strict=True)
+            self._homes(site, tuple(chain(*copies)), tuple(chain(*flows)))
+            for site, copies, flows in zip(self.sites, blocks, drafts, strict=True)
         ]
         stores = Stores(
             self.wiring, self.network, self.homes, self._assume,
-            bits=self.input_bits, end=len(self.sites),
+            bits=self.input_bits, times=self._times, end=self._times[-1][1] + 1,
         )  # fmt: skip
+        rooms = stores.results()
+        settled = self.homes.widened() | self.homes.share_out()
         complete = [
-            tuple(stores.complete(site, flow) for flow in flows)
+            iter([_settled(stores.complete(site, flow), settled) for flow in flows])
             for site, (_, flows) in zip(self.sites, homes, strict=True)
         ]
-        wide = self.homes.widened()
         plans = tuple(
             Plan(
                 site,
-                (Copy(b, flows, self._present(b)),),
-                tuple(wide.get(home, home) if home else None for home in anchor),
+                tuple(
+                    Copy(b, tuple(islice(done, len(draft))), self._present(b))
+                    for b, draft in zip(copies, flows, strict=True)
+                ),
+                tuple(settled.get(home, home) if home else None for home in anchor),
                 self._reads(site),
-                self.wiring,
+                self.wiring_of(site),
             )
-            for site, b, (anchor, _), flows in zip(self.sites, blocks, homes, complete, strict=True)
+            for site, copies, flows, (anchor, _), done in zip(
+                self.sites, blocks, drafts, homes, complete, strict=True
+            )
         )
         self._check_weights()
         inputs = tuple(stores.inputs())
         return Placement(
-            self.system, self.network, self.pool, self.bits, self.tiles, plans, self.wiring,
+            self.system, self.network, self.wirings, self.bits, self.tiles, plans,
             inputs, self.homes.rooms, tuple(self.assumed), unmapped,
         )  # fmt: skip
 
@@ -111,9 +140,20 @@ class _Placer:
         for kinds, sentence in _IDEAL:
             if not self.system.of_kind(*kinds):
                 self._assume(sentence)
+        if self.system.of_kind("dac"):
+            self._assume_whole_inputs()
         for weight, names in self._sharing().items():
             told = " and ".join(f"`{name}`" for name in names)
             self._assume(f"`{weight}` is placed once for each of {told}, which share it")
+
+    def _assume_whole_inputs(self) -> None:
+        """Say which pools have no dac, where others do."""
+        for wiring in dict.fromkeys(self.wiring_of(site) for site in self.sites):
+            if wiring.driver[0] is None:
+                self._assume(
+                    f"inputs enter the word lines of `{wiring.pool.path}` whole, in one step: no "
+                    "dac is in front of it"
+                )
 
     def _sharing(self) -> dict[str, list[str]]:
         """Weights that several matrix operations use, with the operations' names."""
@@ -123,10 +163,15 @@ class _Placer:
                 users.setdefault(site.anchor.weight, []).append(site.anchor.name)
         return {weight: names for weight, names in users.items() if len(names) > 1}
 
-    def _blocks(self, site: Site) -> tuple[Block, ...]:
+    def _copies(self, site: Site) -> list[tuple[Block, ...]]:
+        """The column blocks of each copy of a site's weights; a digital site has one of none."""
         if not site.is_matrix:
-            return ()
+            return [()]
         chosen = np.flatnonzero(self.tiles.site == site.index)
+        first = np.flatnonzero(np.diff(self.tiles.copy[chosen])) + 1
+        return [self._blocks(part) for part in np.split(chosen, first)]
+
+    def _blocks(self, chosen: Ints) -> tuple[Block, ...]:
         mine = self.tiles.take(chosen)
         key = mine.channel_group * (mine.column_block.max(initial=0) + 1) + mine.column_block
         _, first = np.unique(key, return_index=True)
@@ -162,10 +207,12 @@ class _Placer:
     ) -> tuple[tuple[Home | None, ...], tuple[Flow, ...]]:
         if site.is_matrix:
             arrays = np.concatenate([self.tiles.array[b.tiles] for b in blocks])
-            at = Instances(self.pool.path, int(arrays.min()), int(arrays.max()) + 1)
+            at = Instances(self.wiring_of(site).pool.path, int(arrays.min()), int(arrays.max()) + 1)
             here: Instances | None = at
         else:
-            here = flows[0].origin if flows[0].origin.path != self.pool.path else None
+            here = (
+                flows[0].origin if flows[0].origin.path != self.wiring_of(site).pool.path else None
+            )
         anchor = tuple(
             self._home(site, site.anchor, source, here, self._reads(site))
             for source in site.reads[0]
@@ -246,32 +293,41 @@ class _Placer:
 
     # Weights
 
-    def _weight_bits(self) -> int:
+    def _weight_bits(self, pool: int) -> int:
+        """Bits of all weights that a pool holds."""
         return sum(
             op.rows * op.columns * op.groups * self.bits[op.name].weight
             for site in self.sites
-            if site.is_matrix
+            if site.is_matrix and self.pools[site.index] == pool
             for op in (site.anchor,)
         )
 
     def _check_weights(self) -> None:
-        source = self.wiring.weight_source(self.wiring.array(0))
-        if source is None:
-            self._assume("weights are at the arrays' write drivers when a load begins")
+        kept: dict[str, int] = {}
+        for index, wiring in enumerate(self.wirings):
+            bits = self._weight_bits(index)
+            source = wiring.weight_source(wiring.array(0)) if bits else None
+            if source is not None:
+                kept[source.path] = kept.get(source.path, 0) + bits
+            elif bits:
+                self._assume("weights are at the arrays' write drivers when a load begins")
+        for path, total in kept.items():
+            self._check_source(self.system.part(path), total)
+
+    def _check_source(self, part: Part, total: int) -> None:
+        """Raise DescriptionError where the weights are more than a part that keeps them holds."""
+        if "size" not in part.params or total <= part.number("size") * part.count:
             return
-        part = self.system.part(source.path)
-        total = self._weight_bits()
-        if "size" in part.params and total > part.number("size") * part.count:
-            raise DescriptionError(
-                Diagnostic(
-                    "E232",
-                    f"the weights of `{self.network.name}` take {-(-total // 8)} bytes, more than "
-                    f"`{part.path}` holds",
-                    span=part.span,
-                    notes=(f"`{part.path}` holds {float(part.number('size') / 8):g} bytes",),
-                    helps=("make its `size` larger, or lower `--weight-bits`",),
-                )
+        raise DescriptionError(
+            Diagnostic(
+                "E232",
+                f"the weights of `{self.network.name}` take {-(-total // 8)} bytes, more than "
+                f"`{part.path}` holds",
+                span=part.span,
+                notes=(f"`{part.path}` holds {float(part.number('size') / 8):g} bytes",),
+                helps=("make its `size` larger, or lower `--weight-bits`",),
             )
+        )
 
 
 _IDEAL = (

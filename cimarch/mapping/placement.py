@@ -93,11 +93,11 @@ class Placement:
 
     system: System
     network: Network
-    pool: Part
+    wirings: tuple[Wiring, ...]
+    """One per pool, in order of declaration; `tiles.pool` counts them."""
     bits: Mapping[str, Bits]
     tiles: Tiles
     plans: tuple[Plan, ...]
-    wiring: Wiring
     inputs: tuple[tuple[Source, Store], ...]
     """What comes from the chip's edge, and the members of its homes that it is brought to."""
     rooms: Rooms
@@ -105,44 +105,84 @@ class Placement:
     assumed: tuple[str, ...]
     unmapped: tuple[str, ...]
 
+    @property
+    def pools(self) -> tuple[Part, ...]:
+        """The crossbars and digital arrays of the system, in order of declaration."""
+        return tuple(wiring.pool for wiring in self.wirings)
+
+    @property
+    def pool(self) -> Part:
+        """The first pool."""
+        return self.wirings[0].pool
+
+    @property
+    def wiring(self) -> Wiring:
+        """The surroundings of the first pool."""
+        return self.wirings[0]
+
     @cached_property
     def groups(self) -> int:
         """Resident groups."""
         return int(self.tiles.resident.max(initial=-1)) + 1
 
     @cached_property
+    def arrays(self) -> Ints:
+        """Of each tile its array, numbered over all pools one after the other."""
+        first = np.cumsum([0, *(pool.count for pool in self.pools)])
+        return first[self.tiles.pool] + self.tiles.array
+
+    @property
+    def available(self) -> int:
+        """Arrays that the system has, in all pools."""
+        return sum(pool.count for pool in self.pools)
+
+    @cached_property
     def crossbars(self) -> int:
         """Arrays that hold weights at least once."""
-        return len(np.unique(self.tiles.array))
+        return len(np.unique(self.arrays))
+
+    def utilisation_of(self, chosen: Ints) -> float:
+        """Cells that hold weights of some tiles over the cells of their arrays, over all groups.
+
+        `chosen` are places in `tiles`.
+        """
+        held = self.tiles.resident[chosen] * self.available + self.arrays[chosen]
+        _, first = np.unique(held, return_index=True)
+        sizes = np.array([p.integer("rows") * p.integer("columns") for p in self.pools])
+        cells = int(sizes[self.tiles.pool[chosen][first]].sum())
+        return int(self.tiles.cells[chosen].sum()) / cells if cells else 0.0
 
     @property
     def utilisation(self) -> float:
         """Cells that hold weights over the cells of the arrays allocated, summed over groups."""
-        allocated = len(np.unique(self.tiles.resident * self.pool.count + self.tiles.array))
-        cells = self.pool.integer("rows") * self.pool.integer("columns")
-        return int(self.tiles.cells.sum()) / (allocated * cells) if allocated else 0.0
+        return self.utilisation_of(np.arange(len(self.tiles)))
 
     def check(self) -> None:
         """Assert that no cell is taken twice, every weight is placed once and all limits hold."""
         tiles = self.tiles
-        place = tiles.resident * self.pool.count + tiles.array
+        place = tiles.resident * self.available + self.arrays
         order = np.lexsort((tiles.at_column, place))
         beside = place[order][1:] == place[order][:-1]
         ends = (tiles.at_column + tiles.columns)[order]
         overlap = beside & (tiles.at_column[order][1:] < ends[:-1])
         assert not overlap.any(), "a cell is taken twice"
-        assert (tiles.array < self.pool.count).all()
-        assert (tiles.rows <= self.pool.integer("rows")).all()
-        assert (ends <= self.pool.integer("columns")).all()
+        for index, pool in enumerate(self.pools):
+            mine = tiles.take(tiles.pool == index)
+            assert (mine.array < pool.count).all()
+            assert (mine.rows <= pool.integer("rows")).all()
+            assert (mine.at_column + mine.columns <= pool.integer("columns")).all()
         self.rooms.check()
         for plan in self.plans:
             if plan.site.is_matrix:
                 self._check_weights(plan)
 
     def _check_weights(self, plan: Plan) -> None:
-        """Assert that the tiles of a site hold all cells of its weights, and no more."""
+        """Assert that each copy of a site's tiles holds all cells of its weights, and no more."""
         op = plan.site.anchor
-        across = columns_per_weight(self.pool, self.bits[op.name].weight)
-        deep = rows_per_input(self.pool) * arrays_per_weight(self.pool)
-        held = int(self.tiles.cells[self.tiles.site == plan.site.index].sum())
-        assert held == op.rows * deep * op.columns * across * op.groups, f"weights of `{op.name}`"
+        across = columns_per_weight(plan.pool, self.bits[op.name].weight)
+        deep = rows_per_input(plan.pool) * arrays_per_weight(plan.pool)
+        cells = op.rows * deep * op.columns * across * op.groups
+        mine = self.tiles.take(self.tiles.site == plan.site.index)
+        held = np.bincount(mine.copy, weights=mine.cells, minlength=len(plan.copies))
+        assert len(held) == len(plan.copies), f"copies of `{op.name}`"
+        assert (held == cells).all(), f"weights of `{op.name}`"

@@ -4,12 +4,13 @@ A weight matrix of `rows` inputs and `columns` outputs becomes, after slicing an
 of cells; it is cut in column blocks (outer) and row blocks (inner). Arrays are taken in order of
 (operation, channel group, column block, row block); the row blocks of one column block sit on
 consecutive arrays that share an adder wherever the chip has one that wide. What does not fit makes
-the next resident group.
+the next resident group; where there are several pools, they go from group to group together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from copy import copy
 
 import attrs
 import numpy as np
@@ -59,11 +60,15 @@ class Tiles:
     cells: Ints
     """Cells that hold weights."""
     array: Ints
-    """The array that holds it, numbered over the whole system."""
+    """The array that holds it, numbered within its pool over the whole system."""
     at_column: Ints
     """Its first column there; 0 but where arrays are shared."""
     resident: Ints
     """The resident group in which it is loaded."""
+    pool: Ints
+    """The pool that the array is of, by its place in the placement's pools."""
+    copy: Ints
+    """Which copy of its site's weights it belongs to, from 0."""
 
     def __len__(self) -> int:
         return len(self.site)
@@ -86,16 +91,30 @@ class Cut:
     """(first output, outputs, columns, sense lines)."""
     diagonals: tuple[tuple[int, int], ...]
     """(first channel group, channel groups) of each tile along the groups."""
+    widths: tuple[int, ...] = ()
+    """Columns of each tile, in order, where tiles may share an array."""
+
+    @property
+    def blocks(self) -> int:
+        """Column blocks, over all channel groups."""
+        return len(self.diagonals) * len(self.column_blocks)
 
 
-def cut(op: Operation, pool: Part, bits: Bits) -> Cut:
-    """Cut an operation's matrices for the arrays of a pool."""
+def cut(op: Operation, pool: Part, bits: Bits, reads: int = 0) -> Cut:
+    """Cut an operation's matrices for the arrays of a pool.
+
+    `reads`: where it is not 0, a row block has at most the rows of so many word-line groups.
+    """
     array_rows = pool.integer("rows") // rows_per_input(pool)
     across = columns_per_weight(pool, bits.weight)
     lines = sense_lines_per_weight(pool, bits.weight)
     array_columns = pool.integer("columns") - extra_columns(pool)
     if array_rows < 1 or (across > array_columns and pool.word("packing") == "whole"):
         raise _too_small(op, pool, bits, across)
+    if reads:
+        array_rows = min(
+            array_rows, max(1, reads * pool.integer("word_lines") // rows_per_input(pool))
+        )
     side = _on_diagonal(op, pool, array_rows, array_columns, across)
     rows, columns = op.rows * side, op.columns * side
     column_blocks = (
@@ -103,11 +122,15 @@ def cut(op: Operation, pool: Part, bits: Bits) -> Cut:
         if pool.word("packing") == "straddle"
         else _whole(columns, across, lines, array_columns)
     )
-    return Cut(
-        tuple(_row_blocks(rows, array_rows, pool)),
-        tuple(column_blocks),
-        tuple((g, min(side, op.groups - g)) for g in range(0, op.groups, side)),
+    diagonals = tuple((g, min(side, op.groups - g)) for g in range(0, op.groups, side))
+    widths = tuple(
+        (size * op.columns * across if side > 1 else wide) + extra_columns(pool)
+        for _, size in diagonals
+        for _, _, wide, _ in column_blocks
     )
+    row_blocks = tuple(_row_blocks(rows, array_rows, pool))
+    is_shared = pool.word("array_use") == "shared"
+    return Cut(row_blocks, tuple(column_blocks), diagonals, widths if is_shared else ())
 
 
 def _on_diagonal(
@@ -175,29 +198,79 @@ class Domain:
     arrays: int
 
 
-def tile(
-    sites: Sequence[Site],
-    pool: Part,
-    bits: Mapping[str, Bits],
-    domains: Sequence[Domain],
-) -> Tiles:
-    """Cut and place every matrix site's weights on a pool of arrays."""
-    takes = _Taker(pool.count, pool.integer("columns"), domains)
-    tables = [
-        _of_site(site, cut(site.anchor, pool, bits[site.anchor.name]), bits, pool, takes)
-        for site in sites
-        if site.is_matrix
-    ]
+@attrs.frozen
+class Arrays:
+    """A pool as tiling sees it."""
+
+    part: Part
+    domains: tuple[Domain, ...] = ()
+    reads: int = 0
+    """Word-line groups that a row block has at most; 0: as many as an array has."""
+
+    def cut(self, op: Operation, bits: Bits) -> Cut:
+        """How an operation's matrices fall into tiles here."""
+        return cut(op, self.part, bits, self.reads)
+
+
+@attrs.frozen
+class Wish:
+    """A site whose weights want arrays."""
+
+    site: Site
+    bits: Bits
+    pools: tuple[int, ...]
+    """The pools that may take them, the most wanted first."""
+    copies: int = 1
+
+
+def tile(wishes: Sequence[Wish], pools: Sequence[Arrays]) -> Tiles:
+    """Cut and place the weights of every matrix site.
+
+    A site goes whole to the first of its pools with room for all of it in the current resident
+    group, else to the first of them at all, in as many groups as it needs. Raises DescriptionError
+    where a weight is wider than the arrays of each of them.
+    """
+    takers = [Taker(pool) for pool in pools]
+    current = 0
+    tables = []
+    for wish in wishes:
+        parts, index = _chosen(wish, pools, takers, current)
+        taker = takers[index]
+        taker.advance(current)
+        for number in range(wish.copies):
+            tables.append(_of_site(wish, parts, pools[index].part, taker, index, number))
+        current = taker.latest
     if not tables:
         empty = np.zeros((0, len(attrs.fields(Tiles))), np.int64)
         return Tiles(*empty.T)
     return Tiles(*np.concatenate(tables).T)
 
 
-def _of_site(site: Site, parts: Cut, bits: Mapping[str, Bits], pool: Part, takes: _Taker) -> Ints:
-    """The tile rows of one site: (tiles, fields of Tiles)."""
-    op = site.anchor
-    across = columns_per_weight(pool, bits[op.name].weight)
+def _chosen(
+    wish: Wish, pools: Sequence[Arrays], takers: Sequence[Taker], current: int
+) -> tuple[Cut, int]:
+    """The pool that takes a site's weights, and how they are cut for it."""
+    found: list[tuple[Cut, int]] = []
+    wrong: DescriptionError | None = None
+    for index in wish.pools:
+        try:
+            found.append((pools[index].cut(wish.site.anchor, wish.bits), index))
+        except DescriptionError as error:
+            wrong = wrong or error
+    if not found:
+        assert wrong is not None
+        raise wrong
+    if len(found) > 1:
+        for parts, index in found:
+            if takers[index].has_room(parts, current, wish.copies):
+                return parts, index
+    return found[0]
+
+
+def _of_site(wish: Wish, parts: Cut, pool: Part, taker: Taker, index: int, number: int) -> Ints:
+    """The tile rows of one copy of one site: (tiles, fields of Tiles)."""
+    op = wish.site.anchor
+    across = columns_per_weight(pool, wish.bits.weight)
     sums, blocks, diagonals = (
         np.array(part, np.int64)
         for part in (parts.row_blocks, parts.column_blocks, parts.diagonals)
@@ -214,36 +287,71 @@ def _of_site(site: Site, parts: Cut, bits: Mapping[str, Bits], pool: Part, takes
     cells = np.where(dense, rows * columns, rows * columns // size)
     columns = columns + extra_columns(pool)
     lines = lines + extra_columns(pool)
-    if pool.word("array_use") == "shared" and len(sums) == 1:
-        arrays, resident, places = takes.shelves(columns)
-    else:
-        arrays, resident = takes.blocks(len(diagonals) * len(blocks), len(sums))
-        places = np.zeros_like(arrays)
+    arrays, resident, places = taker.take(parts, columns)
     zeros = np.zeros(len(d), np.int64)
     return np.stack(
-        [zeros + site.index, diagonals[d, 0], size, r, c, sums[r, 0], inputs, rows, blocks[c, 0],
-         outputs, columns, lines, cells, arrays, places, resident], axis=1,
+        [zeros + wish.site.index, diagonals[d, 0], size, r, c, sums[r, 0], inputs, rows,
+         blocks[c, 0], outputs, columns, lines, cells, arrays, places, resident,
+         zeros + index, zeros + number], axis=1,
     )  # fmt: skip
 
 
-class _Taker:
-    """Hands out arrays in order, keeping the sums of a column block within one adder's reach."""
+class Taker:
+    """Hands out a pool's arrays in order, the sums of a column block within one adder's reach."""
 
-    def __init__(self, arrays: int, columns: int, domains: Sequence[Domain]) -> None:
-        self.arrays = arrays
-        self.columns = columns
-        self.shelf = (0, 0, columns)
+    def __init__(self, pool: Arrays) -> None:
+        self.arrays = pool.part.count
+        self.columns = pool.part.integer("columns")
+        self.is_shared = pool.part.word("array_use") == "shared"
+        self.shelf = (0, 0, self.columns)
         """The array last shared, its resident group, and how many of its columns are taken."""
-        self.domains = sorted(domains, key=lambda d: d.arrays)
+        self.domains = sorted(pool.domains, key=lambda d: d.arrays)
         self.free = 0
         self.resident = 0
         self.latest = 0
         """The resident group of the tile placed last."""
 
+    def advance(self, group: int) -> None:
+        """Go on to a resident group, where the pool is not there yet."""
+        if self.resident < group:
+            self.resident, self.free = group, 0
+        self.latest = max(self.latest, group)
+
+    def has_room(self, parts: Cut, group: int, copies: int = 1) -> bool:
+        """Whether so many copies of a matrix fit in what a resident group has left."""
+        trial = copy(self)
+        trial.advance(group)
+        for _ in range(copies):
+            trial.skip(parts)
+        return (trial.resident, trial.free) <= (group + 1, 0)
+
+    def skip(self, parts: Cut) -> None:
+        """Take the arrays of one copy of a matrix without saying which."""
+        blocks, sums = parts.blocks, len(parts.row_blocks)
+        reach = self._reach(sums)
+        if (self.is_shared and sums == 1) or (reach > 1 and self.arrays % reach):
+            self.take(parts, np.array(parts.widths, np.int64))
+            return
+        end = self.free + blocks * sums if reach <= 1 else _end(self.free, blocks, sums, reach)
+        self.resident += end // self.arrays
+        self.free = end % self.arrays
+
+    def take(self, parts: Cut, columns: Ints) -> tuple[Ints, Ints, Ints]:
+        """Arrays, resident groups and first columns of the tiles of a matrix, `columns` wide."""
+        blocks, sums = parts.blocks, len(parts.row_blocks)
+        if self.is_shared and sums == 1:
+            return self.shelves(columns)
+        arrays, resident = self.blocks(blocks, sums)
+        return arrays, resident, np.zeros_like(arrays)
+
+    def _reach(self, sums: int) -> int:
+        """Arrays below the nearest adder that serves `sums` of them; 0 or 1 where none matters."""
+        return next((d.arrays for d in self.domains if d.arrays >= sums), 0) if sums > 1 else 1
+
     def blocks(self, count: int, sums: int) -> tuple[Ints, Ints]:
         """Arrays and resident groups of `count` column blocks of `sums` tiles each."""
-        reach = next((d.arrays for d in self.domains if d.arrays >= sums), 0)
-        if reach <= 1 or sums == 1:
+        reach = self._reach(sums)
+        if reach <= 1:
             places = self.resident * self.arrays + self.free + np.arange(count * sums)
             self.resident, self.free = divmod(int(places[-1]) + 1, self.arrays)
             self.latest = int(places[-1]) // self.arrays
@@ -281,3 +389,12 @@ class _Taker:
             self.free = start
         elif sums <= self.arrays and self.free + sums > self.arrays:
             self.resident, self.free = self.resident + 1, 0
+
+
+def _end(free: int, blocks: int, sums: int, reach: int) -> int:
+    """Where blocks of `sums` arrays end that begin at `free` and never cross a reach's border."""
+    here = min(blocks, (reach - free % reach) // sums)
+    if here == blocks:
+        return free + blocks * sums
+    whole, rest = divmod(blocks - here - 1, reach // sums)
+    return (free // reach + 1 + whole) * reach + (rest + 1) * sums

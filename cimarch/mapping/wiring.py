@@ -13,6 +13,7 @@ import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.encoding import columns_per_weight, sense_lines_per_weight
+from cimarch.hardware.kinds import CROSSBARS
 from cimarch.hardware.routes import ARRAYS, OUTSIDE, Instances, Route, Routes
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.tiling import Domain
@@ -30,6 +31,12 @@ class Convert:
     at: Instances
     arrays: int
     """How many arrays they serve."""
+
+
+def wirings_of(system: System) -> tuple[Wiring, ...]:
+    """The wirings of all pools of a system, in order of declaration."""
+    routes = Routes(system)
+    return tuple(Wiring(system, pool, routes) for pool in system.of_kind(*CROSSBARS))
 
 
 class Wiring:
@@ -65,9 +72,16 @@ class Wiring:
                 dac = part
             elif part.kind != "dac":
                 break
-        if dac is None and self.system.of_kind("dac"):
+        if dac is None and not self._is_digital_beside("dac"):
             dac = self._reached("dac", self.routes.upstream(self.array(0), "in"), "in front of")
         return dac, None
+
+    def _is_digital_beside(self, kind: str) -> bool:
+        """Whether the pool needs none of a kind: the system has none, or other pools' only."""
+        if not self.system.of_kind(kind):
+            return True
+        others = [p for p in self.system.of_kind("crossbar") if p.path != self.pool.path]
+        return self.pool.kind == "digital_array" and bool(others)
 
     def driver_of(self, array: int) -> Instances | None:
         """The buffer that feeds an array's dacs (or its word lines), with nothing timed between."""

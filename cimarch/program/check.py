@@ -36,7 +36,8 @@ def _hazards(program: Program, timeline: Timeline) -> None:
     kind = program.columns["kind"]
     tasks = np.flatnonzero(np.isin(kind, [KIND[name] for name in (*USES, "convert", "write")]))
     tasks = tasks[tile[tasks] >= 0]
-    array = tiles.array[tile[tasks]] * program.placement.pool.integer("columns")
+    placement = program.placement
+    array = placement.arrays[tile[tasks]] * max(p.integer("columns") for p in placement.pools)
     array += tiles.at_column[tile[tasks]]
     order = np.lexsort((tasks, timeline.start[tasks], array))
     tasks, array = tasks[order], array[order]

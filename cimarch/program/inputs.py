@@ -53,7 +53,7 @@ class Inputs:
         self, context: Context, strip: Strip, plan: Plan, arrays: Mapping[int, int]
     ) -> None:
         self.context = context
-        self.wiring = context.wiring
+        self.wiring = plan.wiring
         self.strip = strip
         self.plan = plan
         self.op = plan.site.anchor

@@ -101,7 +101,7 @@ class Ledger:
                 "input_bits": plan.bits,
                 "joules": self._joules(mine),
                 "bound_by": self._bound_by(mine),
-                "conversions": self._conversions(mine),
+                "conversions": self._conversions(plan, mine),
             }
             yield row | (self._tiles(plan, mine) if op.kind in MATRIX_KINDS else {})
 
@@ -115,30 +115,28 @@ class Ledger:
 
     def _tiles(self, plan: Plan, tasks: NDArray[np.int64]) -> Row:
         tiles = self.placement.tiles
-        mine = tiles.site == plan.site.index
-        pool = self.placement.pool
-        held = len(np.unique(tiles.resident[mine] * pool.count + tiles.array[mine]))
-        size = pool.integer("rows") * pool.integer("columns")
+        mine = np.flatnonzero(tiles.site == plan.site.index)
         op = plan.site.anchor
         kinds = self.program.columns["kind"][tasks]
         return {
             "rows": op.rows, "columns": op.columns,
             "weight_bits": self.placement.bits[op.name].weight,
-            "tiles": int(mine.sum()), "crossbars": len(np.unique(tiles.array[mine])),
-            "utilisation": int(tiles.cells[mine].sum()) / (held * size),
-            "products": self._products(tasks),
+            "copies": len(plan.copies),
+            "tiles": len(mine), "crossbars": len(np.unique(tiles.array[mine])),
+            "utilisation": self.placement.utilisation_of(mine),
+            "products": self._products(plan, tasks),
             "writes": int((kinds == KIND["write"]).sum()),
             "first_group": int(tiles.resident[mine].min()),
             "last_group": int(tiles.resident[mine].max()),
         }  # fmt: skip
 
-    def _products(self, tasks: NDArray[np.int64]) -> int:
+    def _products(self, plan: Plan, tasks: NDArray[np.int64]) -> int:
         """Every product has one task that charges its reads."""
-        path = self.placement.pool.path
+        path = plan.pool.path
         return self._count(tasks, lambda c: c.part == path and c.action == "read", once=True)
 
-    def _conversions(self, tasks: NDArray[np.int64]) -> int:
-        converter = self.placement.wiring.converter
+    def _conversions(self, plan: Plan, tasks: NDArray[np.int64]) -> int:
+        converter = plan.wiring.converter
         path = converter.path if converter else ""
         return self._count(tasks, lambda c: c.part == path and c.action == "convert")
 
@@ -209,9 +207,9 @@ class Ledger:
     def _aside(self) -> dict[Instances, int]:
         """Busy cycles of arrays and of what drives and reads them: their products and writes."""
         columns = self.program.columns
-        path = self.placement.pool.path
+        paths = [pool.path for pool in self.placement.pools]
         reading = [
-            any(c.part == path and c.action == "read" for c in charges)
+            any(c.part in paths and c.action == "read" for c in charges)
             for charges in self.program.charges
         ]
         starts = np.array(reading)[columns["charge"].astype(np.int64)]
@@ -231,7 +229,7 @@ class Ledger:
             self.program.tasks.busy[written].tolist(),
             strict=True,
         ):
-            array = int(tiles.array[tile])
+            array, path = int(tiles.array[tile]), paths[int(tiles.pool[tile])]
             at, sofar = found.get((path, array), (Instances(path, array, array + 1), 0))
             found[path, array] = (at, sofar + cycles)
         return dict(found.values())

@@ -14,8 +14,9 @@ from math import ceil
 import attrs
 
 from cimarch.engine.build import TableBuilder
-from cimarch.hardware.system import RUNNING_NAMES
+from cimarch.hardware.system import RUNNING_NAMES, Part
 from cimarch.mapping.placement import Placement
+from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import KIND, Context
 from cimarch.program.products import Vector
@@ -37,9 +38,8 @@ class Loads:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.placement: Placement = context.placement
-        self.pool = self.placement.pool
         self._crossed: dict[tuple[Toll, int], tuple[int, int, int]] = {}
-        self._templates: dict[tuple[int, Vector], list[_Task]] = {}
+        self._templates: dict[tuple[str, int, Vector], list[_Task]] = {}
 
     def add(self, builder: TableBuilder, tiles: list[int], barrier: list[int], group: int,
             inference: int) -> list[int]:  # fmt: skip
@@ -63,30 +63,33 @@ class Loads:
 
     def _tasks(self, tile: int) -> list[_Task]:
         tiles = self.placement.tiles
-        op = self.placement.plans[int(tiles.site[tile])].site.anchor
+        plan = self.placement.plans[int(tiles.site[tile])]
         array = int(tiles.array[tile])
         vector = Vector(
-            int(tiles.rows[tile]), int(tiles.columns[tile]), 0, self.placement.bits[op.name]
+            int(tiles.rows[tile]),
+            int(tiles.columns[tile]),
+            0,
+            self.placement.bits[plan.site.anchor.name],
         )
-        if (array, vector) not in self._templates:
-            self._templates[array, vector] = self._load(array, vector)
-        return self._templates[array, vector]
+        key = (plan.pool.path, array, vector)
+        if key not in self._templates:
+            self._templates[key] = self._load(plan.wiring, array, vector)
+        return self._templates[key]
 
-    def _load(self, array: int, vector: Vector) -> list[_Task]:
+    def _load(self, wiring: Wiring, array: int, vector: Vector) -> list[_Task]:
         rows, columns = vector.rows, vector.columns
-        wiring = self.placement.wiring
         at = wiring.array(array)
         source = wiring.weight_source(at)
-        row_bits = columns * self.pool.integer("cell_bits")
+        row_bits = columns * wiring.pool.integer("cell_bits")
         way = wiring.routes.find(source, at, wiring.weight_port) if source else None
         crossed = self.context.hops(way, row_bits) if way else ()
-        slowest, final, priced = self._write(vector)
+        slowest, final, priced = self._write(wiring.pool, vector)
         tasks = []
         for hop in crossed:
             slowest = max(slowest, hop.toll.busy)
             busy, late, priced_hop = self._crossing(hop, rows)
             tasks.append(_Task(self.context.resource(hop.at), busy, late, "load", priced_hop))
-        last = self.context.cycles(final + (rows - 1) * slowest, f"writing `{self.pool.path}`")
+        last = self.context.cycles(final + (rows - 1) * slowest, f"writing `{wiring.pool.path}`")
         tasks.append(
             _Task(self.context.resource(at), last, last, "write", self.context.charge((priced,)))
         )
@@ -110,27 +113,27 @@ class Loads:
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.context.clock))
 
-    def _write(self, vector: Vector) -> tuple[Fraction, Fraction, Charge]:
+    def _write(self, pool: Part, vector: Vector) -> tuple[Fraction, Fraction, Charge]:
         """Seconds that the cells take between rows and after the last row, and the charge.
 
         What is one write is the pool's `write_per`: a row of cells, a cell, or the whole array
         (which waits for its last row).
         """
         rows, columns = vector.rows, vector.columns
-        per = self.pool.word("write_per")
-        pulses = self.pool.integer("pulses")
+        per = pool.word("write_per")
+        pulses = pool.integer("pulses")
         running = dict.fromkeys(RUNNING_NAMES, Fraction(1))
         running |= {"active_columns": Fraction(columns if per != "cell" else 1)}
         running |= {"active_rows": Fraction(rows if per == "array" else 1)}
         running |= {"weight_bits": Fraction(vector.bits.weight)}
         running |= {"input_bits": Fraction(vector.bits.input)}
-        cycle = 1 / self.pool.clock
-        time = latency_of(self.pool, "write", cycle, running) * pulses
+        cycle = 1 / pool.clock
+        time = latency_of(pool, "write", cycle, running) * pulses
         count, each, final = {
             "array": (1, Fraction(0), time),
             "cell": (rows * columns, time * columns, time * columns),
             "row": (rows, time, time),
         }[per]
         busy = final + (rows - 1) * each
-        priced = charge(self.pool, "write", count * pulses, busy=busy, running=running)
+        priced = charge(pool, "write", count * pulses, busy=busy, running=running)
         return each, final, priced

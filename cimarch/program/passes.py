@@ -46,7 +46,7 @@ class SitePass:
     def __init__(self, context: Context, products: Products, plan: Plan, resident: int) -> None:
         self.context = context
         self.placement: Placement = context.placement
-        self.wiring = context.wiring
+        self.wiring = plan.wiring
         self.products = products
         self.plan = plan
         self.resident = resident
@@ -179,7 +179,7 @@ class SitePass:
 
     def _gather(self, each: _Array, target: Instances, outputs: int) -> tuple[int, ...]:
         way = None
-        if target.path != self.placement.pool.path:
+        if target.path != self.plan.pool.path:
             way = self.wiring.routes.find(self.wiring.array(each.array), target)
         if way is None:
             return each.ends

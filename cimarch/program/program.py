@@ -100,7 +100,8 @@ class _Writer:
         self.placement = placement
         self.context = Context(placement)
         self.loads = Loads(self.context)
-        self.products = Products(placement.wiring, self.context.note)
+        used = {plan.pool.path: plan.wiring for plan in placement.plans}
+        self.products = {path: Products(w, self.context.note) for path, w in used.items()}
         self.builder = TableBuilder(columns=COLUMNS)
         self.strips: dict[tuple[int, int], SitePass] = {}
         self.laid: list[Laid] = []
@@ -201,7 +202,7 @@ class _Writer:
     def _site(self, plan: Plan, group: int, inference: int, barrier: list[int]) -> list[int]:
         key = (plan.site.index, group)
         if key not in self.strips:
-            site_pass = SitePass(self.context, self.products, plan, group)
+            site_pass = SitePass(self.context, self.products[plan.pool.path], plan, group)
             site_pass.build()
             self.strips[key] = site_pass
         work = self.strips[key]
