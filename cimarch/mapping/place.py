@@ -34,18 +34,14 @@ def place(
     skipped: frozenset[str] = frozenset(),
     unmapped: Sequence[str] = (),
     asked: Asked = NOTHING_ASKED,
-    schedule: str = "layers",
 ) -> Placement:
     """Place a network on a system.
 
     `bits` gives every matrix operation's precision, `input_bits` that of values that only digital
     operations read; operations named in `skipped` are left out; `asked` is what a user wants of the
-    placement; `schedule` is `layers`, where a tensor is whole in its home before it is read, or
-    `pipeline`, where rows are read as they come. Raises DescriptionError where the system cannot hold or route it.
+    placement. Raises DescriptionError where the system cannot hold or route it.
     """
-    return _Placer(system, network, bits, input_bits, skipped, asked, schedule).place(
-        tuple(unmapped)
-    )
+    return _Placer(system, network, bits, input_bits, skipped, asked).place(tuple(unmapped))
 
 
 class _Placer:
@@ -57,7 +53,6 @@ class _Placer:
         input_bits: int,
         skipped: frozenset[str],
         asked: Asked,
-        schedule: str,
     ) -> None:
         self.system = system
         self.network = network
@@ -71,7 +66,6 @@ class _Placer:
         self.tiles = assign(network, self.sites, self.wirings, bits, asked, self._assume)
         self.maker = {site.result: site.index for site in self.sites}
         self.homes = Homes(self.wiring)
-        self.schedule = schedule
 
     def _assume(self, sentence: str) -> None:
         if sentence not in self.assumed:
@@ -106,14 +100,13 @@ class _Placer:
         ]
         stores = Stores(
             self.wiring, self.network, self.homes, self._assume,
-            bits=self.input_bits, times=self._times, end=self._times[-1][1] + 1,
+            bits=self.input_bits, end=len(self.sites),
         )  # fmt: skip
-        rooms = stores.results()
-        settled = self.homes.widened() | self.homes.share_out()
         complete = [
-            iter([_settled(stores.complete(site, flow), settled) for flow in flows])
+            iter([stores.complete(site, flow) for flow in flows])
             for site, (_, flows) in zip(self.sites, homes, strict=True)
         ]
+        wide = self.homes.widened()
         plans = tuple(
             Plan(
                 site,
@@ -121,7 +114,7 @@ class _Placer:
                     Copy(b, tuple(islice(done, len(draft))), self._present(b))
                     for b, draft in zip(copies, flows, strict=True)
                 ),
-                tuple(settled.get(home, home) if home else None for home in anchor),
+                tuple(wide.get(home, home) if home else None for home in anchor),
                 self._reads(site),
                 self.wiring_of(site),
             )
