@@ -6,7 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
+from cimarch.diagnostics import (
+    MOST_FOUND,
+    DescriptionError,
+    Diagnostic,
+    Enough,
+    listing,
+    suggestion,
+)
 from cimarch.hardware.system import System
 from cimarch.language import settings
 from cimarch.language.build import Builder
@@ -47,6 +54,10 @@ def _load(reading: _Reading, file: str, name: str, given: Mapping[str, object]) 
     except RecursionError:
         headline = f"`{file}` nests too deeply"
         raise DescriptionError(Diagnostic("E016", headline)) from None
+    except Enough as enough:
+        headline = f"`{file}` has {MOST_FOUND} mistakes or more"
+        rest = Diagnostic("E007", headline, notes=("it is not looked at further",))
+        raise DescriptionError(*_in_order([*enough.problems, rest])) from None
 
 
 def _elaborate(reading: _Reading, file: str, name: str, given: Mapping[str, object]) -> System:

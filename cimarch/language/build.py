@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from cimarch.diagnostics import Diagnostic, Span, listing, suggestion
+from cimarch.diagnostics import Diagnostic, Problems, Span, listing, suggestion
 from cimarch.hardware.kinds import COSTS, KINDS
 from cimarch.language import ast
 from cimarch.language.instances import ActionSlot, Binding, Instance, Parameter
@@ -15,10 +15,14 @@ from cimarch.units import is_unit
 
 _DEEPEST = 32
 _MOST_PARTS = 5_000
+_MOST_PARAMETERS = 120_000
+"""Of all named parts: a second's work."""
+_MOST_UNUSED = 5_000
+"""Parts that all components together may unfold into which the system does not use."""
 
 
 class _TooLarge(Exception):
-    """The description unfolds into more parts than anything real has."""
+    """The description unfolds into more parts, or parameters, than anything real has."""
 
 
 @attrs.frozen(eq=False)
@@ -36,19 +40,20 @@ class Builder:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self.problems: list[Diagnostic] = []
-        self._parts = 0
+        self.problems = Problems()
+        self._parts = self._all = self._parameters = 0
         self._open: list[Definition] = []
         self._used: set[Definition] = set()
 
     def build(self, definition: Definition) -> Instance:
         """The tree of a system (or of a component by itself)."""
         root = Instance(definition.name, "", definition, None, None)
-        self._parts, self._open = 0, []
+        self._all += self._parts
+        self._parts, self._parameters, self._open = 0, 0, []
         try:
             self._fill(root)
-        except _TooLarge:
-            headline = f"`{definition.name}` unfolds into more than {_MOST_PARTS:,} named parts"
+        except _TooLarge as too_large:
+            headline = f"`{definition.name}` unfolds into more than {too_large}"
             self._problem("E016", headline, definition.tree.name.span)
         return root
 
@@ -67,7 +72,16 @@ class Builder:
     def build_unused(self, module: Module, system: Definition) -> list[Instance]:
         """Every other component of a file by itself, for what is wrong with those not used."""
         used = {system, *self._used}
-        return [self.build(d) for d in module.own.values() if d not in used]
+        found: list[Instance] = []
+        for definition in module.own.values():
+            if definition in used:
+                continue
+            if self._all > _MOST_UNUSED:
+                headline = f"what the system does not use has more than {_MOST_UNUSED:,} parts"
+                self._problem("E016", headline, definition.tree.name.span)
+                break
+            found.append(self.build(definition))
+        return found
 
     # one part
 
@@ -78,6 +92,9 @@ class Builder:
         for definition in here.definition.chain():
             self.no_repeats(definition.tree.body)
         self._declare(here)
+        self._parameters += len(here.parameters)
+        if self._parameters > _MOST_PARAMETERS:
+            raise _TooLarge(f"{_MOST_PARAMETERS:,} parameters")
         for definition, member in here.definition.members():
             if isinstance(member, ast.Assign):
                 self._assign(here, here, member, definition, remotes)
@@ -220,7 +237,7 @@ class Builder:
             return
         self._parts += 1
         if self._parts > _MOST_PARTS:
-            raise _TooLarge
+            raise _TooLarge(f"{_MOST_PARTS:,} named parts")
         path = f"{here.path}.{tree.name.text}" if here.path else tree.name.text
         part = Instance(tree.name.text, path, definition, here, tree)
         here.children[tree.name.text] = part

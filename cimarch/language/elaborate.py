@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
@@ -30,6 +31,7 @@ from cimarch.language.types import KINDS_OF_VALUE
 from cimarch.units import NUMBER, Quantity
 
 _LARGEST_ARRAY = 2**20
+_MOST_DIMENSIONS = 8
 _MOST_INSTANCES = 10**9
 
 _TRIAL: Mapping[str, Fraction] = {
@@ -103,7 +105,8 @@ class Elaboration:
                 headline = f"there is no kind of value `{tree.kind.text}`"
                 notes = (f"the kinds are {listing(KINDS_OF_VALUE)}",)
                 self.problems.append(Diagnostic("E027", headline, tree.kind.span, notes=notes))
-            repeated = {w.text for w in tree.choices if parameter.choices.count(w.text) > 1}
+            times = Counter(parameter.choices)
+            repeated = [word for word, count in times.items() if count > 1]
             if repeated:
                 headline = f"`{parameter.name}` names {listing(sorted(repeated))} twice"
                 self.problems.append(Diagnostic("E011", headline, tree.span))
@@ -148,7 +151,10 @@ class Elaboration:
 
     def _shape(self, here: Instance, child: Instance) -> tuple[int, ...]:
         assert child.tree is not None
-        shape = []
+        shape: list[int] = []
+        if len(child.tree.shape) > _MOST_DIMENSIONS:
+            headline = f"the array `{child.path}` has more than {_MOST_DIMENSIONS} dimensions"
+            raise Failed(Diagnostic("E053", headline, child.tree.shape[_MOST_DIMENSIONS].span))
         for expression in child.tree.shape:
             size = self.evaluator.number(expression, Scope(here, here))
             whole = size.dimension == NUMBER and size.value.denominator == 1

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 from cimarch import units
-from cimarch.diagnostics import Diagnostic
+from cimarch.diagnostics import Diagnostic, Problems
 from cimarch.hardware.system import Value
 from cimarch.language import ast
 from cimarch.language.checks import Given, check, conversion, not_a, size_problem
@@ -15,6 +15,7 @@ from cimarch.language.inference import INFER
 from cimarch.language.instances import ActionSlot, Binding, Instance, Parameter
 from cimarch.language.operations import EVALUATE
 from cimarch.language.references import Failed, Running, Scope
+from cimarch.language.tables import Tables
 from cimarch.language.types import KINDS_OF_VALUE, ValueType, type_of
 from cimarch.units import Quantity, UnitError
 
@@ -36,13 +37,14 @@ class Evaluator:
     """Evaluates the tree of one system; every problem is kept, and told once."""
 
     def __init__(self) -> None:
-        self.problems: list[Diagnostic] = []
+        self.problems = Problems()
         self._failed: set[tuple[Instance, str]] = set()
         self._busy: list[tuple[Instance, str]] = []
         self._depth = self._type_depth = 0
         self._types: dict[tuple[Instance, str], ValueType | None] = {}
-        self._tables: dict[str, tuple[Value, ...]] = {}
+        self.tables = Tables()
         self._costs: dict[tuple[Instance, str], Quantity] = {}
+        self._totals: dict[tuple[Instance, str], Fraction] = {}
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -154,6 +156,18 @@ class Evaluator:
         found = self.value(instance, "clock")
         assert isinstance(found, Quantity)
         return found.value
+
+    def total(self, instance: Instance, name: str) -> Fraction:
+        """The sum of `area`, `power` or `leakage` over a part and all inside, every member."""
+        key = (instance, name)
+        if key not in self._totals:
+            total = Fraction(0)
+            for part in instance.walk():
+                own = self.value(part, name)
+                assert isinstance(own, Quantity)
+                total += own.value * part.count
+            self._totals[key] = total
+        return self._totals[key]
 
     # types
 

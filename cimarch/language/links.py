@@ -294,7 +294,13 @@ class Linker:
         """Tell of the members that the links leave out; whether there are any."""
         shape = reach.full_shape(part)
         found = [reach.widened(box, shape) for box in reached.get(part.path, ())]
-        members = reach.left_out(shape, found)
+        try:
+            members = reach.left_out(shape, found)
+        except reach.TooManyBoxes:
+            headline = f"`{part.path}` is wired in too many different slices to check them"
+            helps = ("name whole dimensions by `[*]`",)
+            self._evaluator.problems.append(Diagnostic("E082", headline, part.place(), helps=helps))
+            return True
         if members is None:
             return False
         name = reach.told(part, members) if found else part.path

@@ -10,13 +10,17 @@ from pathlib import Path
 import attrs
 
 from cimarch import share
-from cimarch.diagnostics import DescriptionError, Diagnostic, Span, listing, suggestion
+from cimarch.diagnostics import DescriptionError, Diagnostic, Problems, Span, listing, suggestion
 from cimarch.language import ast
-from cimarch.language.parse import parse
+from cimarch.language.parse import LONGEST_TEXT, parse
 
 STANDARD = "std"
 _SUFFIX = ".cimarch"
 _DEEPEST_INHERITANCE = 50
+_MOST_IMPORTED = 2 * LONGEST_TEXT
+"""Characters of all files that a description is made of, and the files."""
+_MOST_FILES = 200
+_MOST_BYTES = 4 * LONGEST_TEXT
 
 
 @attrs.define(eq=False)
@@ -71,7 +75,8 @@ class Library:
     """Reads files, each once, and ties the names in them together."""
 
     def __init__(self) -> None:
-        self.problems: list[Diagnostic] = []
+        self.problems = Problems()
+        self._characters = 0
         self.sources: list[tuple[str, str]] = []
         self._modules: dict[str, Module | None] = {}
         self._reading: list[str] = []
@@ -163,13 +168,26 @@ class Library:
         if key not in self._modules:
             self._reading.append(key)
             try:
-                self._modules[key] = self.read_text(read(path), display(path), path.parent)
+                text = read(path)
+                self._count(text, path)
+                self._modules[key] = self.read_text(text, display(path), path.parent)
             except DescriptionError as error:
-                self.problems += error.diagnostics
+                self.problems.extend(error.diagnostics)
                 self._modules[key] = None
             finally:
                 self._reading.pop()
         return self._modules[key]
+
+    def _count(self, text: str, path: Path) -> None:
+        """Refuse a description of more files, or longer ones, than anybody writes."""
+        self._characters += len(text)
+        if len(self._modules) > _MOST_FILES:
+            headline = f"`{display(path)}` is one of more than {_MOST_FILES} files"
+        elif self._characters > _MOST_IMPORTED:
+            headline = f"with `{display(path)}` there are more than {_MOST_IMPORTED:,} characters"
+        else:
+            return
+        raise DescriptionError(Diagnostic("E003", headline, notes=("files import files",)))
 
     # declarations
 
@@ -258,12 +276,18 @@ def read(path: Path) -> str:
     try:
         if path.is_dir():
             raise DescriptionError(Diagnostic("E004", f"`{told}` is a folder, not a file"))
-        raw = path.read_bytes()
+        if not path.is_file():
+            raise DescriptionError(Diagnostic("E004", f"`{told}` is not a regular file"))
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DescriptionError(
             Diagnostic("E004", f"`{told}` cannot be read: {reason.lower()}")
         ) from None
+    if len(raw) > _MOST_BYTES:
+        limit = f"`{told}` has more than {_MOST_BYTES:,} bytes"
+        raise DescriptionError(Diagnostic("E003", limit))
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -296,7 +320,7 @@ def locate(name: str | os.PathLike[str]) -> Path:
     plain = path.name.removesuffix(_SUFFIX)
     if plain in [*known, STANDARD] and path.parent.as_posix() in (".", "architectures"):
         return folder / (plain + _SUFFIX)
-    if _is_folder(path):
+    if _exists(path):
         return path
     raise DescriptionError(
         Diagnostic(
@@ -308,9 +332,9 @@ def locate(name: str | os.PathLike[str]) -> Path:
     )
 
 
-def _is_folder(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_dir()
+        return path.exists()
     except (OSError, ValueError):
         return False
 

@@ -15,7 +15,6 @@ from cimarch.hardware.system import Value
 from cimarch.language import ast
 from cimarch.language.instances import ActionSlot, Instance
 from cimarch.language.references import Failed, Reference, Scope, needs, refer, unknown_name
-from cimarch.language.tables import read_table
 from cimarch.language.types import Text, type_of
 from cimarch.units import Quantity, UnitError
 
@@ -164,7 +163,7 @@ def _word_or_value(e: Evaluator, item: ast.Expression, scope: Scope) -> Value:
 
 
 def _table(e: Evaluator, at: ast.Table, scope: Scope) -> Value:
-    return read_table(at)
+    return e.tables.read(at)
 
 
 # ----------------------------------------------------------------------- functions
@@ -215,12 +214,7 @@ def _call(e: Evaluator, at: ast.Call, scope: Scope) -> Value:
 def _total(e: Evaluator, scope: Instance, target: Instance, quantity: str) -> Quantity:
     """The sum of `area`, `power` or `leakage` over a part and all parts inside, every member."""
     dimension = units.AREA if quantity == "area" else units.POWER
-    total = Fraction(0)
-    for part in target.walk():
-        own = e.value(part, quantity)
-        assert isinstance(own, Quantity)
-        total += own.value * part.count / scope.count
-    return Quantity(total, dimension)
+    return Quantity(e.total(target, quantity) / scope.count, dimension)
 
 
 def call_problem(at: ast.Call, scope: Scope) -> Diagnostic | None:

@@ -13,12 +13,29 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 from lark.visitors import Transformer_NonRecursive
 
 from cimarch import share, units
-from cimarch.diagnostics import DescriptionError, Diagnostic, Span, remember, suggestion
+from cimarch.diagnostics import (
+    MOST_FOUND,
+    DescriptionError,
+    Diagnostic,
+    Span,
+    remember,
+    suggestion,
+)
 from cimarch.language import ast
 
 _DEEPEST = 100
-_LONGEST_TEXT = 250_000
+LONGEST_TEXT = 250_000
+_MOST_TOKENS = 50_000
+"""Words, numbers and signs of one file: a second's work, and many times a large description."""
 _MOST_SYNTAX_ERRORS = 10
+
+
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""What stands in a Python string for a byte that is no text, or for half of a UTF-16 pair."""
+
+
+class _TooManyTokens(Exception):
+    """The file is longer than is read."""
 
 
 class _Lines:
@@ -33,7 +50,9 @@ class _Lines:
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         """The tokens that count."""
         depth, continues = 0, False
-        for token in stream:
+        for number, token in enumerate(stream):
+            if number >= _MOST_TOKENS:
+                raise _TooManyTokens
             if token.type == "_NEWLINE" and (depth or continues):
                 continue
             depth = max(0, depth + (token in self._open) - (token in self._close))
@@ -59,7 +78,8 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
         return ast.Word(str(token), self._span(token))
 
     def _problem(self, span: Span, code: str, headline: str, helps: tuple[str, ...] = ()) -> None:
-        self.problems.append(Diagnostic(code, headline, span, helps=helps))
+        if len(self.problems) < MOST_FOUND:
+            self.problems.append(Diagnostic(code, headline, span, helps=helps))
 
     def _depth(self, span: Span, *inside: ast.Expression) -> int:
         depth = 1 + max((e.depth for e in inside), default=0)
@@ -208,7 +228,8 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
         try:
             value = units.read_quantity(number, unit)
         except units.UnitError as problem:
-            self._problem(span, "E006", str(problem), helps=_unit_help(number, unit))
+            helps = _unit_help(number, unit) if len(self.problems) < MOST_FOUND else ()
+            self._problem(span, "E006", str(problem), helps=helps)
             value = units.Quantity(Fraction(1))
         return ast.Number(span=span, value=value, unit=unit)
 
@@ -258,8 +279,11 @@ def _split(text: str) -> tuple[str, str]:
 
 def _unit_help(number: str, unit: str) -> tuple[str, ...]:
     word = re.split(r"[*/^]", unit)[0]
-    if not word or word in units.units():
+    number = _short(number)
+    if not word or len(word) > 100 or word in units.units():
         return ()
+    if samples := re.fullmatch(r"([kMGT]?)[Ss]ps", word):
+        return (f"samples in a second are `{number} {samples[1]}Sa/s`",)
     alike = [f"`{name}`" for name in units.units() if name.casefold() == word.casefold()]
     if alike:
         return (f"did you mean {' or '.join(alike)}?",)
@@ -290,7 +314,7 @@ def parse(text: str, file: str) -> ast.Tree:
     for attempt in range(_MOST_SYNTAX_ERRORS):
         tree, found, resume = _attempt(rest, file, "start")
         problems += [p for p in found if p not in problems and not (attempt and _at_end(p, rest))]
-        if resume is None or len(text) * attempt > _LONGEST_TEXT:
+        if resume is None or len(text) * attempt > LONGEST_TEXT:
             break
         rest = resume
     if problems:
@@ -331,6 +355,10 @@ def _attempt(text: str, file: str, start: str) -> tuple[Any, list[Diagnostic], s
     except UnexpectedInput as error:
         span = _place(error, text, file)
         return None, [_syntax(error, span, text)], _without_line(text, span.line)
+    except _TooManyTokens:
+        headline = f"`{file}` has more than {_MOST_TOKENS:,} words, numbers and signs"
+        helps = ("put components in files of their own, and import them",)
+        return None, [Diagnostic("E003", headline, helps=helps)], None
     builder = _Builder(file)
     return builder.transform(found), builder.problems, None
 
@@ -348,9 +376,13 @@ def _without_line(text: str, number: int) -> str | None:
 def _clean(text: str, file: str) -> str:
     """The text without byte order mark and carriage returns; a diagnostic for what is no text."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    if len(text) > _LONGEST_TEXT:
-        size = f"`{file}` has {len(text):,} characters, more than {_LONGEST_TEXT:,}"
+    if len(text) > LONGEST_TEXT:
+        size = f"`{file}` has {len(text):,} characters, more than {LONGEST_TEXT:,}"
         raise DescriptionError(Diagnostic("E003", size))
+    if half := HALF_CHARACTER.search(text):
+        line = text.count("\n", 0, half.start()) + 1
+        note = f"line {line} has U+{ord(half.group()):04X}, which is half a character"
+        raise DescriptionError(Diagnostic("E003", f"`{file}` is not Unicode text", notes=(note,)))
     return text
 
 
@@ -412,23 +444,48 @@ def _expected(names: set[str]) -> str:
     return told[0] if len(told) == 1 else ", ".join(told[:-1]) + f" or {told[-1]}"
 
 
+_HABITS = (
+    (r"", r";", "a newline or a comma ends a member"),
+    (r"/$", r"[/*]", "a comment begins with `#`"),
+    (r"\*$", r"\*", "a power is written `2 ^ 7`"),
+    (r"", r"&", "both must hold: `a and b`"),
+    (r"", r"!(?!=)", "what must not hold: `not a`"),
+    (r"", r"'", 'a string stands between `"` and `"`'),
+    (r"", r"<-(?!>)", "a wire is written from its source to its target: `a -> b`"),
+    (r"\d,$", r"\d{3}\b", "a number is written without commas"),
+    (r"^\s*part\s+\w+(\[[^]]*\])?\s*$", r"=", "the type of a part follows a colon: `part a: adc`"),
+    (r"^\s*[\w.]+\s*$", r":", "a value follows an equals sign: `clock = 1 GHz`"),
+)
+"""What other languages write: before the place, from it on, and how it is written here."""
+
+
+def _habit(text: str, span: Span) -> tuple[str, ...]:
+    line = text.split("\n")[span.line - 1]
+    before, after = line[: span.column - 1][-200:], line[span.column - 1 :][:200]
+    found = (h for b, a, h in _HABITS if re.search(b, before) and re.match(a, after))
+    return tuple(found)[:1]
+
+
 def _syntax(error: UnexpectedInput, span: Span, text: str) -> Diagnostic:
+    habit = _habit(text, span)
     if isinstance(error, UnexpectedCharacters):
-        return _bad_character(text.split("\n")[span.line - 1][span.column - 1], span)
+        character = text.split("\n")[span.line - 1][span.column - 1]
+        return _bad_character(character, span, habit)
     assert isinstance(error, UnexpectedToken)
     expected = _expected(set(error.accepts or error.expected))
     kind = error.token.type
     found = _TOLD[kind] if kind in ("$END", "_NEWLINE") else f"`{_short(str(error.token))}`"
-    return Diagnostic("E001", f"expected {expected}, found {found}", span, f"expected {expected}")
+    headline = f"expected {expected}, found {found}"
+    return Diagnostic("E001", headline, span, f"expected {expected}", helps=habit)
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _bad_character(character: str, span: Span) -> Diagnostic:
+def _bad_character(character: str, span: Span, habit: tuple[str, ...]) -> Diagnostic:
     if character == '"':
         headline = "a string that does not end on its line"
         return Diagnostic("E002", headline, span, 'no `"` closes it')
     told = f"`{character}`" if character.isprintable() else f"U+{ord(character):04X}"
-    return Diagnostic("E002", f"the character {told} means nothing here", span)
+    return Diagnostic("E002", f"the character {told} means nothing here", span, helps=habit)

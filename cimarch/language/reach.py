@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from cimarch.language.instances import Instance
@@ -23,20 +23,45 @@ def widened(selection: Box, shape: Sequence[int]) -> Box:
     return above + selection
 
 
+class TooManyBoxes(Exception):
+    """So many different blocks that it takes too long to see what they leave out."""
+
+
+_MOST_STEPS = 500_000
+"""Of comparing a block with a slice of the array: about a tenth of a second."""
+
+
 def left_out(shape: Sequence[int], boxes: Iterable[Box]) -> Box | None:
-    """The first block of members that no box covers; None where all of them are covered."""
-    boxes = list(boxes)
-    if not boxes:
-        return tuple((0, size) for size in shape)
-    if not shape:
+    """The first block of members that no box covers; None where all of them are covered.
+
+    Raises TooManyBoxes where that is too much work.
+    """
+    boxes = set(boxes)
+    whole = tuple((0, size) for size in shape)
+    return None if whole in boxes else _Search().left_out(tuple(shape), boxes)
+
+
+class _Search:
+    """Cuts an array at the edges of the boxes, one dimension after the other."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def left_out(self, shape: tuple[int, ...], boxes: Collection[Box]) -> Box | None:
+        if not boxes:
+            return tuple((0, size) for size in shape)
+        if not shape:
+            return None
+        cuts = sorted({0, shape[0], *(edge for box in boxes for edge in box[0])})
+        for low, high in pairwise(cuts):
+            self.steps += len(boxes)
+            if self.steps > _MOST_STEPS:
+                raise TooManyBoxes
+            through = {box[1:] for box in boxes if box[0][0] <= low and high <= box[0][1]}
+            rest = self.left_out(shape[1:], through)
+            if rest is not None:
+                return ((low, high), *rest)
         return None
-    cuts = sorted({0, shape[0], *(edge for box in boxes for edge in box[0])})
-    for low, high in pairwise(cuts):
-        through = [box[1:] for box in boxes if box[0][0] <= low and high <= box[0][1]]
-        rest = left_out(shape[1:], through)
-        if rest is not None:
-            return ((low, high), *rest)
-    return None
 
 
 def told(part: Instance, members: Box) -> str:

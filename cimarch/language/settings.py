@@ -15,7 +15,7 @@ from cimarch.hardware.system import Override
 from cimarch.language import ast
 from cimarch.language.build import Builder
 from cimarch.language.instances import Binding, Instance
-from cimarch.language.parse import parse_setting
+from cimarch.language.parse import HALF_CHARACTER, parse_setting
 from cimarch.units import Quantity, show
 
 _LARGEST: int = 10**400
@@ -32,7 +32,7 @@ def apply(settings: Mapping[str, object], root: Instance, builder: Builder) -> t
             overrides.append(Override(setting.path, setting.text))
             setting.apply(root, builder)
         except DescriptionError as error:
-            builder.problems += error.diagnostics
+            builder.problems.extend(error.diagnostics)
     return tuple(overrides)
 
 
@@ -186,6 +186,8 @@ def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        if HALF_CHARACTER.search(value):
+            raise DescriptionError(Diagnostic("E045", f"{value!r} is not Unicode text"))
         return value.strip()
     if isinstance(value, Quantity):
         return show(value)
