@@ -60,6 +60,8 @@ class Outputs:
     "--model", "name", metavar="NAME", help="The network whose weights, or shapes, it is."
 )
 @click.option("--input", "input_", metavar="SIZES", help="Shape of the input: 1x3x32x32.")
+@click.option("--tokens", type=int, metavar="N", help="New tokens of a transformer.")
+@click.option("--context", type=int, metavar="N", help="Tokens before them, in its cache.")
 @click.option("--set", "set_", metavar="PATH=VALUE", multiple=True, help="Change a parameter.")
 @click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Bits of a weight.")
 @click.option("--input-bits", type=BITS, default=8, show_default=True, help="Bits of an input.")
@@ -89,6 +91,8 @@ def sim(
     model: str | None,
     name: str | None,
     input_: str | None,
+    tokens: int | None,
+    context: int | None,
     set_: tuple[str, ...],
     weight_bits: int,
     input_bits: int,
@@ -109,8 +113,11 @@ def sim(
     cimarch sim isaac models/resnet20.pt --set tile.ima.adc.bits=9 --json
     cimarch sim isaac --model vgg16 --input 1x3x224x224     (shapes only)
     cimarch sim my_chip.cimarch weights.safetensors --model resnet20 --csv tables/
+    cimarch sim my_chip.cimarch llama-3.2-1b --tokens 512       (a prompt)
+    cimarch sim my_chip.cimarch folder/ --context 512           (one more token after it)
 
-    MODEL is a torch.export archive, a state_dict with --model, or a layer table (CSV, JSON).
+    MODEL is a torch.export archive, a state_dict with --model, a layer table (CSV, JSON), the
+    folder of a Hugging Face model, or the name of a network.
     """
     import cimarch
     from cimarch.cli.progress import Progress
@@ -123,8 +130,9 @@ def sim(
     if strict:
         nothing_assumed(system.assumed)
     network = cimarch.read_network(
-        model, model=name, input=shape(input_), allow_unmapped=allow_unmapped
-    )
+        model, model=name, input=shape(input_), allow_unmapped=allow_unmapped,
+        tokens=tokens, context=context or 0,
+    )  # fmt: skip
     with Progress() as progress:
         report = cimarch.simulate(
             system,

@@ -8,9 +8,9 @@ al., "GQA", EMNLP 2023), every head still does its own products.
 **How a causal one is counted.** Token i of T new ones, behind C earlier ones, attends to C + i
 keys; nothing is computed for the others. These are T x (2 C + T + 1) / 2 pairs of token and key
 for each head: scores and weights have as many elements, and each of the two products head_dim as
-many multiply-accumulates. An operation has whole numbers of windows and columns, so the mean number of
-keys is taken, (2 C + T + 1) / 2 columns in each of T windows, and where that is no whole number two
-tokens are a window: 2 C + T + 1 columns in each of T / 2 windows. Both give the exact product.
+many multiply-accumulates. An operation has whole numbers of windows and columns, so the mean number
+of keys is taken, (2 C + T + 1) / 2 columns in each of T windows, and where that is no whole number
+two tokens are a window: 2 C + T + 1 columns in each of T / 2. Both give the exact product.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from cimarch.workload.draft import Draft
 from cimarch.workload.heads import HEADS
 from cimarch.workload.network import Geometry, Network, Weight
+from cimarch.workload.problems import listed, problem
 from cimarch.workload.transformer import Transformer, check_tokens
 
 Stored = Mapping[str, Weight]
@@ -45,8 +46,8 @@ def build(
 ) -> Network:
     """The network of one inference: `tokens` new ones after `context` earlier ones, or an image.
 
-    Raises DescriptionError (E170) where the model cannot take so many, ValueError for `logits`
-    that are neither `last` nor `all`.
+    Raises DescriptionError where the model cannot take so many (E170) or the weights are not its
+    own (E172), ValueError for `logits` that are neither `last` nor `all`.
     """
     if logits not in ("last", "all"):
         raise ValueError(f"`logits` is {logits!r}, neither `last` nor `all`")
@@ -59,8 +60,18 @@ def build(
     if "norm" in model.kind.paths:
         x = draft.norm(model.path("norm"), x, model.kind.norm, model.eps)
     made = HEADS[model.head](model, draft, x, last=logits == "last")
+    _check_weights(model, draft)
     outputs = made if isinstance(made, tuple) else (made,)
     return draft.network(model.name, (handed_in,), *outputs, source=source, digest=digest)
+
+
+def _check_weights(model: Transformer, draft: Draft) -> None:
+    """Refuse weights that do not fit the sizes."""
+    notes = [f"missing: {listed(draft.missing)}"] if draft.missing else []
+    notes += draft.misshapen[:4]
+    notes += [f"{len(draft.misshapen) - 4} more shapes differ"] if len(draft.misshapen) > 4 else []
+    if notes:
+        raise problem("E172", f"the weights are not those of `{model.name}`", notes=notes)
 
 
 class _Builder:

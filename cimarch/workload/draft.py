@@ -30,6 +30,10 @@ class Draft:
         self.weights: dict[str, Weight] = {}
         self.states: dict[str, str] = {}
         self.names = Names()
+        self.missing: list[str] = []
+        """Parameters that are not among the stored ones."""
+        self.misshapen: list[str] = []
+        """Those that have another shape there, a line each."""
 
     def input(self, name: str, *shape: int) -> str:
         """A tensor that comes from outside, or from the inference before."""
@@ -50,7 +54,14 @@ class Draft:
     def _weight(self, path: str, shape: tuple[int, ...], *, turned: bool) -> Weight:
         if self.stored is None:
             return Weight(path, shape, self.dtype)
-        found = self.stored[path]
+        found = self.stored.get(path)
+        wanted = shape[::-1] if turned else shape
+        if found is None:
+            self.missing.append(path)
+        elif found.shape != wanted:
+            self.misshapen.append(f"`{path}` is {_by(found.shape)}, not {_by(wanted)}")
+        if found is None or found.shape != wanted:
+            return Weight(path, shape, self.dtype)
         data = found.data.T if turned and found.data is not None else found.data
         return attrs.evolve(found, path=path, shape=shape, data=data)
 
@@ -169,3 +180,7 @@ class Draft:
             digest=digest,
             states=self.states,
         )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"

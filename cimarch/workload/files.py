@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cimarch import share
 from cimarch.diagnostics import DescriptionError
+from cimarch.workload.bundled import is_transformer
 from cimarch.workload.problems import EXPORT, listed, problem
 from cimarch.workload.zoo import is_known
 
@@ -33,7 +34,7 @@ def is_name(path: str | os.PathLike[str]) -> bool:
     try:
         find(path)
     except DescriptionError:
-        return is_known(os.fspath(path))
+        return is_known(os.fspath(path)) or is_transformer(os.fspath(path))
     return False
 
 
@@ -59,7 +60,7 @@ def contents(path: Path) -> memoryview:
 def _missing(path: str | os.PathLike[str]) -> DescriptionError:
     name = Path(path).name
     shipped = sorted(f"models/{file.name}" for file in share.folder("models").glob("*.pt"))
-    known = is_known(name)
+    known = is_known(name) or is_transformer(name)
     return problem(
         "E100",
         f"there is no file `{path}`",

@@ -11,15 +11,20 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import attrs
 
+from cimarch.workload.bundled import bundled, is_transformer, named
 from cimarch.workload.files import contents, find, is_name
-from cimarch.workload.network import Network
+from cimarch.workload.length import Length
+from cimarch.workload.network import Network, Weight
 from cimarch.workload.problems import EXPORT, problem
 from cimarch.workload.pt2 import read_pt2
 from cimarch.workload.sniff import REFUSALS, refusal, sniff
+from cimarch.workload.stored import Checkpoint, from_state, told
 from cimarch.workload.table import from_table, read_csv, read_json
+from cimarch.workload.tensor_files import read_tensors
 
 LARGEST_TABLE = 16 << 20
 
@@ -30,6 +35,8 @@ def read_network(
     input: str | Sequence[int] | None = None,
     *,
     allow_unmapped: bool = False,
+    tokens: int | None = None,
+    context: int = 0,
 ) -> Network:
     """Read a model file into a Network; nothing of the file is run.
 
@@ -40,22 +47,30 @@ def read_network(
     for among those that come with cimarch. With `allow_unmapped`, an operator that is not covered
     becomes an operation of kind `other` instead of an error.
 
+    A transformer (a Hugging Face folder, or `model` where it is one) is taken for `tokens` new
+    tokens after `context` earlier ones, whose keys and values are there; where only `context` is
+    given, for one new token.
+
     Raises DescriptionError where the file, the name or the shape is wrong.
     """
     shape = parse_input(input)
+    length = Length(tokens, context, shape)
     if path is None:
-        return _named(model, shape)
+        return _named(model, shape, length)
     if model is None and is_name(path):
-        return _named(os.fspath(path), shape)
+        return _named(os.fspath(path), shape, length)
     found = find(path)
+    if found.is_dir():
+        return _read_folder(found, model, length)
     data = contents(found)
     source = str(path)
     sniffed = sniff(data, source)
     if sniffed.kind in REFUSALS:
         raise refusal(source, sniffed)
     request = _Request(
-        data, source, found.stem, hashlib.sha256(data).hexdigest(), model, shape, allow_unmapped
-    )
+        data, source, found.stem, hashlib.sha256(data).hexdigest(), model, shape, allow_unmapped,
+        length,
+    )  # fmt: skip
     return READERS[sniffed.kind](request)
 
 
@@ -92,6 +107,7 @@ class _Request:
     model: str | None
     shape: tuple[int, ...] | None
     allow_unmapped: bool
+    length: Length
 
     def alone(self, what: str) -> None:
         """Refuse `model` and `input` for a file that needs neither."""
@@ -99,6 +115,7 @@ class _Request:
             raise problem("E163", f"`{self.source}` is {what}: it takes no `--model`")
         if self.shape is not None:
             raise problem("E163", f"`{self.source}` is {what}: it takes no `--input`")
+        self.length.refuse(f"`{self.source}` is {what}")
 
     def named(self) -> str:
         """The network that the weights are of."""
@@ -123,9 +140,13 @@ def _read_pt2(request: _Request) -> Network:
 
 
 def _read_state_dict(request: _Request) -> Network:
-    from cimarch.workload.checkpoint import read_state_dict
+    from cimarch.workload.checkpoint import open_state_dict, read_state_dict
 
     model = request.named()
+    if is_transformer(model):
+        state = open_state_dict(request.data, request.source)
+        return _transformer(request, model, from_state(state, request.source))
+    request.length.refuse(f"`{model}` is no transformer")
     return read_state_dict(request.data, request.source, request.digest, model, request.shape)
 
 
@@ -133,7 +154,32 @@ def _read_safetensors(request: _Request) -> Network:
     from cimarch.workload.checkpoint import read_safetensors
 
     model = request.named()
+    if is_transformer(model):
+        return _transformer(request, model, read_tensors(request.data, request.source))
+    request.length.refuse(f"`{model}` is no transformer")
     return read_safetensors(request.data, request.source, request.digest, model, request.shape)
+
+
+def _transformer(request: _Request, model: str, tensors: Mapping[str, Weight]) -> Network:
+    stored = Checkpoint(tensors, named(model))
+    tokens, context = request.length.of(stored.model)
+    network = bundled(
+        model,
+        tokens=tokens,
+        context=context,
+        stored=stored,
+        source=f"`{request.source}`",
+        digest=request.digest,
+    )
+    return told(network, stored)
+
+
+def _read_folder(folder: Path, model: str | None, length: Length) -> Network:
+    from cimarch.workload.huggingface import read_folder
+
+    if model is not None:
+        raise problem("E163", f"`{folder}` is the folder of a model: it takes no `--model`")
+    return read_folder(folder, length)
 
 
 def _read_table(request: _Request) -> Network:
@@ -158,9 +204,13 @@ READERS: dict[str, Callable[[_Request], Network]] = {
 }
 
 
-def _named(model: str | None, shape: tuple[int, ...] | None) -> Network:
+def _named(model: str | None, shape: tuple[int, ...] | None, length: Length) -> Network:
     if model is None:
         raise problem("E100", "no network is given", helps=["name a model file, or --model vgg16"])
+    if is_transformer(model):
+        tokens, context = length.of(named(model))
+        return bundled(model, tokens=tokens, context=context)
+    length.refuse(f"`{model}` is no transformer")
     from cimarch.workload.shapes import shapes_only
 
     return shapes_only(model, shape)
