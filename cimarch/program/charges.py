@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import attrs
 
+from cimarch.hardware.actions import latency_of as latency_of
 from cimarch.hardware.system import Part
 
 
@@ -43,11 +44,3 @@ def charge(
     if part.power > 0:
         return Charge(part.path, action, count, part.power * busy * members, "from power")
     return Charge(part.path, action, count, None, "none")
-
-
-def latency_of(
-    part: Part, action: str, default: Fraction, running: Mapping[str, Fraction] | None = None
-) -> Fraction:
-    """Seconds that one action takes; `default` where the description does not say."""
-    found = part.actions.get(action)
-    return default if found is None or found.latency is None else found.latency.at(running)

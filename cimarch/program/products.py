@@ -1,9 +1,7 @@
-"""One product on one array: its reads and conversions, their times and what they are charged.
+"""One product on one array: the tasks of its reads and conversions, and what they are charged.
 
-A product is n = word-line groups x input steps reads, each followed by a burst: all turns of the
-converters for that read. With a sample-and-hold between array and converters a read may start when
-the conversion of the read before it starts; without, a read and its burst follow one another. Step
-k of a product ends at ceil(k x step): times are rounded up once, not step by step.
+Its exact times are those of `cimarch.mapping.readout`. Step k of a product ends at ceil(k x step):
+times are rounded up once, not step by step.
 """
 
 from __future__ import annotations
@@ -14,29 +12,11 @@ from math import ceil
 
 import attrs
 
-from cimarch.hardware.encoding import (
-    columns_per_weight,
-    conversions_per_line,
-    sense_lines_per_weight,
-    steps,
-)
 from cimarch.hardware.routes import Instances
-from cimarch.mapping.precision import Bits
+from cimarch.mapping.readout import Pace, Shot, shot, turns
+from cimarch.mapping.readout import Vector as Vector
 from cimarch.mapping.wiring import Convert, Wiring
 from cimarch.program.charges import Charge, charge, latency_of
-
-
-@attrs.frozen
-class Vector:
-    """What one product is: the used part of an array and the precision."""
-
-    rows: int
-    columns: int
-    lines: int
-    """Sense lines converted."""
-    bits: Bits
-    at_column: int = 0
-    """First column used."""
 
 
 @attrs.frozen
@@ -114,17 +94,17 @@ class Products:
     ) -> Iterator[tuple[Instances, int]]:
         """All parts that work in a product, each with its members in use and their busy cycles."""
         alone = convert is not None and len(product.stages) == 1
-        reading = ceil(product.reads * self._shot(vector).time * self.clock)
+        reading = ceil(product.reads * shot(self.wiring, vector).time * self.clock)
         yield at, product.stages[0].busy if alone else reading
         if self.dac is not None:
             yield self._beside(self.dac.path, at, vector.rows), reading
         if self.wiring.hold is not None:
             yield self._beside(self.wiring.hold.path, at, vector.lines), reading
         if convert is not None and self.wiring.converter is not None:
-            turns = self._turns(vector, convert)
+            count = turns(self.wiring, vector, convert)
             bursts = product.conversions // vector.lines
             rate = self.wiring.converter.number("rate")
-            yield convert.at, ceil(bursts * turns / rate * self.clock)
+            yield convert.at, ceil(bursts * count / rate * self.clock)
 
     def _beside(self, path: str, array: Instances, used: int) -> Instances:
         """The members of a part around an array, of those that it has the first `used`."""
@@ -134,20 +114,19 @@ class Products:
         return Instances(path, first, first + min(each, used))
 
     def _product(self, vector: Vector, at: Instances, convert: Convert | None) -> Product:
-        shot = self._shot(vector)
-        charges = self._read_charges(vector, shot)
+        reading = shot(self.wiring, vector)
+        charges = self._read_charges(vector, reading)
         if convert is None:
-            busy = max(1, ceil(shot.reads * shot.time * self.clock))
-            self._note(shot.reads * shot.time, busy)
+            busy = max(1, ceil(reading.reads * reading.time * self.clock))
+            self._note(reading.reads * reading.time, busy)
             stage = Stage(at, busy, busy, "product", charges)
-            return Product((stage,), FIRST, shot.reads, 0, shot.time)
-        turns = self._turns(vector, convert)
+            return Product((stage,), FIRST, reading.reads, 0, reading.time)
         adc = self.wiring.converter
         assert adc is not None
-        burst = turns / adc.number("rate")
-        bursts = len(shot.groups) * shot.conversions
-        delay = self._delay(burst, shot.running)
-        timing = _Timing(self.clock, shot.reads, bursts, shot.time, burst, delay)
+        burst = turns(self.wiring, vector, convert) / adc.number("rate")
+        bursts = reading.bursts
+        delay = self._delay(burst, reading.running)
+        timing = _Timing(reading.reads, bursts, reading.time, burst, self.clock, delay)
         held = self.wiring.has_hold
         own_clock = any(part.clock != self.clock for part in (self.pool, adc))
         if convert.arrays > 1 or own_clock:
@@ -160,40 +139,10 @@ class Products:
             stages, exact, frees = timing.alone(at), timing.total, FIRST
         self._note(exact, sum(stage.busy for stage in stages))
         stages[0] = attrs.evolve(stages[0], charges=charges)
-        converted = self._convert_charges(vector, shot, bursts, burst)
+        converted = self._convert_charges(vector, reading, bursts, burst)
         stages[-1] = attrs.evolve(stages[-1], charges=stages[-1].charges + converted)
-        interval = max(shot.time, burst) if held else shot.time + burst
-        return Product(tuple(stages), frees, shot.reads, bursts * vector.lines, interval)
-
-    def _turns(self, vector: Vector, convert: Convert) -> int:
-        weight = vector.bits.weight
-        lines = sense_lines_per_weight(self.pool, weight)
-        first = vector.at_column * lines // columns_per_weight(self.pool, weight)
-        return self.wiring.turns(vector.lines, len(convert.at), weight, first)
-
-    def _shot(self, vector: Vector) -> _Shot:
-        """The reads of a product; where groups take different times, all take the longest."""
-        limit = self.pool.integer("word_lines")
-        groups = [min(limit, vector.rows - first) for first in range(0, vector.rows, limit)]
-        dac_bits = self.dac.integer("bits") if self.dac else vector.bits.input
-        each = steps(self.pool, dac_bits, vector.bits.input)
-        running = {
-            "active_rows": Fraction(groups[0]),
-            "active_columns": Fraction(vector.columns),
-            "input_bits": Fraction(vector.bits.input),
-            "weight_bits": Fraction(vector.bits.weight),
-            "input_density": Fraction(1),
-            "weight_density": Fraction(1),
-            "steps": Fraction(each),
-        }
-        times = [
-            latency_of(
-                self.pool, "read", 1 / self.pool.clock, running | {"active_rows": Fraction(rows)}
-            )
-            for rows in set(groups)
-        ]
-        conversions = conversions_per_line(self.pool, dac_bits, vector.bits.input)
-        return _Shot(tuple(groups), each, conversions, max(times), running)
+        interval = max(reading.time, burst) if held else reading.time + burst
+        return Product(tuple(stages), frees, reading.reads, bursts * vector.lines, interval)
 
     def _note(self, exact: Fraction, cycles: int) -> None:
         self.note(f"a product on `{self.pool.path}` (reads and conversions)", exact, cycles)
@@ -207,20 +156,20 @@ class Products:
         merging = latency_of(merge, "add", Fraction(0), running) if merge else Fraction(0)
         return max(burst, burst - 1 / rate + single) + merging
 
-    def _read_charges(self, vector: Vector, shot: _Shot) -> tuple[Charge, ...]:
+    def _read_charges(self, vector: Vector, reading: Shot) -> tuple[Charge, ...]:
         charges = [
             charge(
                 self.pool,
                 "read",
-                shot.each * count,
-                busy=shot.time * shot.each * count,
-                running={**shot.running, "active_rows": Fraction(rows)},
+                reading.each * count,
+                busy=reading.time * reading.each * count,
+                running={**reading.running, "active_rows": Fraction(rows)},
             )
-            for rows, count in {r: shot.groups.count(r) for r in shot.groups}.items()
+            for rows, count in {r: reading.groups.count(r) for r in reading.groups}.items()
         ]
         if self.dac is not None:
-            time = shot.time * shot.each
-            count = vector.rows * shot.each
+            time = reading.time * reading.each
+            count = vector.rows * reading.each
             charges.append(
                 charge(
                     self.dac,
@@ -228,22 +177,22 @@ class Products:
                     count,
                     busy=time,
                     members=vector.rows,
-                    running=shot.running,
+                    running=reading.running,
                 )
             )
         return tuple(charges)
 
     def _convert_charges(
-        self, vector: Vector, shot: _Shot, bursts: int, burst: Fraction
+        self, vector: Vector, reading: Shot, bursts: int, burst: Fraction
     ) -> tuple[Charge, ...]:
         count = bursts * vector.lines
         adc = self.wiring.converter
         assert adc is not None
-        running = shot.running
+        running = reading.running
         busy = vector.lines / adc.number("rate") * bursts
         charges = [charge(adc, "convert", count, busy=busy, running=running)]
         if self.wiring.hold is not None:
-            time = shot.time * bursts
+            time = reading.time * bursts
             charges.append(
                 charge(
                     self.wiring.hold,
@@ -261,53 +210,14 @@ class Products:
 
 
 @attrs.frozen
-class _Shot:
-    """The reads of one product."""
-
-    groups: tuple[int, ...]
-    """Rows active in each word-line group."""
-    each: int
-    """Input steps of a group."""
-    conversions: int
-    """Conversions of one sense line in a group."""
-    time: Fraction
-    """Seconds of one read."""
-    running: Mapping[str, Fraction]
-
-    @property
-    def reads(self) -> int:
-        return self.each * len(self.groups)
-
-
-@attrs.frozen
-class _Timing:
+class _Timing(Pace):
     """Tasks of n reads and their bursts, from exact times."""
 
     clock: Fraction
-    reads: int
-    bursts: int
-    read: Fraction
-    burst: Fraction
     delay: Fraction
 
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.clock))
-
-    @property
-    def total(self) -> Fraction:
-        """Seconds of all reads and bursts, one after the other."""
-        return self.reads * self.read + self.bursts * self.burst
-
-    @property
-    def is_bound_by_bursts(self) -> bool:
-        """Whether a burst takes longer than the reads before it."""
-        return self.burst > self.read * (self.reads // self.bursts)
-
-    @property
-    def overlapped(self) -> Fraction:
-        """Seconds of all reads and bursts where a read overlaps the burst before it."""
-        read = self.read * (self.reads // self.bursts)
-        return min(read, self.burst) + self.bursts * max(read, self.burst)
 
     def alone(self, at: Instances) -> list[Stage]:
         """No hold, private converters: one task holds the array through reads and bursts."""
@@ -322,8 +232,7 @@ class _Timing:
         else the first read is followed by all bursts, and the array is free for the next product
         when the last of them starts. Bits that add in analog are read in one go before a burst.
         """
-        per = self.reads // self.bursts
-        read, burst, n = self.read * per, self.burst, self.bursts
+        read, burst, n = self.before_burst, self.burst, self.bursts
         last = self._cycles(burst)
         late = self._cycles(self.delay)
         if not self.is_bound_by_bursts:
@@ -343,10 +252,9 @@ class _Timing:
     def apart(self, at: Instances, converter: Instances, hold: bool) -> list[Stage]:
         """Every read and every burst is a task: other arrays use the converters too, or a clock
         other than the system's says when each may begin."""
-        per = self.reads // self.bursts
         stages: list[Stage] = []
         for k in range(self.bursts):
-            read = self._between(k, self.read * per)
+            read = self._between(k, self.before_burst)
             burst = self._between(k, self.burst)
             late = self._cycles(self.delay) if k == self.bursts - 1 else burst
             stages.append(Stage(at, read, read, "read", after_start=hold and k > 0))
