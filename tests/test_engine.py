@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brute
-from cimarch.engine import ENGINES, fast, run
+from cimarch.engine import ENGINES, kernel, run
 from cimarch.engine.build import TableBuilder
 from cimarch.engine.compiled import compiled
 from cimarch.engine.deadlock import Deadlock, find_cycle
@@ -445,7 +445,8 @@ def test_a_function_without_a_place_for_its_code_is_compiled_all_the_same() -> N
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 49, 1000])
 def test_a_batch_is_sorted(length: int) -> None:
-    batch = np.random.default_rng(length).permutation(length).astype(np.int32)
-    rows = np.stack([batch, np.zeros_like(batch)])
-    fast.sort(rows, length)
-    assert rows[0].tolist() == list(range(length))
+    numbers = np.random.default_rng(length).permutation(length)
+    rows = np.stack([numbers, numbers + 1000, numbers + 2000], 1)
+    batch = np.stack([rows, np.zeros_like(rows)])
+    kernel.sort(batch, length)
+    assert batch[0].tolist() == [[n, n + 1000, n + 2000] for n in range(length)]

@@ -1,9 +1,14 @@
-"""From a task table to its timeline. Engines: `fast`, and `simpy`, the reference that it equals."""
+"""From a work or task table to its times. Engines: `fast`, and `simpy`, the reference it equals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import attrs
+from numpy.typing import ArrayLike
+
+from cimarch.engine.outcome import Outcome
+from cimarch.engine.pieces import Work
 from cimarch.engine.tasks import Tasks, Timeline
 
 
@@ -26,3 +31,24 @@ ENGINES: Mapping[str, Callable[[Tasks], Timeline]] = {"fast": _fast, "simpy": _s
 def run(tasks: Tasks, engine: str = "fast") -> Timeline:
     """Run a table. Raises Deadlock where tasks wait in a circle, ValueError for a bad table."""
     return ENGINES[engine](tasks)
+
+
+def run_work(
+    work: Work, engine: str = "fast", *, weights: ArrayLike = 0, record: bool = False
+) -> Outcome:
+    """Run pieces; the times are those of `run(expand(work))`, which `fast` never lays out.
+
+    `weights` is what each resource counts in `Outcome.peak` while it is held; with `record`, the
+    outcome has the whole timeline. Raises Deadlock where tasks wait in a circle, ValueError for a
+    bad work, MemoryError where more is under way at once than this machine can remember.
+    """
+    if engine == "fast":
+        from cimarch.engine.fast import run_work as run_pieces
+
+        return run_pieces(work, weights=weights, record=record)
+    from cimarch.engine.expand import expand
+    from cimarch.engine.outcome import outcome
+
+    work.check()
+    found = outcome(work, run(expand(work), engine), weights)
+    return found if record else attrs.evolve(found, timeline=None)

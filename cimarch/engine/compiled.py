@@ -5,8 +5,8 @@ Importing this imports numba (about a third of a second), so import it only wher
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import numba
 from numba.core.options import DefaultOptions
@@ -22,9 +22,10 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 _BORROWING: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
 
-def compiled(signature: str, *, allocates: bool = True) -> Callable[[Function], Function]:
+def compiled(signature: Any, *, allocates: bool = True) -> Callable[[Function], Function]:
     """Compile for one signature, without the GIL, and keep the code on disk for the next process.
 
+    The signature is text or a type of numba's.
     `allocates=False` promises that the function makes no array, neither itself nor by its parts.
     Where no folder can be written (a read-only installation without a home), it is compiled again
     in every process.
@@ -48,3 +49,21 @@ def compiled_part(function: Function) -> Function:
     """
     part: Function = register_jitable(forceinline=True, **_OPTIONS, **_BORROWING)(function)
     return part
+
+
+def type_of(record: type, dimensions: Mapping[str, int]) -> Any:
+    """What numba calls the type of a NamedTuple of arrays in one piece.
+
+    An array that `dimensions` does not name has one dimension.
+    """
+    fields = []
+    for name, array in get_type_hints(record).items():
+        kind = numba.from_dtype(get_args(get_args(array)[1])[0])
+        fields.append(numba.types.Array(kind, dimensions.get(name, 1), "C"))
+    made: Any = numba.types.NamedTuple
+    return made(fields, record)
+
+
+def nothing_of(argument: Any) -> Any:
+    """The signature of what takes one argument and returns nothing."""
+    return numba.types.void(argument)

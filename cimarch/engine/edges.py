@@ -32,11 +32,11 @@ class Edge:
 
 @attrs.frozen(eq=False)
 class Edges:
-    """Many edges as columns of one length."""
+    """Many edges as columns of one length, of whole numbers of any size."""
 
-    slot: Ints
-    source: Ints
-    lag: Ints
+    slot: NDArray[np.integer]
+    source: NDArray[np.integer]
+    lag: NDArray[np.integer]
     after_start: Flags
 
     @classmethod

@@ -87,6 +87,10 @@ class Template:
         return len(self.resource)
 
 
+def _numbers(values: ArrayLike) -> Ints:
+    return np.asarray(values, np.int64)
+
+
 @attrs.frozen(eq=False)
 class Link:
     """Gate `gate` of block k waits for the finish of a task of some piece.
@@ -98,7 +102,7 @@ class Link:
     gate: int
     piece: int
     source: int
-    blocks: Ints = attrs.field(converter=lambda blocks: np.asarray(blocks, np.int64))
+    blocks: Ints = attrs.field(converter=_numbers)
 
 
 @attrs.frozen(eq=False)
@@ -126,7 +130,7 @@ class Work:
 
     pieces: tuple[Piece, ...]
     periods: tuple[tuple[int, int], ...] = ((1, 1),)
-    """See `Tasks.periods`."""
+    """See `Tasks.periods`; the first is that of gates too, and at most a cycle."""
     defaults: Mapping[str, np.integer] = attrs.field(factory=dict)
     """The columns of the tasks and, for tasks and gates that do not say, their values."""
 
@@ -167,6 +171,12 @@ class Work:
             times = np.where(real < last, piece.repeat, piece.repeat - 1)
             np.add.at(held, template.resource[real], template.busy[real] * times)
         return held
+
+    def check(self) -> None:
+        """Raise a ValueError that says what is wrong with the work; a cycle is not looked for."""
+        from cimarch.engine.check import check_work
+
+        check_work(self)
 
     def column(self, name: str) -> NDArray[np.generic]:
         """A column of all tasks and gates, in order of their numbers."""
