@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from cimarch.mapping.duplicate import Duplicate, copies_of, read_duplicate, stages
 from cimarch.mapping.pools import Wanted, choices
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.sites import Site
@@ -20,6 +21,8 @@ class Asked:
 
     pools: Wanted = None
     """Pools by pattern of operation names."""
+    duplicate: Duplicate = "none"
+    """How often weights are held."""
 
 
 NOTHING_ASKED = Asked()
@@ -39,8 +42,40 @@ def assign(
     cannot hold what is asked.
     """
     matrices = [site for site in sites if site.is_matrix]
-    pools = [Arrays(wiring.pool, wiring.domains) for wiring in wirings]
     parts = tuple(wiring.pool for wiring in wirings)
     found = choices([site.anchor for site in matrices], parts, bits, asked.pools)
     wishes = [Wish(site, bits[site.anchor.name], found[site.anchor.name]) for site in matrices]
-    return tile(wishes, pools)
+    pools = [Arrays(wiring.pool, wiring.domains) for wiring in wirings]
+    return _Assigner(wishes, pools, wirings, assume).duplicated(asked.duplicate)
+
+
+class _Assigner:
+    def __init__(
+        self,
+        wishes: Sequence[Wish],
+        pools: Sequence[Arrays],
+        wirings: Sequence[Wiring],
+        assume: Callable[[str], None],
+    ) -> None:
+        self.wishes = wishes
+        self.pools = pools
+        self.wirings = wirings
+        self.assume = assume
+
+    def duplicated(self, duplicate: Duplicate) -> Tiles:
+        """The tiles, with the copies that are asked for."""
+        wanted = read_duplicate(duplicate, [wish.site.anchor.name for wish in self.wishes])
+        tiles = tile(self.wishes, self.pools)
+        if wanted == "none" or not len(tiles):
+            return tiles
+        groups = int(tiles.resident.max()) + 1
+        if groups > 1:
+            self.assume(f"no weights are held twice: they take {groups} resident groups as it is")
+            return tiles
+        each = stages(self.wishes, tiles, self.pools, self.wirings)
+        counts = copies_of(each, self.pools, wanted)
+        wishes = [
+            attrs.evolve(stage.wish, pools=(stage.pool,), copies=count)
+            for stage, count in zip(each, counts, strict=True)
+        ]
+        return tile(wishes, self.pools)

@@ -321,17 +321,23 @@ class Taker:
         """Whether so many copies of a matrix fit in what a resident group has left."""
         trial = copy(self)
         trial.advance(group)
-        for _ in range(copies):
-            trial.skip(parts)
+        trial.skip(parts, copies)
         return (trial.resident, trial.free) <= (group + 1, 0)
 
-    def skip(self, parts: Cut) -> None:
-        """Take the arrays of one copy of a matrix without saying which."""
-        blocks, sums = parts.blocks, len(parts.row_blocks)
+    @property
+    def is_within_first(self) -> bool:
+        """Whether all that was taken lies in the first resident group."""
+        return (self.resident, self.free) <= (1, 0)
+
+    def skip(self, parts: Cut, copies: int = 1) -> None:
+        """Take the arrays of some copies of a matrix without saying which."""
+        sums = len(parts.row_blocks)
         reach = self._reach(sums)
         if (self.is_shared and sums == 1) or (reach > 1 and self.arrays % reach):
-            self.take(parts, np.array(parts.widths, np.int64))
+            for _ in range(copies):
+                self.take(parts, np.array(parts.widths, np.int64))
             return
+        blocks = parts.blocks * copies
         end = self.free + blocks * sums if reach <= 1 else _end(self.free, blocks, sums, reach)
         self.resident += end // self.arrays
         self.free = end % self.arrays
