@@ -103,7 +103,6 @@ def test_the_class_that_a_pickled_module_would_import_is_named(made):
     ("content", "says"),
     [
         (b"", "is empty"),
-        (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0", "is an ONNX model"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b"\x1c\0\0\0TFL3\0\0", "is a TensorFlow Lite model"),
         (b"\x1f\x8b\x08\0\0\0\0\0", "is packed with gzip"),

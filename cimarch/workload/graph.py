@@ -77,6 +77,8 @@ class Node:
     """The path of the module that called it: `layer1.0.conv1`."""
     module_type: str
     name: str
+    called: str = ""
+    """What its file calls the operator, where that is not `target`."""
 
     @property
     def packet(self) -> str:

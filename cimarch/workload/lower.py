@@ -20,9 +20,9 @@ from cimarch.workload.network import Network, Operation, Tensor, Weight
 from cimarch.workload.operators import OPERATORS
 from cimarch.workload.problems import problem
 from cimarch.workload.steps import Alias, Call, Constant, Flow, Result, Rule, Step
-from cimarch.workload.view_rules import clone, convert, dropout, permute, reshape, same
+from cimarch.workload.view_rules import clone, convert, dropout, expand, permute, reshape, same
 
-PRESERVING = frozenset({clone, convert, dropout, permute, reshape, same})
+PRESERVING = frozenset({clone, convert, dropout, expand, permute, reshape, same})
 """Rules by which a stored parameter stays a stored parameter."""
 
 
@@ -119,7 +119,7 @@ class _Lowering:
 
     def _call(self, node: Node) -> Call:
         names = [ref.name for ref in _refs(node.arguments.values())]
-        where = f"`{node.module or node.name}` ({node.target})"
+        where = f"`{node.module or node.name}` ({node.called or node.target})"
         outputs = [self.graph.values.get(name) for name in node.outputs]
         if any(found is None for found in outputs):
             raise problem("E114", f"{where} makes a tensor that has no shape in the archive")

@@ -1,7 +1,7 @@
 """A model file, or the name of a network, to a Network.
 
-What a file is, is told by its content. Accepted are torch.export archives, state_dicts and
-safetensors together with the name of a network, and layer tables; anything else is refused with
+What a file is, is told by its content. Accepted are torch.export archives, ONNX models, state_dicts
+and safetensors together with the name of a network, and layer tables; anything else is refused with
 what it is and the command that makes a good file.
 """
 
@@ -40,12 +40,12 @@ def read_network(
 ) -> Network:
     """Read a model file into a Network; nothing of the file is run.
 
-    `path` is a torch.export archive, a layer table (CSV or JSON), or the weights of the network
-    `model` (a state_dict or safetensors). Without a path, `model` is taken without weights; so is
-    a `path` that is no file but the name of a network. `input` (`1x3x32x32`, or numbers) is the
-    input of `model`, where it is not the one it is made for. A file that is not there is looked
-    for among those that come with cimarch. With `allow_unmapped`, an operator that is not covered
-    becomes an operation of kind `other` instead of an error.
+    `path` is a torch.export archive, an ONNX model, a layer table (CSV or JSON), or the weights of
+    the network `model` (a state_dict or safetensors). Without a path, `model` is taken without
+    weights; so is a `path` that is no file but the name of a network. `input` (`1x3x32x32`, or
+    numbers) is the input of `model`, where it is not the one it is made for. A file that is not
+    there is looked for among those that come with cimarch. With `allow_unmapped`, an operator that
+    is not covered becomes an operation of kind `other` instead of an error.
 
     A transformer (a Hugging Face folder, or `model` where it is one) is taken for `tokens` new
     tokens after `context` earlier ones, whose keys and values are there; where only `context` is
@@ -69,7 +69,7 @@ def read_network(
         raise refusal(source, sniffed)
     request = _Request(
         data, source, found.stem, hashlib.sha256(data).hexdigest(), model, shape, allow_unmapped,
-        length,
+        length, found.parent,
     )  # fmt: skip
     return READERS[sniffed.kind](request)
 
@@ -108,6 +108,7 @@ class _Request:
     shape: tuple[int, ...] | None
     allow_unmapped: bool
     length: Length
+    folder: Path
 
     def alone(self, what: str) -> None:
         """Refuse `model` and `input` for a file that needs neither."""
@@ -182,6 +183,20 @@ def _read_folder(folder: Path, model: str | None, length: Length) -> Network:
     return read_folder(folder, length)
 
 
+def _read_onnx(request: _Request) -> Network:
+    from cimarch.workload.onnx_model import read_onnx
+
+    request.alone("a whole network")
+    return read_onnx(
+        request.data,
+        name=request.name,
+        source=request.source,
+        digest=request.digest,
+        folder=request.folder,
+        allow_unmapped=request.allow_unmapped,
+    )
+
+
 def _read_table(request: _Request) -> Network:
     request.alone("a layer table")
     if len(request.data) > LARGEST_TABLE:
@@ -197,6 +212,7 @@ def _read_table(request: _Request) -> Network:
 
 READERS: dict[str, Callable[[_Request], Network]] = {
     "pt2": _read_pt2,
+    "onnx": _read_onnx,
     "state_dict": _read_state_dict,
     "safetensors": _read_safetensors,
     "json": _read_table,

@@ -129,7 +129,6 @@ _HEADS: dict[str, Callable[[bytes, int], bool]] = {
 REFUSALS = {
     "torchscript": "is a TorchScript program",
     "pickle": "is a pickle, which could run anything when it is loaded",
-    "onnx": "is an ONNX model",
     "hdf5": "is an HDF5 file, as Keras writes",
     "tflite": "is a TensorFlow Lite model",
     "gzip": "is packed with gzip",

@@ -89,7 +89,7 @@ class Call:
     def where(self) -> str:
         """How a user knows this call: the path of its parameters or module, and the operator."""
         path = self.node.module or self.node.name
-        return f"`{path}` ({self.node.target})"
+        return f"`{path}` ({self.node.called or self.node.target})"
 
     @property
     def out(self) -> Sizes:
