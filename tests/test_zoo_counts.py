@@ -1,0 +1,230 @@
+"""Windows, products, conversions and writes of every layer, against closed forms from the papers.
+
+The shapes are written down here from the papers' tables, not taken from the networks; a chip is the
+few numbers that its counts depend on. So a layer's counts are arithmetic that can be done by hand:
+products = windows x tiles, conversions = windows x steps x row blocks x sense lines, one write a
+tile.
+"""
+
+from collections.abc import Iterator
+
+import attrs
+import pytest
+
+import cimarch
+from cimarch.workload import zoo
+from cimarch.workload.shapes import shapes_only
+
+
+@attrs.frozen
+class Layer:
+    """A matrix product: of `groups` matrices, in `side` x `side` positions of the output map."""
+
+    outputs: int
+    inputs: int
+    kernel: int = 1
+    side: int = 1
+    groups: int = 1
+
+    @property
+    def rows(self) -> int:
+        return self.inputs // self.groups * self.kernel**2
+
+    @property
+    def columns(self) -> int:
+        return self.outputs // self.groups
+
+
+@attrs.frozen
+class Chip:
+    """What the counts of a chip depend on, at 8-bit weights and inputs."""
+
+    rows: int
+    columns: int
+    slices: int
+    """Cells of a weight, side by side, each with a sense line."""
+    steps: int
+    """Input steps of a product."""
+    settings: dict
+
+    def tiles(self, layer: Layer) -> int:
+        across = -(-layer.columns // (self.columns // self.slices))
+        down = -(-layer.rows // self.rows)
+        if layer.groups > 1:  # depthwise: blocks on the diagonal, as many as fit
+            assert layer.columns == across == down == 1
+            fit = min(self.rows // layer.rows, self.columns // self.slices)
+            return -(-layer.groups // fit)
+        return across * down
+
+    def conversions(self, layer: Layer) -> int:
+        """Of one window: every sense line of every row block, once in each step."""
+        down = -(-layer.rows // self.rows)
+        return self.steps * down * layer.outputs * self.slices
+
+
+ROOM = {"weights.size": "256 MiB", "maps.size": "64 MiB"}
+CHIPS = {
+    "isaac": Chip(128, 128, slices=4, steps=8, settings={}),  # 2-bit cells, 1-bit inputs
+    "edge_macro": Chip(256, 256, slices=2, steps=2, settings=ROOM),  # 4-bit cells and inputs
+}
+
+
+def plain(blocks: int) -> Iterator[Layer]:
+    """He et al., section 4.2: stages of 16, 32 and 64 channels, shortcuts without parameters."""
+    yield Layer(16, 3, 3, 32)
+    inputs = 16
+    for channels, side in ((16, 32), (32, 16), (64, 8)):
+        for _ in range(blocks):
+            yield Layer(channels, inputs, 3, side)
+            yield Layer(channels, channels, 3, side)
+            inputs = channels
+    yield Layer(10, 64)
+
+
+def stages(side: int) -> Iterator[tuple[int, int, bool]]:
+    """Channels and map of table 1's four stages, and whether the stage halves the map before."""
+    for index, channels in enumerate((64, 128, 256, 512)):
+        yield channels, side >> index, index > 0
+
+
+def basic(blocks: tuple[int, ...], side: int, stem: Layer, classes: int) -> Iterator[Layer]:
+    """He et al., table 1, with blocks of two 3 x 3 convolutions."""
+    yield stem
+    inputs = 64
+    for (channels, size, _), count in zip(stages(side), blocks, strict=True):
+        for _ in range(count):
+            yield Layer(channels, inputs, 3, size)
+            yield Layer(channels, channels, 3, size)
+            if inputs != channels:
+                yield Layer(channels, inputs, 1, size)
+            inputs = channels
+    yield Layer(classes, 512)
+
+
+def bottlenecks(side: int, stem: Layer, classes: int, *, late: bool) -> Iterator[Layer]:
+    """He et al., table 1, with bottlenecks; `late`: the 3 x 3 convolution halves the map."""
+    yield stem
+    inputs = 64
+    for (channels, size, halves), count in zip(stages(side), (3, 4, 6, 3), strict=True):
+        for index in range(count):
+            before = 2 * size if late and halves and index == 0 else size
+            yield Layer(channels, inputs, 1, before)
+            yield Layer(channels, channels, 3, size)
+            yield Layer(4 * channels, channels, 1, size)
+            if index == 0:
+                yield Layer(4 * channels, inputs, 1, size)
+            inputs = 4 * channels
+    yield Layer(classes, 2048)
+
+
+def inverted(sides: tuple[int, ...], classes: int) -> Iterator[Layer]:
+    """Sandler et al., table 2: (expansion, channels, blocks), and the map of each stage."""
+    yield Layer(32, 3, 3, sides[0])
+    inputs, before = 32, sides[0]
+    table = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
+    for (expansion, channels, blocks), side in zip(table, sides[1:], strict=True):
+        for _ in range(blocks):
+            wide = inputs * expansion
+            if expansion > 1:
+                yield Layer(wide, inputs, 1, before)
+            yield Layer(wide, wide, 3, side, groups=wide)
+            yield Layer(channels, wide, 1, side)
+            inputs, before = channels, side
+    yield Layer(1280, 320, 1, before)
+    yield Layer(classes, 1280)
+
+
+def pooled(stages: str, side: int, head: tuple[int, ...]) -> Iterator[Layer]:
+    """Simonyan & Zisserman, table 1: channels by stage, a pooling after each, then the head."""
+    inputs = 3
+    for stage in stages.split("/"):
+        for channels in map(int, stage.split()):
+            yield Layer(channels, inputs, 3, side)
+            inputs = channels
+        side //= 2
+    inputs *= side * side
+    for width in head:
+        yield Layer(width, inputs)
+        inputs = width
+
+
+LARGE, SMALL = Layer(64, 3, 7, 112), Layer(64, 3, 3, 32)
+A = "64/128/256 256/512 512/512 512"
+D = "64 64/128 128/256 256 256/512 512 512/512 512 512"
+NETWORKS = {
+    "mlp": [Layer(256, 784), Layer(128, 256), Layer(10, 128)],
+    "resnet20": list(plain(3)),
+    "resnet32": list(plain(5)),
+    "resnet44": list(plain(7)),
+    "resnet56": list(plain(9)),
+    "resnet18": list(basic((2, 2, 2, 2), 56, LARGE, 1000)),
+    "resnet34": list(basic((3, 4, 6, 3), 56, LARGE, 1000)),
+    "resnet50": list(bottlenecks(56, LARGE, 1000, late=False)),
+    "resnet50_v15": list(bottlenecks(56, LARGE, 1000, late=True)),
+    "resnet18_cifar": list(basic((2, 2, 2, 2), 32, SMALL, 10)),
+    "resnet34_cifar": list(basic((3, 4, 6, 3), 32, SMALL, 10)),
+    "resnet50_cifar": list(bottlenecks(32, SMALL, 10, late=True)),
+    "mobilenetv2": list(inverted((112, 112, 56, 28, 14, 14, 7, 7), 1000)),
+    "mobilenetv2_cifar": list(inverted((32, 32, 32, 16, 8, 8, 4, 4), 10)),
+    "vgg8": list(pooled("128 128/256 256/512 512", 32, (1024, 10))),
+    "vgg11": list(pooled(A, 32, (512, 512, 10))),
+    "vgg16": list(pooled(D, 224, (4096, 4096, 1000))),
+    "vgg16_cifar": list(pooled(D, 32, (512, 512, 10))),
+}
+LONG = {
+    ("isaac", name)
+    for name in ("resnet18", "resnet34", "resnet50", "resnet50_v15", "resnet34_cifar",
+                 "resnet50_cifar", "mobilenetv2", "vgg8", "vgg16")
+} | {
+    ("edge_macro", name)
+    for name in ("resnet18", "resnet34", "resnet50", "resnet50_v15", "mobilenetv2", "vgg16")
+}  # fmt: skip
+"""Runs of more than about two seconds."""
+CASES = [
+    pytest.param(chip, name, marks=[pytest.mark.long] if (chip, name) in LONG else [])
+    for chip in CHIPS
+    for name in NETWORKS
+    if (chip, name) != ("isaac", "vgg16")  # 5 GB
+]
+
+
+def products(network):
+    return [operation for operation in network.operations if operation.macs]
+
+
+def counts(layer: Layer, chip: Chip) -> dict[str, int]:
+    windows = layer.side**2
+    return {
+        "windows": windows,
+        "rows": layer.rows,
+        "columns": layer.columns,
+        "tiles": chip.tiles(layer),
+        "products": windows * chip.tiles(layer),
+        "conversions": windows * chip.conversions(layer),
+        "writes": chip.tiles(layer),
+    }
+
+
+def test_the_list_of_networks_is_complete():
+    assert set(zoo.models().MODELS) == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_shapes_of_a_network_are_those_of_its_paper(name):
+    found = [(o.rows, o.columns, o.groups, o.windows) for o in products(shapes_only(name))]
+    assert found == [(x.rows, x.columns, x.groups, x.side**2) for x in NETWORKS[name]]
+
+
+@pytest.mark.parametrize(("chip", "name"), CASES)
+def test_every_layers_counts_are_its_geometrys(chip, name):
+    settings = dict(CHIPS[chip].settings)
+    if chip == "isaac" and "50" in name:
+        settings["tile.edram.size"] = "4 MiB"  # rows of 2048 channels wait for their shortcut
+    system = cimarch.load(chip, set=settings)
+    report = cimarch.simulate(system, shapes_only(name), weights="cold")
+    table = report.layers
+    matrices = [index for index, rows in enumerate(table["rows"]) if rows]
+    expected = [counts(layer, CHIPS[chip]) for layer in NETWORKS[name]]
+    found = [{key: int(table[key][index]) for key in expected[0]} for index in matrices]
+    assert found == expected
+    assert sum(layer["conversions"] for layer in expected) == sum(table["conversions"])
