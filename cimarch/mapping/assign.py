@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.hardware.system import Part
 from cimarch.mapping.duplicate import Duplicate, copies_of, read_duplicate, stages
-from cimarch.mapping.pools import Wanted, choices
+from cimarch.mapping.pools import Wanted, choices, pairs
 from cimarch.mapping.precision import Bits
+from cimarch.mapping.saved import Saved, saved_tiles
 from cimarch.mapping.sites import Site
 from cimarch.mapping.tiling import Arrays, Tiles, Wish, tile
 from cimarch.mapping.wiring import Wiring
@@ -23,6 +26,10 @@ class Asked:
     """Pools by pattern of operation names."""
     duplicate: Duplicate = "none"
     """How often weights are held."""
+    spread_rows: bool = False
+    """Whether rows that cannot be read at once lie on several arrays, where arrays are free."""
+    saved: Saved | None = None
+    """A placement to take over as it is; nothing else can be asked for then."""
 
 
 NOTHING_ASKED = Asked()
@@ -41,12 +48,35 @@ def assign(
     `assume` is told what of `asked` could not be done. Raises DescriptionError where the pools
     cannot hold what is asked.
     """
+    if asked.saved is not None:
+        _nothing_else(asked)
+        return saved_tiles(asked.saved, wirings[0].system, network, sites, wirings, bits)
     matrices = [site for site in sites if site.is_matrix]
     parts = tuple(wiring.pool for wiring in wirings)
     found = choices([site.anchor for site in matrices], parts, bits, asked.pools)
     wishes = [Wish(site, bits[site.anchor.name], found[site.anchor.name]) for site in matrices]
     pools = [Arrays(wiring.pool, wiring.domains) for wiring in wirings]
-    return _Assigner(wishes, pools, wirings, assume).duplicated(asked.duplicate)
+    assigner = _Assigner(wishes, pools, wirings, assume)
+    if asked.spread_rows:
+        assigner.spread()
+    return assigner.duplicated(asked.duplicate)
+
+
+def _nothing_else(asked: Asked) -> None:
+    others = {
+        "--place": bool(pairs(asked.pools)),
+        "--duplicate": asked.duplicate != "none",
+        "--spread-rows": asked.spread_rows,
+    }
+    for flag, is_given in others.items():
+        if is_given:
+            raise DescriptionError(
+                Diagnostic(
+                    "E205",
+                    f"`{flag}` and a saved placement exclude each other",
+                    helps=(f"map the network anew with `{flag}`, or leave it out",),
+                )
+            )
 
 
 class _Assigner:
@@ -61,6 +91,33 @@ class _Assigner:
         self.pools = pools
         self.wirings = wirings
         self.assume = assume
+
+    def spread(self) -> None:
+        """Put as few rows on an array as the free arrays allow: k groups of word lines each.
+
+        k is the smallest with which all weights fit one resident group; every product then takes
+        at most k groups of reads instead of rows / word lines (CIM-MLC's row remapping).
+        """
+        most = max((_groups(pool.part) for pool in self.pools), default=1)
+        if most == 1:
+            return
+        tiles = tile(self.wishes, self.pools)
+        if tiles.resident.max(initial=0):
+            self.assume("no rows are spread: the weights take several resident groups as it is")
+            return
+        low, high = 1, most
+        while low < high:
+            middle = (low + high) // 2
+            fits = not tile(self.wishes, self._limited(middle)).resident.max(initial=0)
+            low, high = (low, middle) if fits else (middle + 1, high)
+        self.pools = self._limited(low)
+
+    def _limited(self, reads: int) -> list[Arrays]:
+        """The pools with at most so many groups of word lines on an array."""
+        return [
+            attrs.evolve(pool, reads=reads if reads < _groups(pool.part) else 0)
+            for pool in self.pools
+        ]
 
     def duplicated(self, duplicate: Duplicate) -> Tiles:
         """The tiles, with the copies that are asked for."""
@@ -79,3 +136,8 @@ class _Assigner:
             for stage, count in zip(each, counts, strict=True)
         ]
         return tile(wishes, self.pools)
+
+
+def _groups(pool: Part) -> int:
+    """Groups of word lines that an array's rows are read in."""
+    return -(-pool.integer("rows") // pool.integer("word_lines"))

@@ -69,6 +69,8 @@ class Tiles:
     """The pool that the array is of, by its place in the placement's pools."""
     copy: Ints
     """Which copy of its site's weights it belongs to, from 0."""
+    reads: Ints
+    """Word-line groups that its rows were limited to when they were cut; 0: not limited."""
 
     def __len__(self) -> int:
         return len(self.site)
@@ -76,6 +78,17 @@ class Tiles:
     def take(self, chosen: Ints | NDArray[np.bool_] | slice) -> Tiles:
         """The tiles at these places."""
         return Tiles(**{f.name: getattr(self, f.name)[chosen] for f in attrs.fields(Tiles)})
+
+    @classmethod
+    def joined(cls, tables: Sequence[Tiles]) -> Tiles:
+        """Several tables below each other."""
+        empty = np.zeros(0, np.int64)
+        return cls(
+            **{
+                f.name: np.concatenate([empty, *(getattr(table, f.name) for table in tables)])
+                for f in attrs.fields(cls)
+            }
+        )
 
 
 _Columns = tuple[int, int, int, int]
@@ -238,12 +251,10 @@ def tile(wishes: Sequence[Wish], pools: Sequence[Arrays]) -> Tiles:
         taker = takers[index]
         taker.advance(current)
         for number in range(wish.copies):
-            tables.append(_of_site(wish, parts, pools[index].part, taker, index, number))
+            taken = taker.take(parts, np.array(parts.widths, np.int64))
+            tables.append(tiles_of(wish, parts, pools[index], taken, index, number))
         current = taker.latest
-    if not tables:
-        empty = np.zeros((0, len(attrs.fields(Tiles))), np.int64)
-        return Tiles(*empty.T)
-    return Tiles(*np.concatenate(tables).T)
+    return Tiles.joined(tables)
 
 
 def _chosen(
@@ -267,8 +278,14 @@ def _chosen(
     return found[0]
 
 
-def _of_site(wish: Wish, parts: Cut, pool: Part, taker: Taker, index: int, number: int) -> Ints:
-    """The tile rows of one copy of one site: (tiles, fields of Tiles)."""
+def tiles_of(
+    wish: Wish, parts: Cut, arrays: Arrays, taken: Taken, index: int, number: int
+) -> Tiles:
+    """The tiles of one copy of one site, on the arrays that were taken for them.
+
+    `index` is the place of the pool, `number` which copy it is.
+    """
+    pool = arrays.part
     op = wish.site.anchor
     across = columns_per_weight(pool, wish.bits.weight)
     sums, blocks, diagonals = (
@@ -287,13 +304,17 @@ def _of_site(wish: Wish, parts: Cut, pool: Part, taker: Taker, index: int, numbe
     cells = np.where(dense, rows * columns, rows * columns // size)
     columns = columns + extra_columns(pool)
     lines = lines + extra_columns(pool)
-    arrays, resident, places = taker.take(parts, columns)
+    array, resident, places = taken
     zeros = np.zeros(len(d), np.int64)
-    return np.stack(
-        [zeros + wish.site.index, diagonals[d, 0], size, r, c, sums[r, 0], inputs, rows,
-         blocks[c, 0], outputs, columns, lines, cells, arrays, places, resident,
-         zeros + index, zeros + number], axis=1,
+    return Tiles(
+        zeros + wish.site.index, diagonals[d, 0], size, r, c, sums[r, 0], inputs, rows,
+        blocks[c, 0], outputs, columns, lines, cells, array, places, resident,
+        zeros + index, zeros + number, zeros + arrays.reads,
     )  # fmt: skip
+
+
+Taken = tuple[Ints, Ints, Ints]
+"""Of each tile of a matrix its array, its resident group and its first column."""
 
 
 class Taker:
@@ -342,7 +363,7 @@ class Taker:
         self.resident += end // self.arrays
         self.free = end % self.arrays
 
-    def take(self, parts: Cut, columns: Ints) -> tuple[Ints, Ints, Ints]:
+    def take(self, parts: Cut, columns: Ints) -> Taken:
         """Arrays, resident groups and first columns of the tiles of a matrix, `columns` wide."""
         blocks, sums = parts.blocks, len(parts.row_blocks)
         if self.is_shared and sums == 1:
