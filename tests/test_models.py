@@ -11,7 +11,18 @@ from interpret import run
 
 torch = pytest.importorskip("torch")
 
-SMALL = ["mlp", "resnet20", "resnet32", "resnet44", "resnet56", "vgg8", "vgg11", "vgg16_cifar"]
+SMALL = [
+    "mlp",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet18_cifar",
+    "mobilenetv2_cifar",
+    "vgg8",
+    "vgg11",
+    "vgg16_cifar",
+]
 
 PARAMETERS = {
     "mlp": 235_146,

@@ -111,13 +111,13 @@ def sim(
     \b
     cimarch sim isaac models/resnet20.pt
     cimarch sim isaac models/resnet20.pt --set tile.ima.adc.bits=9 --json
-    cimarch sim isaac --model vgg16 --input 1x3x224x224     (shapes only)
+    cimarch sim isaac resnet18 --input 1x3x224x224          (shapes only)
     cimarch sim my_chip.cimarch weights.safetensors --model resnet20 --csv tables/
     cimarch sim my_chip.cimarch llama-3.2-1b --tokens 512       (a prompt)
     cimarch sim my_chip.cimarch folder/ --context 512           (one more token after it)
 
-    MODEL is a torch.export archive, a state_dict with --model, a layer table (CSV, JSON), the
-    folder of a Hugging Face model, or the name of a network.
+    MODEL is a torch.export archive, an ONNX model, a state_dict with --model, a layer table (CSV,
+    JSON), the folder of a Hugging Face model, or the name of a network.
     """
     import cimarch
     from cimarch.cli.progress import Progress

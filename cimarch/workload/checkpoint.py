@@ -6,8 +6,6 @@ nothing. Their names and shapes must be those of the network.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import io
 from collections.abc import Mapping
 from math import prod
@@ -28,20 +26,6 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 """Under which training scripts put the state_dict beside the rest of a checkpoint."""
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name."""
-
-
-def shapes_only(model: str, shape: tuple[int, ...] | None) -> Network:
-    """The network `model` without weights: nothing is allocated for them.
-
-    Its digest is that of the file that defines it, its name and its input.
-    """
-    need_torch(f"building `{model}`")
-    module = build(model, weights=False)
-    shape = shape or default_input(model)
-    text = inspect.getsource(inspect.getmodule(type(module)) or models())
-    size = "x".join(map(str, shape))
-    digest = hashlib.sha256(f"{model} {size}\n{text}".encode()).hexdigest()
-    return _exported(module, model, shape, f"{model} at {size}, shapes only", digest)
 
 
 def read_state_dict(
