@@ -93,3 +93,93 @@ def _links(
         source = int(rng.integers(len(pieces[behind].template)))
         links.append(Link(int(rng.integers(piece.template.gates)), behind, source, blocks))
     return tuple(links)
+
+
+def laned(rng: np.random.Generator, work: Work) -> Work:
+    """The work with each template as several lanes that do the same, here and there not quite.
+
+    Some resources are one a lane, others shared; slots lie lane by lane or side by side; some
+    edges go across the lanes, and some lane may have one slot that takes longer.
+    """
+    lanes = int(rng.integers(2, 5))
+    resource = np.arange(max(1, work.resources) * lanes).reshape(-1, lanes)
+    private = rng.random(len(resource)) < 0.8
+    resource[~private] = resource[~private, :1]
+    apart = bool(rng.random() < 0.5)
+    made = {id(t): _lanes_of(rng, t, resource, apart) for t in work.templates}
+    pieces = []
+    for piece in work.pieces:
+        links = [
+            Link(
+                link.gate * lanes + lane,
+                link.piece,
+                _lane_slot(len(work.pieces[link.piece].template), lanes, apart, link.source, lane),
+                link.blocks,
+            )
+            for link in piece.links
+            for lane in range(lanes)
+        ]
+        if links and rng.random() < 0.2:
+            del links[int(rng.integers(len(links)))]
+        cut = piece.cut if apart else piece.cut * lanes
+        pieces.append(Piece(made[id(piece.template)], piece.repeat, cut, tuple(links)))
+    return Work(tuple(pieces), work.periods)
+
+
+def _lane_slot(size: int, lanes: int, apart: bool, slot: int, lane: int) -> int:
+    return lane * size + slot if apart else slot * lanes + lane
+
+
+def _lanes_of(
+    rng: np.random.Generator, template: Template, resource: np.ndarray, apart: bool
+) -> Template:
+    size, lanes = len(template), resource.shape[1]
+    lane = np.arange(lanes)[:, None]
+
+    def place(slots: np.ndarray, of: np.ndarray = lane) -> np.ndarray:
+        return (of * size + slots if apart else slots * lanes + of).astype(np.int64)
+
+    rows = place(np.arange(size))
+    columns = {}
+    for name in ("busy", "latency", "period"):
+        columns[name] = np.empty(size * lanes, np.int64)
+        columns[name][rows] = getattr(template, name)
+    held = np.empty(size * lanes, np.int64)
+    held[rows] = np.where(
+        template.resource == JOIN, JOIN, resource[np.maximum(0, template.resource)].T
+    )
+    odd = int(rng.integers(size * lanes))
+    if rng.random() < 0.25 and held[odd] != JOIN:
+        columns["busy"][odd] += 1
+    edges = template.edges
+    parts = [
+        Edges(
+            place(edges.slot).ravel(),
+            place(edges.source).ravel(),
+            np.tile(edges.lag, lanes),
+            np.tile(edges.after_start, lanes),
+        )
+    ]
+    across = np.flatnonzero(rng.random(len(edges.slot)) < 0.3)
+    for other in range(1, lanes):
+        parts.append(
+            Edges(
+                place(edges.slot[across]).ravel(),
+                place(edges.source[across], (lane + other) % lanes).ravel(),
+                np.tile(edges.lag[across], lanes),
+                np.tile(edges.after_start[across], lanes),
+            )
+        )
+    return Template.of(
+        resource=held,
+        **columns,
+        edges=Edges.joined(parts),
+        gates=template.gates * lanes,
+        opens=np.stack(
+            (
+                place(template.opens[:, 0]).ravel(),
+                (template.opens[:, 1] * lanes + lane).ravel(),
+            ),
+            1,
+        ),
+    )

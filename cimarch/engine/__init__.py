@@ -34,18 +34,26 @@ def run(tasks: Tasks, engine: str = "fast") -> Timeline:
 
 
 def run_work(
-    work: Work, engine: str = "fast", *, weights: ArrayLike = 0, record: bool = False
+    work: Work,
+    engine: str = "fast",
+    *,
+    weights: ArrayLike = 0,
+    record: bool = False,
+    reduce: bool = True,
 ) -> Outcome:
     """Run pieces; the times are those of `run(expand(work))`, which `fast` never lays out.
 
     `weights` is what each resource counts in `Outcome.peak` while it is held; with `record`, the
-    outcome has the whole timeline. Raises Deadlock where tasks wait in a circle, ValueError for a
-    bad work, MemoryError where more is under way at once than this machine can remember.
+    outcome has the whole timeline. Without `reduce`, the fast engine runs every single task, not
+    one of each kind that `Outcome.alike` counts.
+
+    Raises Deadlock where tasks wait in a circle, ValueError for a bad work, MemoryError where more
+    is under way at once than this machine can remember.
     """
     if engine == "fast":
         from cimarch.engine.fast import run_work as run_pieces
 
-        return run_pieces(work, weights=weights, record=record)
+        return run_pieces(work, weights=weights, record=record, reduce=reduce)
     from cimarch.engine.expand import expand
     from cimarch.engine.outcome import outcome
 

@@ -10,6 +10,7 @@ from cimarch.engine.deadlock import Deadlock
 from cimarch.engine.edges import Edges
 from cimarch.engine.kernel import Run
 from cimarch.engine.layout import ROW_BYTES, lay_out
+from cimarch.engine.lockstep import fold
 from cimarch.engine.outcome import Outcome, SlotTimes
 from cimarch.engine.pieces import Piece, Template, Work
 from cimarch.engine.stuck import find_stuck
@@ -39,11 +40,19 @@ def run(tasks: Tasks) -> Timeline:
     return timeline(tasks, run.ready, run.start)
 
 
-def run_work(work: Work, *, weights: ArrayLike = 0, record: bool = False) -> Outcome:
+def run_work(
+    work: Work, *, weights: ArrayLike = 0, record: bool = False, reduce: bool = True
+) -> Outcome:
     """Run a work: see `cimarch.engine.run_work`."""
     work.check()
-    run = _run(work, lay_out(work, weights=weights, record=record))
-    return _outcome(work, run)
+    folded = fold(work) if reduce else None
+    if folded is None:
+        return _outcome(work, _run(work, lay_out(work, weights=weights, record=record)))
+    lean = lay_out(folded.work, weights=folded.weights(weights), record=record)
+    try:
+        return folded.unfold(_outcome(folded.work, _run(folded.work, lean)))
+    except Deadlock:  # the whole stands still too: name its tasks
+        return run_work(work, weights=weights, record=record, reduce=False)
 
 
 def _run(work: Work, run: Run) -> Run:
@@ -73,6 +82,7 @@ def _outcome(work: Work, run: Run) -> Outcome:
         gates=opened,
         peak=int(run.state[kernel.PEAK]),
         most_rows=int(run.state[kernel.ROWS]) - len(run.queues),
+        alike=0,
         timeline=whole,
     )
 

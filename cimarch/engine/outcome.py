@@ -44,6 +44,8 @@ class Outcome:
     """The most that the weights of the resources held at one time add up to."""
     most_rows: int
     """How many tasks the engine had memory for at once; 0 where it kept all of them."""
+    alike: int
+    """How many tasks were not run, as others run at the same times: `cimarch.engine.lockstep`."""
     timeline: Timeline | None
     """Every task and gate, numbered as in `expand(work)`, where it was asked for."""
 
@@ -63,6 +65,7 @@ def outcome(work: Work, timeline: Timeline, weights: ArrayLike = 0) -> Outcome:
         gates=timeline.start[len(work) :],
         peak=_peak(work, timeline, weights),
         most_rows=0,
+        alike=0,
         timeline=timeline,
     )
 
