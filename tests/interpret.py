@@ -8,13 +8,19 @@ F = torch.nn.functional
 
 def run(network, x):
     """The outputs of a network for one input with a batch of one; a list."""
-    values = {network.inputs[0]: x[0]}
+    values = values_of(network, x)
+    return [values[name] for name in network.outputs]
+
+
+def values_of(network, x, states=None):
+    """Every tensor of a network by name, for one input and what is there from before."""
+    values = {network.inputs[0]: x[0]} | (states or {})
     for operation in network.operations:
         inputs = [values[name] for name in operation.inputs]
         result = KINDS[operation.kind](network, operation, *inputs)
         (name,) = operation.outputs
         values[name] = result.reshape(network.tensors[name].shape)
-    return [values[name] for name in network.outputs]
+    return values
 
 
 def stored(network, path):
@@ -55,8 +61,13 @@ def activation(network, operation, x):
 
 def combined(operator):
     def combine(network, operation, x, *others):
+        if operation.function == "rotary":
+            return rotary(operation, x)
         settings = dict(operation.settings)
         constant = settings.get("scalar", stored(network, operation.weight))
+        if "first" in settings:
+            constant = constant.reshape(-1, constant.shape[-1])[settings["first"] :]
+            constant = constant[: settings["count"]]
         other = others[0] if others else constant
         functions = {"subtract": torch.sub, "reverse_subtract": torch.rsub, "divide": torch.div}
         function = functions.get(operation.function, operator)
@@ -82,12 +93,43 @@ def norm(network, operation, x):
         return x * weight.reshape(-1, 1, 1) + bias.reshape(-1, 1, 1)
     if operation.function == "group":
         return F.group_norm(x[None], settings["groups"], weight, bias, settings["eps"])
+    if operation.function == "rms":
+        return F.rms_norm(x, x.shape[-settings["dims"] :], weight, settings["eps"])
     return F.layer_norm(x, x.shape[-settings["dims"] :], weight, bias, settings["eps"])
 
 
 def sdpa(network, operation, query, key, value):
-    causal = bool(dict(operation.settings)["is_causal"])
-    return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    settings = dict(operation.settings)
+    flat = query.dim() == 2  # (tokens, heads x head_dim)
+    if flat:
+        query, key, value = (
+            x.unflatten(1, (heads, -1)).transpose(0, 1)
+            for x, heads in (
+                (query, settings["heads"]),
+                (key, settings["kv_heads"]),
+                (value, settings["kv_heads"]),
+            )
+        )
+    shared = settings["heads"] // settings["kv_heads"]
+    key, value = key.repeat_interleave(shared, 0), value.repeat_interleave(shared, 0)
+    seen = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool)
+    if settings["is_causal"]:
+        seen = seen.tril(settings["earlier"])
+    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+    return mixed.transpose(0, 1) if flat else mixed
+
+
+def rotary(operation, x):
+    """Pairs of a head turn: neighbours, or numbers half a head apart."""
+    settings = dict(operation.settings)
+    size, half = settings["head_dim"], settings["head_dim"] // 2
+    rates = settings["theta"] ** (-torch.arange(half) * 2.0 / size)
+    angles = (torch.arange(len(x)) + settings["start"])[:, None, None] * rates
+    pairs = (half, 2) if settings["interleaved"] else (2, half)
+    axis = 3 if settings["interleaved"] else 2
+    one, other = x.reshape(len(x), -1, *pairs).unbind(axis)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack((one * cos - other * sin, one * sin + other * cos), axis)
 
 
 def softmax(network, operation, x):
@@ -124,6 +166,9 @@ def pad(network, operation, x):
 def concat(network, operation, *inputs):
     settings = dict(operation.settings)
     axis, sizes = settings["dim"], settings["sizes"]
+    if "stored" in settings:
+        inputs = list(inputs)
+        inputs.insert(settings["stored"], stored(network, operation.weight))
     before = 1
     for size in sizes[:axis]:
         before *= size

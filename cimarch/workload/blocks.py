@@ -89,15 +89,17 @@ class _Builder:
         model, draft = self.model, self.draft
         handed_in = draft.input("tokens", self.new)
         path = model.path("embedding")
-        table = draft.parameter(f"{path}.weight", model.vocabulary, model.width)
-        x = draft.add(path, "embedding", (handed_in,), (self.new, model.width), weight=table)
+        rows = draft.parameter(f"{path}.weight", model.vocabulary, model.width)
+        x = draft.add(path, "embedding", (handed_in,), (self.new, model.width), weight=rows)
         module = path.rpartition(".")[0]
         if model.token_types:
             kinds = f"{model.path('token_type')}.weight"
-            x = draft.constant(f"{module}.add", x, kinds, model.token_types, model.width)
+            table = (model.token_types, model.width)
+            x = draft.rows(f"{module}.add", x, kinds, *table, first=0, count=1)
         if not self.family.rotary:
             places = f"{model.path('position')}.weight"
-            x = draft.constant(f"{module}.add", x, places, model.positions, model.width)
+            table = (model.positions, model.width)
+            x = draft.rows(f"{module}.add", x, places, *table, first=self.earlier, count=self.new)
         if "embedding_norm" in self.family.paths:
             x = draft.norm(model.path("embedding_norm"), x, self.family.norm, model.eps)
         return handed_in, x
@@ -111,10 +113,11 @@ class _Builder:
         module = path.rpartition(".")[0]
         token = draft.parameter(path, 1, 1, model.width)
         joined = (draft.shape(x)[0] + 1, model.width)
-        settings = (("sizes", joined), ("dim", 0))
+        settings = (("sizes", joined), ("dim", 0), ("stored", 0))
         x = draft.add(f"{module}.concat", "concat", (x,), joined, weight=token, settings=settings)
         places = (1, model.positions, model.width)
-        return handed_in, draft.constant(f"{module}.add", x, model.path("position"), *places)
+        name, path = f"{module}.add", model.path("position")
+        return handed_in, draft.rows(name, x, path, *places, first=0, count=model.positions)
 
     def _patches(self, image: str) -> str:
         """(channels, rows, columns) -> (patches, width): a convolution that steps by a patch."""

@@ -58,6 +58,18 @@ def masked_fill(call: Call) -> Result:
     return _elementwise(call, "masked_fill")
 
 
+def where(call: Call) -> Result:
+    """Elements of one of two tensors, as a mask says that does not change: of one that flows, and
+    constants for the rest."""
+    flows = [found for found in call.tensors.values() if isinstance(found, Flow)]
+    if len(flows) != 1 or isinstance(call.tensor("condition"), Flow):
+        raise call.wrong("chooses between tensors that flow, or by one", code="E120")
+    (x,) = flows
+    if x.sizes != call.out:
+        raise call.wrong(f"spreads {x.sizes} over {call.out}", code="E120")
+    return Step("activation", (x,), (x.sizes,), "masked_fill")
+
+
 def binary(kind: str, function: str = "") -> Rule:
     """The rule of an operator of two tensors, or of one and a number or stored tensor."""
 

@@ -66,19 +66,20 @@ class Draft:
         return attrs.evolve(found, path=path, shape=shape, data=data)
 
     def linear(
-        self, path: str, x: str, outputs: int, *, bias: bool = False, turned: bool = False,
+        self, path: str, x: str, outputs: int, *, bias: bool | str = False, turned: bool = False,
         weight: str = "",
     ) -> str:  # fmt: skip
-        """(tokens, inputs) or (inputs,) times a stored matrix, its own or another's `weight`."""
+        """(tokens, inputs) or (inputs,) times a stored matrix; `weight` and `bias` may be paths."""
         *tokens, inputs = self.shape(x)
         windows = prod(tokens)
+        shift = bias if isinstance(bias, str) else f"{path}.bias" if bias else ""
         return self.add(
             path,
             "linear",
             (x,),
             (*tokens, outputs),
             weight=self.parameter(weight or f"{path}.weight", outputs, inputs, turned=turned),
-            bias=self.parameter(f"{path}.bias", outputs) if bias else None,
+            bias=self.parameter(shift, outputs) if shift else None,
             rows=inputs,
             columns=outputs,
             windows=windows,
@@ -103,10 +104,13 @@ class Draft:
         """A function of each element, or of the same element of two tensors."""
         return self.add(name, kind, inputs, self.shape(inputs[0]), function)
 
-    def constant(self, name: str, x: str, path: str, *shape: int) -> str:
-        """Add some rows of a stored table to a tensor."""
+    def rows(self, name: str, x: str, path: str, *shape: int, first: int, count: int) -> str:
+        """Add `count` rows of a stored table to the rows of a tensor, from `first` on."""
         weight = self.parameter(path, *shape)
-        return self.add(name, "add", (x,), self.shape(x), "constant", weight=weight)
+        settings: Settings = (("first", first), ("count", count))
+        return self.add(
+            name, "add", (x,), self.shape(x), "constant", weight=weight, settings=settings
+        )
 
     def slice(self, name: str, x: str, dim: int, start: int, length: int) -> str:
         """`length` elements from `start` on along a dimension."""

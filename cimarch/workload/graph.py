@@ -85,12 +85,14 @@ class Node:
         """The operator without namespace, overload and in-place mark: `conv2d`."""
         namespace, _, rest = self.target.partition(".")
         name = rest.partition(".")[0]
-        return name.removesuffix("_") if namespace == "aten" else ""
+        if namespace != "aten":
+            return ""
+        return name if name.startswith("__") else name.removesuffix("_")
 
     @property
     def in_place(self) -> bool:
         """Whether it changes its first argument."""
-        return bool(self.packet) and self.target.split(".")[1].endswith("_")
+        return self.target.split(".")[1:2] == [f"{self.packet}_"]
 
 
 @attrs.frozen

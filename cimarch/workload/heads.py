@@ -35,8 +35,8 @@ def _masked(model: Transformer, draft: Draft, x: str, *, last: bool) -> str:
     x = draft.elementwise(f"{path}.transform", "activation", x, function=model.function)
     x = draft.norm(f"{path}.transform.LayerNorm", x, "layer", model.eps)
     weight = f"{model.path('embedding')}.weight"
-    logits = draft.linear(f"{path}.decoder", x, model.vocabulary, weight=weight)
-    return draft.constant(f"{path}.add", logits, f"{path}.bias", model.vocabulary)
+    bias = f"{path}.bias"
+    return draft.linear(f"{path}.decoder", x, model.vocabulary, weight=weight, bias=bias)
 
 
 def _pretraining(model: Transformer, draft: Draft, x: str, *, last: bool) -> tuple[str, str]:

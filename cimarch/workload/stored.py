@@ -28,13 +28,15 @@ class Checkpoint(Mapping[str, Weight]):
         stacked = set(STACKED) <= set(tensors) and "rms" in model.kind.norm
         self.tensors = _unstacked(tensors, model) if stacked else dict(tensors)
         self.model = model
+        self.straight = model.kind.turned and self._is_straight()
         self.used: set[str] = set()
 
     def __getitem__(self, path: str) -> Weight:
         for name in self._names(path):
             if name in self.tensors:
                 self.used.add(name)
-                return self.tensors[name]
+                found = self.tensors[name]
+                return _turned(found) if self.straight and self._is_matrix(path) else found
         raise KeyError(path)
 
     def __iter__(self) -> Iterator[str]:
@@ -47,6 +49,19 @@ class Checkpoint(Mapping[str, Weight]):
     def unused(self) -> list[str]:
         """Tensors that the network has no place for, in order."""
         return [name for name in self.tensors if name not in self.used]
+
+    def _is_matrix(self, path: str) -> bool:
+        """Whether a parameter is the matrix of a block: of those that the family stores turned."""
+        block = self.model.kind.paths["block"].partition("{}")[0]
+        return path.startswith(block) and path.endswith(".weight")
+
+    def _is_straight(self) -> bool:
+        """Whether a family's matrices that are usually turned are not: torch's own layers."""
+        path = f"{self.model.path('query', 0)}.weight"
+        found = next((self.tensors[n] for n in self._names(path) if n in self.tensors), None)
+        model = self.model
+        outputs = (model.heads + 2 * model.kv_heads) * model.head_dim
+        return found is not None and found.shape == (outputs, model.width)
 
     def _names(self, path: str) -> Iterator[str]:
         """What a checkpoint may call a parameter, the most usual first."""
@@ -96,6 +111,14 @@ def _unstacked(tensors: Mapping[str, Weight], model: Transformer) -> dict[str, W
             for number in range(min(blocks, model.layers)):
                 found[f"{model.path(part, number)}.weight"] = _block(tensor, number)
     return found
+
+
+def _turned(tensor: Weight) -> Weight:
+    """The same numbers with two dimensions swapped; a vector as it is."""
+    if len(tensor.shape) != 2:
+        return tensor
+    data = None if tensor.data is None else tensor.data.T
+    return attrs.evolve(tensor, shape=tensor.shape[::-1], data=data)
 
 
 def _block(tensor: Weight, number: int) -> Weight:

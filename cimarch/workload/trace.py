@@ -55,7 +55,7 @@ def export(module: Any, example_inputs: Any) -> bytes:
         kind = type(module).__name__
         raise problem("E151", f"what is to be traced is a `{kind}`, not a torch module")
     inputs = tuple(example_inputs) if isinstance(example_inputs, Sequence) else (example_inputs,)
-    with _at_inference(module), _quiet(), io.BytesIO() as buffer:
+    with _at_inference(module), _quiet(), torch.no_grad(), io.BytesIO() as buffer:
         try:
             program = torch.export.export(module, inputs)
             for node in program.graph.nodes:

@@ -8,6 +8,7 @@ from math import prod
 
 import attrs
 
+from cimarch.workload.network import Setting
 from cimarch.workload.steps import Alias, Array, Call, Constant, Flow, Result, Sizes, Step
 
 
@@ -88,7 +89,11 @@ def _order(call: Call, rank: int) -> Sizes:
 
 def expand(call: Call) -> Result:
     """expand: elements repeated along dimensions of size one."""
-    found = call.flow("self")
+    found = call.tensor("self")
+    if isinstance(found, Constant) and found.sizes == call.out:
+        return found
+    if not isinstance(found, Flow):
+        return Constant(call.out)
     padded = (1,) * (len(call.out) - len(found.sizes)) + found.sizes
     if len(padded) != len(call.out) or any(
         a not in (1, b) for a, b in zip(padded, call.out, strict=False)
@@ -198,24 +203,27 @@ def pad(call: Call) -> Result:
 
 
 def concat(call: Call) -> Result:
-    """cat and stack: inputs one after the other along a dimension."""
-    flows = []
+    """cat and stack: inputs one after the other along a dimension; one of them may be stored."""
     given = call.get("tensors")
-    for ref in given if isinstance(given, tuple) else ():
-        found = call.tensors.get(getattr(ref, "name", ""))
-        if not isinstance(found, Flow):
-            raise call.wrong("joins a stored tensor to one that flows, which is not covered")
-        flows.append(found)
+    refs = given if isinstance(given, tuple) else ()
+    parts = [call.tensors[name] for ref in refs if (name := getattr(ref, "name", ""))]
+    flows = [part for part in parts if isinstance(part, Flow)]
+    stored = [(i, part) for i, part in enumerate(parts) if isinstance(part, Constant)]
+    if len(stored) > 1 or not flows:
+        raise call.wrong("joins several stored tensors to one that flows", code="E120")
     axis = call.axis(len(call.out), "dim", default=0)
-    sizes = [_joined(flow.sizes, axis, call.node.packet == "stack") for flow in flows]
-    if not sizes or any(len(s) != len(call.out) for s in sizes):
-        raise call.wrong(f"joins {[flow.sizes for flow in flows][:4]}", code="E130")
+    sizes = [_joined(part.sizes, axis, call.node.packet == "stack") for part in parts]
+    if any(len(s) != len(call.out) for s in sizes):
+        raise call.wrong(f"joins {[part.sizes for part in parts][:4]}", code="E130")
     joined = list(sizes[0])
     joined[axis] = sum(s[axis] for s in sizes)
     if any(s[:axis] + s[axis + 1 :] != sizes[0][:axis] + sizes[0][axis + 1 :] for s in sizes):
         raise call.wrong(f"joins {sizes[:4]} along dimension {axis}", code="E130")
-    settings = (("sizes", call.out), ("dim", axis))
-    return Step("concat", tuple(flows), (tuple(joined),), settings=settings)
+    settings: tuple[tuple[str, Setting], ...] = (("sizes", call.out), ("dim", axis))
+    weight = None
+    for place, part in stored:
+        settings, weight = (*settings, ("stored", place)), part.weight
+    return Step("concat", tuple(flows), (tuple(joined),), weight=weight, settings=settings)
 
 
 def _joined(sizes: Sizes, axis: int, stacked: bool) -> Sizes:
@@ -227,6 +235,11 @@ def computed(call: Call) -> Result:
     flows = [name for name, found in call.tensors.items() if isinstance(found, Flow)]
     if flows:
         raise call.wrong("takes a tensor that flows", code="E120")
+    return Constant(call.out)
+
+
+def like(call: Call) -> Result:
+    """A constant of the size of another tensor: zeros_like, full_like, ..."""
     return Constant(call.out)
 
 
