@@ -7,17 +7,18 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import attrs
 import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.engine import ENGINES, run
-from cimarch.engine.tasks import Timeline
+from cimarch.engine import ENGINES, run_work
+from cimarch.engine.outcome import Outcome
+from cimarch.engine.tasks import Ints
 from cimarch.hardware.system import System
 from cimarch.mapping.place import place
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.program.assumed import assumed_times
-from cimarch.program.context import KIND
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program
 from cimarch.program.program import program as write_program
@@ -42,32 +43,41 @@ def simulate(
     precision: object = None,
     batch: int = 1,
     weights: str = "preloaded",
+    schedule: str | None = None,
     engine: str = "fast",
     allow_unmapped: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Run `batch` inferences of a network on a system, layer by layer, and report.
+    """Run `batch` inferences of a network on a system, and report.
 
     `precision` overrides the bits of single operations: a path of a JSON file, or what such a file
     holds (`cimarch.mapping.precision`). `weights="preloaded"` reports the writing of the weights
-    apart where all fit at once; `"cold"` counts it in. `engine` is `fast` or `simpy`, which give
+    apart where all fit at once; `"cold"` counts it in. `schedule` is `"layers"` (each layer waits
+    for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
+    are there); None takes the pipeline where the network has rows and the buffers have room for
+    those that must be held. `engine` is `fast` or `simpy`, which give
     the same times. Raises DescriptionError where the system cannot run the network.
     """
     batch = _checked_batch(batch)
-    _check_options(network, weights, engine)
+    _check_options(network, weights, schedule, engine)
     tell = progress or (lambda stage, share: None)
     tell("place", 0.0)
     skipped, unmapped = _unmapped(network, allow_unmapped)
     bits = read_precision(network, weight_bits, input_bits, precision)
-    placement = place(
-        system, network, bits, input_bits=input_bits, skipped=skipped, unmapped=unmapped
-    )
+    placement = _placed(
+        schedule,
+        network,
+        lambda chosen: place(
+            system, network, bits, input_bits=input_bits, skipped=skipped, unmapped=unmapped,
+            schedule=chosen,
+        ),
+    )  # fmt: skip
     tell("program", 0.0)
     program = write_program(placement, batch=batch, weights=weights, progress=progress)
     tell("run", 0.0)
-    timeline = run(program.tasks, engine)
+    ran = _run(program, engine)
     loading = load_program(placement) if program.preloaded and placement.groups else None
-    loaded = run(loading.tasks, engine) if loading else None
+    loaded = _run(loading, engine) if loading else None
     tell("report", 0.0)
     options = {
         "weight_bits": weight_bits,
@@ -75,17 +85,43 @@ def simulate(
         "precision": _plain(precision),
         "batch": batch,
         "weights": weights,
+        "schedule": placement.schedule,
         "engine": engine,
         "set": {o.path: o.text for o in system.overrides},
     }
-    return report(program, timeline, loading, loaded, batch=batch, options=options)
+    return report(program, ran, loading, loaded, batch=batch, options=options)
+
+
+def _run(program: Program, engine: str) -> Outcome:
+    pools = {pool.path for pool in program.placement.pools}
+    arrays = [len(at) if at.path in pools else 0 for at in program.resources]
+    return run_work(program.work, engine, weights=arrays)
+
+
+def _placed(
+    schedule: str | None, network: Network, placing: Callable[[str], Placement]
+) -> Placement:
+    """The placement for a schedule; where none is asked for, the pipeline if it has room."""
+    if schedule is not None:
+        return placing(schedule)
+    if not network.has_geometry:
+        return placing("layers")
+    try:
+        return placing("pipeline")
+    except DescriptionError as error:
+        if any(each.code != "E231" for each in error.diagnostics):
+            raise
+        reason = error.diagnostics[0].headline
+        placed = placing("layers")
+        line = f"the schedule is layer by layer, as in a pipeline {reason}"
+        return attrs.evolve(placed, assumed=(*placed.assumed, line))
 
 
 def report(
     program: Program,
-    timeline: Timeline,
+    ran: Outcome,
     loading: Program | None,
-    loaded: Timeline | None,
+    loaded: Outcome | None,
     *,
     batch: int,
     options: Mapping[str, object],
@@ -93,7 +129,7 @@ def report(
     """Everything that is told of a finished run."""
     placement = program.placement
     system, network = placement.system, placement.network
-    ledger = Ledger(program, timeline)
+    ledger = Ledger(program, ran)
     entries = ledger.entries()
     rows = [
         {"part": e.part, "action": e.action, "count": e.count, "joules": e.joules,
@@ -107,10 +143,10 @@ def report(
         system=system.name,
         network=network.name,
         clock=system.clock,
-        cycles=timeline.makespan,
-        latency=_first_result(program, timeline),
-        interval=_interval(program, timeline, batch),
-        load_cycles=loaded.makespan if loaded else _load_cycles(program, timeline),
+        cycles=ran.makespan,
+        latency=_first_result(program, ran),
+        interval=_interval(program, ran, batch),
+        load_cycles=loaded.makespan if loaded else _load_cycles(program, ran),
         load_joules=_known(load) if load else None,
         batch=batch,
         macs=sum(plan.site.anchor.macs for plan in placement.plans if plan.site.is_matrix),
@@ -118,10 +154,10 @@ def report(
         crossbars_available=placement.available,
         utilisation=placement.utilisation,
         groups=max(1, placement.groups),
-        lifetime=_lifetime(program, batch),
+        lifetime=_lifetime(ledger, batch),
         area=system.total("area"),
         power=system.total("power"),
-        bound=_bound(ledger, timeline),
+        bound=_bound(ledger, ran),
         layers=from_rows(LAYERS, ledger.layers()),
         parts=from_rows(PARTS, ledger.parts(entries)),
         ledger=from_rows(LEDGER, rows),
@@ -143,12 +179,19 @@ def _checked_batch(batch: object) -> int:
     return count
 
 
-def _check_options(network: object, weights: object, engine: object) -> None:
+def _check_options(network: object, weights: object, schedule: object, engine: object) -> None:
     if not isinstance(network, Network):
         helps = ("read one: `cimarch.read_network(path)`",)
         raise _out_of_range(f"the network is {network!r}, not a `cimarch.Network`", *helps)
     if weights not in ("preloaded", "cold"):
         raise _out_of_range(f"`weights` is `{weights}`, neither `preloaded` nor `cold`")
+    if schedule not in (None, "layers", "pipeline"):
+        raise _out_of_range(f"`schedule` is `{schedule}`, neither `layers` nor `pipeline`")
+    if schedule == "pipeline" and not network.has_geometry:
+        raise _out_of_range(
+            f"`{network.name}` is a layer table, which has no rows for a pipeline",
+            "run it layer by layer: `--schedule layers`",
+        )
     if engine not in tuple(ENGINES):
         named = ", ".join(f"`{name}`" for name in ENGINES)
         raise _out_of_range(f"`engine` is `{engine}`, not one of {named}")
@@ -184,64 +227,48 @@ def _plain(precision: object) -> object:
     return os.fspath(precision) if isinstance(precision, Path) else precision
 
 
-def _load_cycles(program: Program, timeline: Timeline) -> int:
+def _load_cycles(program: Program, ran: Outcome) -> int:
     """Cycles in which the run does nothing but write weights: the loads of its groups."""
-    kind = program.columns["kind"]
-    tasks = np.flatnonzero((kind == KIND["load"]) | (kind == KIND["write"]))
-    if not len(tasks):
-        return 0
-    key = program.columns["inference"][tasks].astype(np.int64) * (
-        int(program.columns["group"].max()) + 1
-    ) + program.columns["group"][tasks].astype(np.int64)
-    order = np.argsort(key, kind="stable")
-    tasks, key = tasks[order], key[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    starts = np.minimum.reduceat(timeline.start[tasks], first)
-    ends = np.maximum.reduceat(timeline.finish[tasks], first)
-    return int((ends - starts).sum())
+    chosen = list(program.loads)
+    return int((ran.last_finish[chosen] - ran.first_start[chosen]).sum())
 
 
-def _finishes(program: Program, timeline: Timeline) -> np.ndarray:
+def _finishes(program: Program, ran: Outcome) -> Ints:
     """The cycle at which each inference's last task ends."""
-    inference = program.columns["inference"].astype(np.int64)
-    ends = np.zeros(int(inference.max(initial=0)) + 1, np.int64)
-    np.maximum.at(ends, inference, timeline.finish)
-    return ends
+    return ran.last_finish[list(program.finishes)]
 
 
-def _first_result(program: Program, timeline: Timeline) -> int:
+def _first_result(program: Program, ran: Outcome) -> int:
     """The latency of the first inference: from cycle 0 to its last result."""
-    return int(_finishes(program, timeline)[0]) if len(timeline.finish) else 0
+    return int(_finishes(program, ran)[0])
 
 
-def _interval(program: Program, timeline: Timeline, batch: int) -> float | None:
+def _interval(program: Program, ran: Outcome, batch: int) -> float | None:
     if batch < 2:
         return None
     if program.placement.groups > 1:
-        return timeline.makespan / batch
-    ends = np.sort(_finishes(program, timeline))
+        return ran.makespan / batch
+    ends = np.sort(_finishes(program, ran))
     return float(ends[-1] - ends[0]) / (batch - 1)
 
 
-def _lifetime(program: Program, batch: int) -> float | None:
+def _lifetime(ledger: Ledger, batch: int) -> float | None:
     """Inferences until the most written cells have had as many writes as their endurance."""
-    written = program.columns["tile"][program.columns["kind"] == KIND["write"]].astype(np.int64)
-    tiles = program.placement.tiles.take(written)
-    worn = []
-    for index, pool in enumerate(program.placement.pools):
-        arrays = tiles.array[tiles.pool == index]
-        if pool.number("endurance") and len(arrays):
-            writes = int(np.bincount(arrays).max()) * pool.integer("pulses")
-            worn.append(float(pool.number("endurance") * batch / writes))
-    return min(worn, default=None)
+    shortest: float | None = None
+    for part, writes in ledger.writes().items():
+        pool = ledger.system.part(part)
+        if pool.number("endurance"):
+            each = float(pool.number("endurance") * batch / (writes * pool.integer("pulses")))
+            shortest = each if shortest is None else min(shortest, each)
+    return shortest
 
 
-def _bound(ledger: Ledger, timeline: Timeline) -> Bound | None:
+def _bound(ledger: Ledger, ran: Outcome) -> Bound | None:
     found = ledger.bound()
     if found is None:
         return None
     at, cycles = found
-    return Bound(at.path, (at.lo, at.hi), cycles, cycles / timeline.makespan)
+    return Bound(at.path, (at.lo, at.hi), cycles, cycles / ran.makespan)
 
 
 def _known(ledger: Ledger) -> float | None:

@@ -15,6 +15,7 @@ from cimarch.mapping.assign import NOTHING_ASKED, Asked
 from cimarch.mapping.place import place
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision as read_precision
+from cimarch.engine.outcome import outcome
 from cimarch.program.check import check
 from cimarch.program.context import KIND
 from cimarch.program.ledger import Entry, Ledger
@@ -273,8 +274,12 @@ class Run:
         return {int(a): int(n) for a, n in zip(*np.unique(arrays, return_counts=True), strict=True)}
 
     @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.program, outcome(self.program.work, self.timeline))
+
+    @property
     def entries(self) -> list[Entry]:
-        return Ledger(self.program, self.timeline).entries()
+        return self.ledger.entries()
 
     def count(self, part: str, action: str) -> int:
         """How often the run does an action."""
@@ -287,7 +292,7 @@ class Run:
 
     def layer(self, name: str) -> dict[str, object]:
         """An operation's line of the report."""
-        rows = Ledger(self.program, self.timeline).layers()
+        rows = self.ledger.layers()
         return next(row for row in rows if row["name"] == name)
 
 
@@ -298,7 +303,8 @@ def placed(system: System, network: Network, bits: int = 4, **options: object) -
     chosen = read_precision(network, weight_bits, input_bits, options.get("precision"))
     asked = options.get("asked", NOTHING_ASKED)
     assert isinstance(asked, Asked)
-    return place(system, network, chosen, input_bits=input_bits, asked=asked)
+    schedule = str(options.get("schedule", "layers"))
+    return place(system, network, chosen, input_bits=input_bits, asked=asked, schedule=schedule)
 
 
 def run(

@@ -5,6 +5,7 @@ from importlib import import_module
 import pytest
 from hypothesis import settings
 
+from cimarch.engine import run as run_engine
 from cimarch.program.check import check
 
 settings.register_profile("cimarch", deadline=None, derandomize=True, print_blob=False)
@@ -21,10 +22,12 @@ def every_run_is_legal(monkeypatch: pytest.MonkeyPatch) -> None:
     module = import_module("cimarch.simulate")
     report = module.report
 
-    def checked(program, timeline, loading, loaded, **options):
-        for written, run in ((program, timeline), (loading, loaded)):
-            if written is not None and len(written.tasks) <= LARGEST:
-                check(written, run)
-        return report(program, timeline, loading, loaded, **options)
+    def checked(program, ran, loading, loaded, **options):
+        for written, run in ((program, ran), (loading, loaded)):
+            if written is not None and len(written.work) <= LARGEST:
+                timeline = run_engine(written.tasks)
+                assert timeline.makespan == run.makespan
+                check(written, timeline)
+        return report(program, ran, loading, loaded, **options)
 
     monkeypatch.setattr(module, "report", checked)

@@ -28,7 +28,9 @@ LAYERS = (
 
 MADE_FOR_ABOVE = {
     "language": ("cimarch.hardware.system", "cimarch.hardware.kinds"),
-    "program": ("cimarch.engine.tasks", "cimarch.engine.build"),
+    "program": tuple(
+        f"cimarch.engine.{name}" for name in ("tasks", "edges", "pieces", "expand", "outcome")
+    ),
 }
 """The language makes a System and a program makes Tasks: each knows what it makes, no more."""
 

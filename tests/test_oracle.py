@@ -20,6 +20,7 @@ from cimarch.engine.tasks import Timeline
 from cimarch.mapping.place import place
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision
+from cimarch.engine.outcome import outcome
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program, program
 from cimarch.workload.network import Network
@@ -64,7 +65,7 @@ def busy(written: Program, timeline: Timeline) -> dict[str, int]:
 
 def longest(written: Program, timeline: Timeline) -> dict[str, int]:
     """Busy cycles of the busiest member of each part whose work is merged, as reported."""
-    ledger = Ledger(written, timeline)
+    ledger = Ledger(written, outcome(written.work, timeline))
     parts = ledger.parts(ledger.entries())
     return {str(p["path"]): int(str(p["busy_cycles"])) for p in parts if p["kind"] in MERGED}
 
@@ -80,7 +81,7 @@ def most(placement: Placement, found: chip.Outcome) -> dict[str, int]:
 def counts(written: Program, timeline: Timeline) -> dict[tuple[str, str], int]:
     """How often each part did each action."""
     found: dict[tuple[str, str], int] = {}
-    for entry in Ledger(written, timeline).entries():
+    for entry in Ledger(written, outcome(written.work, timeline)).entries():
         if entry.action != "leakage":
             key = (entry.part, entry.action)
             found[key] = found.get(key, 0) + entry.count

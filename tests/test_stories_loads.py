@@ -108,17 +108,16 @@ def test_the_check_finds_a_product_before_its_weights_are_written() -> None:
     # Take the edge from the load to the products out: the same total could be reached, illegally.
     program = write_program(placed(bare(), table((256, 256, 2))), weights="cold")
     check(program, run_engine(program.tasks))
-    write = np.flatnonzero(program.columns["kind"] == KIND["write"])
-    broken = attrs.evolve(
-        program, tasks=attrs.evolve(
-            program.tasks, busy=_with(program.tasks.busy, write, 1),
-            latency=_with(program.tasks.latency, write, 1000),
-            resource=_with(program.tasks.resource, write, int(program.tasks.resource.max()) + 1),
-            predecessors=program.tasks.predecessors[:0],
-            after_start=program.tasks.after_start[:0],
-            offsets=np.zeros_like(program.tasks.offsets),
-        ),
+    load, *others = program.work.pieces
+    write = load.template.columns["kind"] == KIND["write"]
+    template = attrs.evolve(
+        load.template, busy=_with(load.template.busy, write, 1),
+        latency=_with(load.template.latency, write, 1000),
+        resource=_with(load.template.resource, write, program.work.resources),
     )  # fmt: skip
+    pieces = [attrs.evolve(load, template=template)]
+    pieces += [attrs.evolve(piece, links=()) for piece in others]
+    broken = attrs.evolve(program, work=attrs.evolve(program.work, pieces=tuple(pieces)))
     with pytest.raises(AssertionError, match="before it is written"):
         check(broken, run_engine(broken.tasks))
 

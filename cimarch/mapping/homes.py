@@ -26,6 +26,9 @@ class Home:
     """Whether the whole tensor is there; else its rows stream through from outside."""
     ahead: int = 0
     """Rows of results whose inputs may stream in before they are worked on."""
+    rows: int = 0
+    """Rows that it holds at once, each until all its readers have freed it; 0: there is no limit,
+    or all is there before it is read."""
 
     @property
     def members(self) -> tuple[Instances, ...]:
@@ -47,17 +50,23 @@ class Need:
     """Rows that one row of results needs; 0 where it needs all that there are."""
     row_bits: int
     made: int
-    """The site that makes it; -1 for an input of the network."""
+    """When it is made: the site, or in a pipeline the resident group; -1 for an input."""
     read: int
-    """The site that reads it."""
+    """When it is read."""
     operation: str
     """The name of the operation that reads it."""
     step: int = 0
     """Bits that each further row of results needs; 0 where the tensor does not stream by rows."""
+    allot: int = 0
+    """In a pipeline of rows, the least that must be held at once; 0 where all of it must be."""
+    height: int = 1
+    """Rows of the tensor."""
 
     @property
     def least(self) -> int:
         """Bits that must be there at once."""
+        if self.allot:
+            return self.allot * self.row_bits
         return min(self.whole, self.rows * self.row_bits) if self.rows else self.whole
 
 
@@ -79,14 +88,14 @@ class Rooms:
         size = self.size(at.path)
         members = range(at.lo, at.hi)
         if size is not None and any(
-            self._most(at.path, i, first, last) + bits > size for i in members
+            self.most(at.path, i, first, last) + bits > size for i in members
         ):
             return False
         for i in members:
             self.held.setdefault((at.path, i), []).append((first, last, bits))
         return True
 
-    def _most(self, path: str, index: int, first: int, last: int) -> int:
+    def most(self, path: str, index: int, first: int, last: int) -> int:
         """The most bits that a member holds at any time of a span."""
         held = self.held.get((path, index), ())
         times = {first} | {begin for begin, _, _ in held if first <= begin <= last}
@@ -97,7 +106,7 @@ class Rooms:
         for (path, index), held in self.held.items():
             size = self.size(path)
             last = max(end for _, end, _ in held)
-            most = self._most(path, index, min(begin for begin, _, _ in held), last)
+            most = self.most(path, index, min(begin for begin, _, _ in held), last)
             assert size is None or most <= size, f"`{path}[{index}]` holds {most} bits"
 
     def all_fit(self, batch: int, boundaries: Sequence[tuple[int, int]]) -> bool:
@@ -116,7 +125,7 @@ class Rooms:
                 default=0,
             )
             last = max(end for _, end, _ in held)
-            most = self._most(path, index, -1, last)
+            most = self.most(path, index, -1, last)
             if size is not None and most + (batch - 1) * waiting > size:
                 return False
         return True
@@ -131,6 +140,8 @@ class Homes:
         self._known: dict[str, list[Home]] = {}
         self._until: dict[Home, int] = {}
         self._streamed: list[tuple[Home, Need]] = []
+        self._allotted: dict[Home, tuple[Need, int]] = {}
+        """Homes of rows in a pipeline: one of the needs, and the least rows of all readers."""
 
     def of(self, tensor: str) -> list[Home]:
         """The homes of a tensor, in the order in which they were found."""
@@ -148,6 +159,8 @@ class Homes:
         levels = self._levels(need.at)
         if not levels:
             return None
+        if need.allot:
+            return self._allot(need, levels)
         shared = self._shared(need, levels)
         if shared is not None:
             return shared
@@ -162,14 +175,68 @@ class Homes:
                         return self._settle(need, level, whole=whole)
         raise self._no_room(need, levels)
 
+    def _allot(self, need: Need, levels: Sequence[Instances]) -> Home:
+        """A home for the least rows: one that another reader has, made larger, or a new one."""
+        for home in self.of(need.tensor):
+            _, rows = self._allotted.get(home, (need, 0))
+            if not rows or home.bits < need.bits or not _reaches(levels, home):
+                continue
+            more = max(0, need.allot - rows) * need.row_bits
+            place = Instances(home.path, home.lo, home.hi)
+            if not more or self.rooms.take(place, need.made, need.read, more):
+                self._allotted[home] = (need, max(need.allot, rows))
+                return home
+        for single in (True, False):
+            for level in levels:
+                if (len(level) == 1) == single and self.rooms.take(
+                    level, need.made, need.read, need.allot * need.row_bits
+                ):
+                    home = self._settle(need, level, whole=True)
+                    self._allotted[home] = (need, need.allot)
+                    return home
+        raise self._no_room(need, levels)
+
+    def share_out(self) -> dict[Home, Home]:
+        """Homes of rows with what they hold at last: room that is left is shared in proportion.
+
+        To be asked once, when all homes are found.
+        """
+        return {home: self._grown(home, need, rows) for home, (need, rows) in self._shares()}
+
+    def _shares(self) -> list[tuple[Home, tuple[Need, int]]]:
+        """Each home of rows, with as many as its share of the room allows."""
+        taken: dict[tuple[str, int, int], int] = {}
+        for home, (need, rows) in self._allotted.items():
+            for member in range(home.lo, home.hi):
+                key = (home.path, member, need.read)
+                taken[key] = taken.get(key, 0) + rows * need.row_bits
+        found = []
+        for home, (need, rows) in self._allotted.items():
+            size = self.rooms.size(home.path)
+            wanted = need.height if size is None else rows
+            for member in range(home.lo, home.hi):
+                if size is None:
+                    break
+                free = size - self.rooms.most(home.path, member, need.made, need.read)
+                share = rows * need.row_bits * free // taken[home.path, member, need.read]
+                grown = rows + max(0, share) // need.row_bits
+                wanted = grown if member == home.lo else min(wanted, grown)
+            found.append((home, (need, min(wanted, need.height))))
+        return found
+
+    def _grown(self, home: Home, need: Need, rows: int) -> Home:
+        if self.rooms.size(home.path) is None:
+            return home
+        more = (rows - self._allotted[home][1]) * need.row_bits
+        place = Instances(home.path, home.lo, home.hi)
+        taken = self.rooms.take(place, need.made, need.read, more)
+        assert taken, f"`{home.path}` has room for {rows} rows of `{home.tensor}`"
+        return attrs.evolve(home, rows=rows)
+
     def _shared(self, need: Need, levels: Sequence[Instances]) -> Home | None:
         """A home that holds the whole tensor already, and can until this reader is done."""
         for home in self.of(need.tensor):
-            reached = any(
-                level.path == home.path and home.lo <= level.lo and level.hi <= home.hi
-                for level in levels
-            )
-            if not (home.whole and reached and home.bits >= need.bits):
+            if not (home.whole and _reaches(levels, home) and home.bits >= need.bits):
                 continue
             until = self._until[home]
             place = Instances(home.path, home.lo, home.hi)
@@ -223,7 +290,8 @@ class Homes:
         largest = max(levels, key=lambda level: self.rooms.size(level.path) or 0)
         size = self.rooms.size(largest.path) or 0
         bytes_needed = -(-need.least // 8)
-        rows = "1 row of " if need.rows == 1 else f"{need.rows} rows of " if need.rows else ""
+        count = need.allot or need.rows
+        rows = "1 row of " if count == 1 else f"{count} rows of " if count else ""
         return DescriptionError(
             Diagnostic(
                 "E231",
@@ -237,6 +305,13 @@ class Homes:
                 helps=(f"make its `size` at least {bytes_needed} bytes",),
             )
         )
+
+
+def _reaches(levels: Sequence[Instances], home: Home) -> bool:
+    """Whether all of some level lies in a home."""
+    return any(
+        level.path == home.path and home.lo <= level.lo and level.hi <= home.hi for level in levels
+    )
 
 
 def receptive_rows(op: Operation, rows: int) -> int:

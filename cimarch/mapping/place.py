@@ -13,10 +13,12 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.assign import NOTHING_ASKED, Asked, assign
+from cimarch.mapping.allot import Key, least_rows
 from cimarch.mapping.flows import CARRY, Flow, Operand, no_way
 from cimarch.mapping.homes import Home, Homes, Need, receptive_rows
 from cimarch.mapping.placement import Block, Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
+from cimarch.mapping.rows import Reach, Rows, extent
 from cimarch.mapping.sites import Site, Source, map_rows, sites
 from cimarch.mapping.stores import Stores
 from cimarch.mapping.tiling import Ints
@@ -34,14 +36,18 @@ def place(
     skipped: frozenset[str] = frozenset(),
     unmapped: Sequence[str] = (),
     asked: Asked = NOTHING_ASKED,
+    schedule: str = "layers",
 ) -> Placement:
     """Place a network on a system.
 
     `bits` gives every matrix operation's precision, `input_bits` that of values that only digital
     operations read; operations named in `skipped` are left out; `asked` is what a user wants of the
-    placement. Raises DescriptionError where the system cannot hold or route it.
+    placement; `schedule` is `layers`, where a tensor is whole in its home before it is read, or
+    `pipeline`, where rows are read as they come. Raises DescriptionError where the system cannot hold or route it.
     """
-    return _Placer(system, network, bits, input_bits, skipped, asked).place(tuple(unmapped))
+    return _Placer(system, network, bits, input_bits, skipped, asked, schedule).place(
+        tuple(unmapped)
+    )
 
 
 class _Placer:
@@ -53,6 +59,7 @@ class _Placer:
         input_bits: int,
         skipped: frozenset[str],
         asked: Asked,
+        schedule: str,
     ) -> None:
         self.system = system
         self.network = network
@@ -66,6 +73,7 @@ class _Placer:
         self.tiles = assign(network, self.sites, self.wirings, bits, asked, self._assume)
         self.maker = {site.result: site.index for site in self.sites}
         self.homes = Homes(self.wiring)
+        self.schedule = schedule
 
     def _assume(self, sentence: str) -> None:
         if sentence not in self.assumed:
@@ -100,13 +108,14 @@ class _Placer:
         ]
         stores = Stores(
             self.wiring, self.network, self.homes, self._assume,
-            bits=self.input_bits, end=len(self.sites),
+            bits=self.input_bits, times=self._times, end=self._times[-1][1] + 1,
         )  # fmt: skip
-        complete = [
-            iter([stores.complete(site, flow) for flow in flows])
+        stored = [
+            [stores.complete(site, flow) for flow in flows]
             for site, (_, flows) in zip(self.sites, homes, strict=True)
         ]
-        wide = self.homes.widened()
+        settled = self.homes.widened() | self.homes.share_out()
+        complete = [iter([_settled(flow, settled) for flow in flows]) for flows in stored]
         plans = tuple(
             Plan(
                 site,
@@ -114,7 +123,7 @@ class _Placer:
                     Copy(b, tuple(islice(done, len(draft))), self._present(b))
                     for b, draft in zip(copies, flows, strict=True)
                 ),
-                tuple(wide.get(home, home) if home else None for home in anchor),
+                tuple(settled.get(home, home) if home else None for home in anchor),
                 self._reads(site),
                 self.wiring_of(site),
             )
@@ -126,7 +135,7 @@ class _Placer:
         inputs = tuple(stores.inputs())
         return Placement(
             self.system, self.network, self.wirings, self.bits, self.tiles, plans,
-            inputs, self.homes.rooms, tuple(self.assumed), unmapped,
+            inputs, self.homes.rooms, tuple(self.assumed), unmapped, self.schedule, self._reaches,
         )  # fmt: skip
 
     def _assume_missing(self) -> None:
@@ -265,10 +274,12 @@ class _Placer:
             whole=tensor.elements * bits,
             rows=receptive_rows(op, rows) if op is site.anchor else 1,
             row_bits=-(-tensor.elements * bits // rows),
-            made=self.maker.get(source.tensor, -1),
-            read=site.index,
+            made=self._made(source.tensor),
+            read=self._times[site.index][1],
             operation=op.name,
             step=-(-tensor.elements * bits // op.window_rows) if site.is_matrix else 0,
+            allot=self._allot.get(source.tensor, {}).get((site.index, op.name), 0),
+            height=rows,
         )
         home = self.homes.find(need)
         if home is None:
@@ -276,6 +287,66 @@ class _Placer:
         elif not home.whole:
             self._assume_streamed(home)
         return home
+
+    # Rows of a pipeline
+
+    @cached_property
+    def _times(self) -> list[tuple[int, int]]:
+        """When a site begins and ends, for the room in buffers: the sites follow one another, or
+        in a pipeline the resident groups do."""
+        if self.schedule == "layers":
+            return [(site.index, site.index) for site in self.sites]
+        found: list[tuple[int, int]] = []
+        for site in self.sites:
+            mine = self.tiles.resident[self.tiles.site == site.index]
+            before = found[-1][1] if found else 0
+            found.append((int(mine.min()), int(mine.max())) if len(mine) else (before, before))
+        return found
+
+    def _made(self, tensor: str) -> int:
+        """When a tensor begins to be there."""
+        maker = self.maker.get(tensor, -1)
+        return self._times[maker][0] if maker >= 0 else -1
+
+    @cached_property
+    def _reaches(self) -> dict[int, tuple[Reach, ...]]:
+        if self.schedule == "layers":
+            return {}
+        rows = Rows(self.network)
+        return {site.index: tuple(rows.of(site)) for site in self.sites}
+
+    @cached_property
+    def _allot(self) -> dict[str, dict[tuple[int, str], int]]:
+        """Tensor -> (reader's site, operation) -> the least rows that its home must hold.
+
+        Of tensors that are made and read in one group; others are whole before they are read.
+        """
+        if self.schedule == "layers":
+            return {}
+        least: dict[Key, int] = {}
+        for group in sorted({time for times in self._times for time in times}):
+            mine = [s for s in self.sites if self._times[s.index] == (group, group)]
+            inputs = self.network.inputs if group == 0 else ()
+            least |= least_rows(
+                mine,
+                [extent(self.network, site) for site in mine],
+                [self._reaches[site.index] for site in mine],
+                {name: map_rows(tensor) for name, tensor in self.network.tensors.items()},
+                inputs,
+            )
+        late = {
+            source.tensor
+            for site in self.sites
+            for sources in site.reads
+            for source in sources
+            if self._times[site.index] != (max(0, self._made(source.tensor)),) * 2
+        }
+        found: dict[str, dict[tuple[int, str], int]] = {}
+        for (index, position, tensor), rows in least.items():
+            if tensor not in late:
+                op = self.sites[index].operations[position]
+                found.setdefault(tensor, {})[index, op.name] = rows
+        return found
 
     def _assume_streamed(self, home: Home) -> None:
         if self.wiring.edge_into(home.members[0]) is None:
@@ -329,3 +400,18 @@ _IDEAL = (
     (ADDERS, "partial sums are added at once and free: the system has no adder"),
     (("buffer",), "inputs and results are at hand at once: the system has no buffer"),
 )
+
+
+def _settled(flow: Flow, settled: Mapping[Home, Home]) -> Flow:
+    """A flow whose operands are read where, at last, they are."""
+    ways = tuple(
+        attrs.evolve(
+            waypoint,
+            operands=tuple(
+                attrs.evolve(o, home=settled.get(o.home, o.home)) if o.home else o
+                for o in waypoint.operands
+            ),
+        )
+        for waypoint in flow.waypoints
+    )
+    return attrs.evolve(flow, waypoints=ways)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 
 import attrs
 import numpy as np
@@ -17,10 +18,11 @@ from cimarch.hardware.system import Part, System
 from cimarch.mapping.flows import Flow, Store
 from cimarch.mapping.homes import Home, Rooms
 from cimarch.mapping.precision import Bits
+from cimarch.mapping.rows import Reach
 from cimarch.mapping.sites import Site, Source
 from cimarch.mapping.tiling import Ints, Tiles
 from cimarch.mapping.wiring import Wiring
-from cimarch.workload.network import Network
+from cimarch.workload.network import Network, Operation
 
 
 @attrs.frozen(eq=False)
@@ -81,10 +83,33 @@ class Plan:
         """What of the first copy is loaded when."""
         return self.copies[0].present
 
+    def read_homes(self) -> Iterator[tuple[int, Home]]:
+        """The homes that the site reads, each with the place of its reader in the site."""
+        yield from ((0, home) for home in self.homes if home is not None)
+        for copy in self.copies:
+            for flow in copy.flows:
+                for waypoint in flow.waypoints:
+                    position = _position(self.site, waypoint.operation)
+                    for operand in waypoint.operands:
+                        if operand.home is not None:
+                            yield position, operand.home
+
     @property
     def groups(self) -> tuple[int, ...]:
         """The resident groups that hold some of the site's tiles."""
         return tuple(self.present)
+
+
+def spans(plans: Iterable[Plan]) -> list[tuple[int, int]]:
+    """Per site the first and the last group with work for it; a digital one has that of the site
+    before it."""
+    found = []
+    current = 0
+    for plan in plans:
+        groups = plan.groups or (current,)
+        current = groups[-1]
+        found.append((groups[0], current))
+    return found
 
 
 @attrs.frozen(eq=False)
@@ -104,6 +129,10 @@ class Placement:
     """What every buffer holds, from site to site."""
     assumed: tuple[str, ...]
     unmapped: tuple[str, ...]
+    schedule: str = "layers"
+    """`layers` or `pipeline`."""
+    reaches: Mapping[int, tuple[Reach, ...]] = attrs.field(factory=dict)
+    """Per site, what its rows need of what it reads; none where the schedule has no rows."""
 
     @property
     def pools(self) -> tuple[Part, ...]:
@@ -135,6 +164,30 @@ class Placement:
     def available(self) -> int:
         """Arrays that the system has, in all pools."""
         return sum(pool.count for pool in self.pools)
+
+    def resident(self, group: int) -> list[Plan]:
+        """The sites with work in a group: digital ones with the matrix site before them."""
+        return self._by_group.get(group, [])
+
+    @cached_property
+    def _by_group(self) -> dict[int, list[Plan]]:
+        chosen: dict[int, list[Plan]] = {}
+        for plan, (first, last) in zip(self.plans, spans(self.plans), strict=True):
+            for group in range(first, last + 1):
+                if not plan.groups or group in plan.groups:
+                    chosen.setdefault(group, []).append(plan)
+        return chosen
+
+    @property
+    def boundaries(self) -> list[tuple[int, int]]:
+        """Before and after each group but the last, in the time of the buffers' rooms."""
+        groups = sorted(self._by_group)
+        if self.schedule == "pipeline":
+            return list(pairwise(groups))
+        return [
+            (self._by_group[a][-1].site.index, self._by_group[b][0].site.index)
+            for a, b in pairwise(groups)
+        ]
 
     @cached_property
     def crossbars(self) -> int:
@@ -186,3 +239,8 @@ class Placement:
         held = np.bincount(mine.copy, weights=mine.cells, minlength=len(plan.copies))
         assert len(held) == len(plan.copies), f"copies of `{op.name}`"
         assert (held == cells).all(), f"weights of `{op.name}`"
+
+
+def _position(site: Site, op: Operation) -> int:
+    """The place of an operation in a site; 0 for sums carried from an earlier group."""
+    return next((i for i, each in enumerate(site.operations) if each is op), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import attrs
@@ -19,8 +19,8 @@ from cimarch.workload.network import Network
 class Stores:
     """Finds the stores of flows, once all homes are known.
 
-    `bits` is the width of an element that leaves the network, `end` the number of sites; `assume`
-    is told what had to be filled in.
+    `bits` is the width of an element that leaves the network; `times` says of each site when it
+    begins and ends, `end` when all is over; `assume` is told what had to be filled in.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Stores:
         assume: Callable[[str], None],
         *,
         bits: int,
+        times: Sequence[tuple[int, int]],
         end: int,
     ) -> None:
         self._wiring = wiring
@@ -38,6 +39,7 @@ class Stores:
         self._homes = homes
         self._assume = assume
         self._bits = bits
+        self._times = times
         self._end = end
         self._views = Views(network)
 
@@ -106,7 +108,7 @@ class Stores:
             return []
         bits = self._network.tensors[site.result].elements * self._bits
         for at in buffers:
-            if self._homes.rooms.take(at, site.index, self._end, bits):
+            if self._homes.rooms.take(at, self._times[site.index][0], self._end, bits):
                 self._assume(f"results stay in `{at.path}`: the system has no way out")
                 way = self._wiring.routes.find(here, at)
                 assert way is not None

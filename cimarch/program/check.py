@@ -10,8 +10,7 @@ import numpy as np
 
 from cimarch.engine.tasks import Ints, Timeline
 from cimarch.program.context import KIND
-from cimarch.program.program import Program
-from cimarch.program.sketch import Strip
+from cimarch.program.program import Placed, Program
 
 USES = ("read", "product")
 
@@ -69,21 +68,22 @@ def _staging(program: Program, timeline: Timeline) -> None:
     Buffers hold as many windows as fit (at least one): the fetch of window w starts no earlier than
     the product of window w - windows ends.
     """
-    for laid in program.laid:
-        strip = laid.work.strip
-        windows = np.arange(strip.windows * strip.rows)
-        strips = laid.first + strip.size * np.arange(laid.repeat)[:, None]
-
-        for tile, fetches in laid.work.fetched.items():
-            ends = timeline.finish[_at(strips, strip, windows, laid.work.arrays[tile].end)]
+    for placed in program.placed:
+        work = placed.work
+        for tile, fetches in work.fetched.items():
+            array = work.arrays[tile]
+            ends = timeline.finish[_at(program, placed, array.copy, array.end)]
             for fetch in fetches:
-                held = laid.work.held_windows(fetch.place)
-                starts = timeline.start[_at(strips, strip, windows, fetch.root)]
+                held = work.held_windows(fetch.place)
+                starts = timeline.start[_at(program, placed, array.copy, fetch.root)]
                 early = starts[held:] < ends[: len(starts) - held] if held < len(starts) else False
                 assert not np.any(early), f"`{fetch.place}` is filled before it is free"
 
 
-def _at(strips: Ints, strip: Strip, windows: Ints, slot: int) -> Ints:
-    """The tasks of one slot, window by window."""
-    found: Ints = strips + strip.window_places(windows, slot)
-    return found.ravel()
+def _at(program: Program, placed: Placed, copy: int, slot: int) -> Ints:
+    """The tasks of one slot of a copy, window by window."""
+    piece = program.work.pieces[placed.piece]
+    blocks = len(piece.template) * np.arange(piece.repeat)[:, None]
+    places = (blocks + placed.work.laid.window_places(copy, slot)).ravel()
+    found: Ints = int(program.work.first[placed.piece]) + places[places < len(piece)]
+    return found

@@ -15,7 +15,7 @@ from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.placement import Placement
 from cimarch.program.charges import Charge
-from cimarch.program.sketch import Sketch, Slot
+from cimarch.program.sketch import JOINING, Sketch, Slot
 from cimarch.program.transfers import Hop, Transfers
 
 KINDS = (
@@ -27,8 +27,14 @@ KIND = {name: number for number, name in enumerate(KINDS)}
 
 MOST_CYCLES = 2**50
 """The longest task."""
-MOST_TASKS = 100_000_000
-"""Of a table: about 10 GB."""
+MOST_TASKS = 10**11
+"""Of a run."""
+MOST_HELD = 100_000_000
+"""Tasks that are held at once: of all templates, or of a run laid out as one table."""
+MOST_ROWS = 10_000_000
+"""Of a piece."""
+MOST_PIECES = 1_000_000
+"""Of a run."""
 
 
 class Context:
@@ -46,6 +52,8 @@ class Context:
         self.rounded: dict[str, tuple[Fraction, int]] = {}
         self.assumed: list[str] = []
         self.transfers = Transfers(self.system, self.routes)
+        self.tasks = 0
+        """Of all pieces so far."""
         self._tolls: dict[tuple[int, ...], tuple[tuple[int, int, int, int], ...]] = {}
         self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
 
@@ -53,6 +61,17 @@ class Context:
         """Remember what the program had to fill in."""
         if sentence not in self.assumed:
             self.assumed.append(sentence)
+
+    def count(self, tasks: int, rows: int, held: int) -> None:
+        """Count the tasks of a piece; raise DescriptionError where a run has too many."""
+        self.tasks += tasks
+        for found, most, what in (
+            (self.tasks, MOST_TASKS, "tasks or more"),
+            (rows, MOST_ROWS, "rows of one operation"),
+            (held, MOST_HELD, "tasks to be held at once"),
+        ):
+            if found > most:
+                raise too_many(found, most, what)
 
     def resource(self, at: Instances) -> int:
         """The number of a resource, new where it is met for the first time."""
@@ -141,7 +160,7 @@ class Context:
 
     def join(self, sketch: Sketch, *after: int) -> int:
         """Add a join to a sketch."""
-        return sketch.add(Slot(JOIN, 0, 0, 0, KIND["join"], -1, 0), *after)
+        return sketch.add(JOINING, *after)
 
 
 class Tree:
@@ -195,6 +214,17 @@ class Tree:
         return Slot(self.context.resource(at), busy, latency, period, kind, self.tile, charges)
 
 
+def too_many(found: int, most: int, what: str) -> DescriptionError:
+    """The diagnostic for a run that is too large."""
+    return DescriptionError(
+        Diagnostic(
+            "E244",
+            f"the run has {found} {what}, more than {most}",
+            helps=("simulate fewer inferences, or a part of the network",),
+        )
+    )
+
+
 def _counted(cycles: int) -> int:
     """The cycles of a task, where the engines can count them."""
     if cycles > MOST_CYCLES:
@@ -208,12 +238,11 @@ def _counted(cycles: int) -> int:
     return cycles
 
 
-def disjoint(
-    resources: dict[Instances, int], numbers: NDArray[np.int32]
-) -> tuple[list[Instances], NDArray[np.int32]]:
+def disjoint(resources: dict[Instances, int]) -> tuple[list[Instances], NDArray[np.int32]]:
     """Unite resources of one part whose members overlap, so that no member is held twice.
 
-    Returns the resources in order of their new numbers, and the tasks' new numbers.
+    Returns the resources in order of their new numbers, and per old number the new one; the last
+    entry is that of a join.
     """
     order = sorted(resources, key=lambda at: (at.path, at.lo, at.hi))
     united: list[Instances] = []
@@ -226,4 +255,4 @@ def disjoint(
         else:
             united.append(at)
         renumber[resources[at]] = len(united) - 1
-    return united, renumber[numbers]
+    return united, renumber

@@ -7,7 +7,7 @@ driver, and no earlier than the driver has room.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -21,7 +21,7 @@ from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
 from cimarch.program.charges import charge, latency_of
 from cimarch.program.context import Context, Tree
-from cimarch.program.sketch import Strip
+from cimarch.program.sketch import READS, Strip
 from cimarch.program.transfers import Hop
 
 
@@ -46,26 +46,57 @@ class Fetch:
     bits: int
 
 
+@attrs.frozen
+class Stream:
+    """Rows of a tensor that come in from outside: slots of the lead, and how far ahead."""
+
+    slots: tuple[int, ...]
+    ahead: int
+    """Rows of results that it may be ahead."""
+
+
+def streams(context: Context, strip: Strip, plan: Plan) -> tuple[Stream, ...]:
+    """Bring in from outside, row by row, what is too large for its home."""
+    return tuple(
+        Stream(slots, home.ahead)
+        for home in plan.homes
+        if plan.site.is_matrix and home is not None and not home.whole
+        for slots in _streamed(context, strip, plan, home)
+    )
+
+
+def _streamed(context: Context, strip: Strip, plan: Plan, home: Home) -> Iterator[tuple[int, ...]]:
+    op = plan.site.anchor
+    elements = context.placement.network.tensors[home.tensor].elements
+    row = ceil(Fraction(elements, op.window_rows) * home.bits)
+    for member in home.members:
+        edge = plan.wiring.edge_into(member)
+        if edge is not None:
+            slots = context.transfer(strip.lead, edge[1], row, "input", -1)
+            strip.lead.open(slots[0], READS)
+            yield slots
+
+
 class Inputs:
-    """The input side of one site's windows; `arrays` gives the array of each tile."""
+    """The input side of the windows of one copy; `arrays` gives the array of each tile."""
 
     def __init__(
-        self, context: Context, strip: Strip, plan: Plan, arrays: Mapping[int, int]
-    ) -> None:
+        self, context: Context, strip: Strip, plan: Plan, copy: int, arrays: Mapping[int, int],
+        leads: Sequence[Stream],
+    ) -> None:  # fmt: skip
         self.context = context
         self.wiring = plan.wiring
         self.strip = strip
+        self.copy = copy
+        self.sketch = strip.window[copy]
         self.plan = plan
         self.op = plan.site.anchor
         self.arrays = arrays
+        self.leads = leads
         self.drivers = {tile: self.wiring.driver_of(array) for tile, array in arrays.items()}
         self.fetched: dict[int, list[Fetch]] = {tile: [] for tile in arrays}
-        self.leads: list[tuple[tuple[int, ...], int]] = []
-        """Slots of what streams in, and how many rows of results it may be ahead."""
         for source in self._sources():
-            self._stream(source.home)
             self._fetch(source)
-        self.strip.first_leads = [slots[0] for slots, _ in self.leads]
 
     def _sources(self) -> Iterator[Source]:
         """The tensors side by side that are the input, each with its share of the rows."""
@@ -78,18 +109,6 @@ class Inputs:
             if home is not None:
                 yield Source(home, rows * first // total, rows * before // total)
 
-    def _stream(self, home: Home) -> None:
-        """Bring the rows of a tensor that is too large for its home in from outside, row by row."""
-        if home.whole:
-            return
-        elements = self.context.placement.network.tensors[home.tensor].elements
-        row = ceil(Fraction(elements, self.op.window_rows) * home.bits)
-        for member in home.members:
-            edge = self.wiring.edge_into(member)
-            if edge is not None:
-                slots = self.context.transfer(self.strip.lead, edge[1], row, "input", -1)
-                self.leads.append((slots, home.ahead))
-
     def _fetch(self, source: Source) -> None:
         """Fetch each slice once per place that stages it."""
         slices: dict[tuple[Instances, int, int], list[int]] = {}
@@ -101,7 +120,7 @@ class Inputs:
                 group = int(tiles.channel_group[tile])
                 slices.setdefault((member, group, first), []).append(tile)
         for (member, _, _), sharing in slices.items():
-            tree = Tree(self.context, self.strip.window, "fetch", sharing[0], ())
+            tree = Tree(self.context, self.sketch, "fetch", sharing[0], ())
             staged: dict[Instances, Fetch] = {}
             for tile in sharing:
                 place = self.drivers[tile] or self.wiring.array(self.arrays[tile])
@@ -149,6 +168,8 @@ class Inputs:
         reuse = part.params.get("reuse", "none")
         if reuse == "none" or self.op.geometry is None or self.op.geometry.dilation != (1, 1):
             return []
+        if self.strip.copies > 1:  # the window before this one went to another copy
+            return []
         (height, width), (down, across) = self.op.geometry.kernel, self.op.geometry.stride
         rows = np.arange(first, last)
         # An element was there before only if this place staged the one that it takes over from.
@@ -185,7 +206,7 @@ class Inputs:
         priced = charge(part, "read", count * len(at), busy=count * time, members=len(at))
         cycles = self.context.cycles(count * time, f"a read of `{part.path}`")
         slot = self.context.slot(at, cycles, cycles, "feed", tile, (priced,), stage=False)
-        return self.strip.window.add(slot)
+        return self.sketch.add(slot)
 
     def settle(self, ends: Mapping[int, int], starts: Mapping[int, int]) -> None:
         """Order the fetches: of window w after the product of window w - depth of its staging.
@@ -200,20 +221,29 @@ class Inputs:
                 for fetch in fetches
             }
         )
-        deepest: dict[int, int] = {}
         for root, end, depth in waits:
-            self.strip.window.wait(root, end, lag=depth)
-            deepest[root] = max(depth, deepest.get(root, 0))
-        self.strip.first_windows = sorted(deepest.items())
-        self.strip.first += [starts[tile] for tile, found in self.fetched.items() if not found]
-        entries = sorted({*deepest, *self.strip.first})
-        self.strip.window_after_lead = [
-            (root, lead[-1]) for root in entries for lead, _ in self.leads
-        ]
-        last = sorted(set(ends.values()))
-        self.strip.lead_after_window = [
-            (lead[0], end, 1 + ahead) for lead, ahead in self.leads for end in last
-        ]
+            self.sketch.wait(root, end, lag=depth)
+        entries = {root for root, _, _ in waits}
+        entries |= {starts[tile] for tile, found in self.fetched.items() if not found}
+        for entry in sorted(entries):
+            self.sketch.open(entry, READS)
+            for lead in self.leads:
+                self.strip.window_after_lead.append((self.copy, entry, lead.slots[-1]))
+        for lead in self.leads:
+            self.strip.lead_after_window += [
+                (lead.slots[0], self.copy, end, 1 + lead.ahead)
+                for end in sorted(set(ends.values()))
+            ]
+
+    def readers(self, ends: Mapping[int, tuple[int, ...]]) -> list[int]:
+        """Slots whose finish means that a window's inputs are read: the fetches, or where nothing
+        is fetched the products themselves, whose last slots are `ends`."""
+        found: dict[int, None] = {}
+        for tile, fetches in self.fetched.items():
+            found |= dict.fromkeys(fetch.end for fetch in fetches)
+            if not fetches:
+                found |= dict.fromkeys(ends[tile])
+        return list(found)
 
     @property
     def depths(self) -> dict[Instances, int]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cimarch.engine.tasks import Timeline
+from cimarch.engine.outcome import Outcome, SlotTimes
+from cimarch.engine.pieces import Piece, Template, Work
+from cimarch.engine.tasks import Ints
 from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Plan
@@ -33,17 +35,79 @@ class Entry:
     origin: str
 
 
+@attrs.frozen(eq=False)
+class Slots:
+    """All slots of all templates, a row each: what they are, how often they ran, and when."""
+
+    count: Ints
+    """Tasks, over all blocks and pieces."""
+    operation: Ints
+    step: Ints
+    kind: Ints
+    tile: Ints
+    charge: Ints
+    resource: Ints
+    busy: Ints
+    """Cycles of one task."""
+    first_start: Ints
+    last_finish: Ints
+    waited: Ints
+    """Cycles from ready to start, of all tasks."""
+
+    @classmethod
+    def of(cls, program: Program, outcome: Outcome) -> Slots:
+        """Gather them from the pieces of a program that has run."""
+        work = program.work
+        pieces: dict[int, list[Piece]] = {}
+        for piece in work.pieces:
+            pieces.setdefault(id(piece.template), []).append(piece)
+        parts = [
+            _slots(work, template, pieces[id(template)], times)
+            for template, times in zip(work.templates, outcome.slots, strict=True)
+        ]
+        names = [field.name for field in attrs.fields(cls)]
+        return cls(*(np.concatenate([part[name] for part in parts] or [_NONE]) for name in names))
+
+    def take(self, rows: NDArray[np.generic]) -> Slots:
+        """Some of the rows, by number or by a mask."""
+        return Slots(*(getattr(self, field.name)[rows] for field in attrs.fields(Slots)))
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+def _slots(
+    work: Work, template: Template, pieces: Sequence[Piece], times: SlotTimes
+) -> dict[str, Ints]:
+    """The slots of one template, with what its pieces have in common."""
+    size = len(template)
+    count = np.full(size, sum(piece.repeat for piece in pieces))
+    for piece in pieces:
+        count[size - piece.cut :] -= 1
+    found = {"count": count, "first_start": times.first_start, "last_finish": times.last_finish,
+             "waited": times.waited, "resource": template.resource, "busy": template.busy}  # fmt: skip
+    for name in ("operation", "step", "kind", "tile", "charge"):
+        default = pieces[0].columns.get(name, int(work.defaults[name]))
+        found[name] = template.columns.get(name, np.full(size, default))
+    return {name: np.asarray(values, np.int64) for name, values in found.items()}
+
+
 class Ledger:
     """The accounts of one program, run."""
 
-    def __init__(self, program: Program, timeline: Timeline) -> None:
+    def __init__(self, program: Program, outcome: Outcome) -> None:
         self.program = program
-        self.timeline = timeline
+        self.outcome = outcome
         self.placement = program.placement
         self.system = program.placement.system
-        self.times = np.bincount(
-            program.columns["charge"].astype(np.int64), minlength=len(program.charges)
-        )
+        self.slots = Slots.of(program, outcome)
+        self.times = self._times(self.slots)
+
+    def _times(self, slots: Slots) -> Ints:
+        """How often each charge was made."""
+        times = np.zeros(len(self.program.charges), np.int64)
+        np.add.at(times, slots.charge, slots.count)
+        return times
 
     def entries(self) -> list[Entry]:
         """One line per part, action and origin, in order of the parts; leakage last."""
@@ -68,7 +132,7 @@ class Ledger:
         return [each for number in used for each in self.program.charges[number]]
 
     def _leakage(self) -> Iterator[Entry]:
-        seconds = self.timeline.makespan / self.system.clock
+        seconds = self.outcome.makespan / self.system.clock
         for part in self.system.walk():
             if part.leakage:
                 joules = float(part.leakage * part.count * seconds)
@@ -78,18 +142,18 @@ class Ledger:
 
     def layers(self) -> list[Row]:
         """One row per operation, with the tasks that do it."""
-        operation = self.program.columns["operation"]
+        operation = self.slots.operation
         return [
             row
             for plan in self.placement.plans
-            for row in self._site(plan, np.flatnonzero(operation == plan.site.index))
+            for row in self._site(plan, self.slots.take(operation == plan.site.index))
         ]
 
-    def _site(self, plan: Plan, tasks: NDArray[np.int64]) -> Iterator[Row]:
-        step = self.program.columns["step"][tasks]
+    def _site(self, plan: Plan, slots: Slots) -> Iterator[Row]:
         for place, op in enumerate(plan.site.operations):
-            mine = tasks[step == place]
+            mine = slots.take(slots.step == place)
             start, finish = self._span(mine)
+            waited_at, waited = self._waited(mine)
             row: Row = {
                 "name": op.name,
                 "kind": op.kind,
@@ -101,50 +165,58 @@ class Ledger:
                 "input_bits": plan.bits,
                 "joules": self._joules(mine),
                 "bound_by": self._bound_by(mine),
+                "waited_at": waited_at,
+                "waited_cycles": waited,
                 "conversions": self._conversions(plan, mine),
             }
             yield row | (self._tiles(plan, mine) if op.kind in MATRIX_KINDS else {})
 
     def _share(self, cycles: int) -> float:
-        return cycles / self.timeline.makespan if self.timeline.makespan else math.nan
+        return cycles / self.outcome.makespan if self.outcome.makespan else math.nan
 
-    def _span(self, tasks: NDArray[np.int64]) -> tuple[int, int]:
-        if not len(tasks):
+    def _span(self, slots: Slots) -> tuple[int, int]:
+        real = (slots.first_start >= 0) & (slots.kind != KIND["join"])
+        if not real.any():
             return 0, 0
-        return int(self.timeline.start[tasks].min()), int(self.timeline.finish[tasks].max())
+        return int(slots.first_start[real].min()), int(slots.last_finish[real].max())
 
-    def _tiles(self, plan: Plan, tasks: NDArray[np.int64]) -> Row:
+    def _waited(self, slots: Slots) -> tuple[str, int]:
+        """Where some tasks stood in a queue longest, all together, and the cycles."""
+        real = slots.resource >= 0
+        if not slots.waited[real].any():
+            return "", 0
+        waited = np.bincount(slots.resource[real], weights=slots.waited[real])
+        longest = int(waited.argmax())
+        return str(self.program.resources[longest]), int(waited[longest])
+
+    def _tiles(self, plan: Plan, slots: Slots) -> Row:
         tiles = self.placement.tiles
         mine = np.flatnonzero(tiles.site == plan.site.index)
         op = plan.site.anchor
-        kinds = self.program.columns["kind"][tasks]
         return {
             "rows": op.rows, "columns": op.columns,
             "weight_bits": self.placement.bits[op.name].weight,
             "copies": len(plan.copies),
             "tiles": len(mine), "crossbars": len(np.unique(tiles.array[mine])),
             "utilisation": self.placement.utilisation_of(mine),
-            "products": self._products(plan, tasks),
-            "writes": int((kinds == KIND["write"]).sum()),
+            "products": self._products(plan, slots),
+            "writes": int(slots.count[slots.kind == KIND["write"]].sum()),
             "first_group": int(tiles.resident[mine].min()),
             "last_group": int(tiles.resident[mine].max()),
         }  # fmt: skip
 
-    def _products(self, plan: Plan, tasks: NDArray[np.int64]) -> int:
+    def _products(self, plan: Plan, slots: Slots) -> int:
         """Every product has one task that charges its reads."""
         path = plan.pool.path
-        return self._count(tasks, lambda c: c.part == path and c.action == "read", once=True)
+        return self._count(slots, lambda c: c.part == path and c.action == "read", once=True)
 
-    def _conversions(self, plan: Plan, tasks: NDArray[np.int64]) -> int:
+    def _conversions(self, plan: Plan, slots: Slots) -> int:
         converter = plan.wiring.converter
         path = converter.path if converter else ""
-        return self._count(tasks, lambda c: c.part == path and c.action == "convert")
+        return self._count(slots, lambda c: c.part == path and c.action == "convert")
 
-    def _count(
-        self, tasks: NDArray[np.int64], wanted: Callable[[Charge], bool], *, once: bool = False
-    ) -> int:
-        times = np.bincount(self.program.columns["charge"][tasks].astype(np.int64),
-                            minlength=len(self.program.charges))  # fmt: skip
+    def _count(self, slots: Slots, wanted: Callable[[Charge], bool], *, once: bool = False) -> int:
+        times = self._times(slots)
         total = 0
         for number in np.flatnonzero(times).tolist():
             counts = [c.count for c in self.program.charges[number] if wanted(c)]
@@ -152,9 +224,8 @@ class Ledger:
                 total += int(times[number]) * (1 if once else sum(counts))
         return total
 
-    def _joules(self, tasks: NDArray[np.int64]) -> float | None:
-        times = np.bincount(self.program.columns["charge"][tasks].astype(np.int64),
-                            minlength=len(self.program.charges))  # fmt: skip
+    def _joules(self, slots: Slots) -> float | None:
+        times = self._times(slots)
         total = Fraction(0)
         for number in np.flatnonzero(times).tolist():
             for c in self.program.charges[number]:
@@ -163,22 +234,21 @@ class Ledger:
                 total += c.joules * int(times[number])
         return float(total)
 
-    def _bound_by(self, tasks: NDArray[np.int64]) -> str:
-        held = self.program.tasks.resource[tasks]
-        real = held >= 0
+    def _bound_by(self, slots: Slots) -> str:
+        real = slots.resource >= 0
         if not real.any():
             return ""
-        busy = np.bincount(held[real], weights=self.program.tasks.busy[tasks][real])
+        busy = np.bincount(slots.resource[real], weights=(slots.busy * slots.count)[real])
         return str(self.program.resources[int(busy.argmax())])
 
     # Parts
 
     def bound(self) -> tuple[Instances, int] | None:
         """The resource that is held longest, the first of several, and its cycles."""
-        if not len(self.timeline.busy) or not self.timeline.busy.max():
+        if not len(self.outcome.busy) or not self.outcome.busy.max():
             return None
-        longest = int(self.timeline.busy.argmax())
-        return self.program.resources[longest], int(self.timeline.busy[longest])
+        longest = int(self.outcome.busy.argmax())
+        return self.program.resources[longest], int(self.outcome.busy[longest])
 
     def parts(self, entries: list[Entry]) -> list[Row]:
         """One row per part, in order of declaration."""
@@ -192,7 +262,7 @@ class Ledger:
     def _use(self) -> tuple[dict[str, int], dict[str, int]]:
         used: dict[str, int] = {}
         busy: dict[str, int] = {}
-        for at, cycles in zip(self.program.resources, self.timeline.busy.tolist(), strict=False):
+        for at, cycles in zip(self.program.resources, self.outcome.busy.tolist(), strict=False):
             if cycles:
                 used[at.path] = used.get(at.path, 0) + len(at)
                 busy[at.path] = max(busy.get(at.path, 0), cycles)
@@ -206,33 +276,36 @@ class Ledger:
 
     def _aside(self) -> dict[Instances, int]:
         """Busy cycles of arrays and of what drives and reads them: their products and writes."""
-        columns = self.program.columns
-        paths = [pool.path for pool in self.placement.pools]
+        slots = self.slots
+        paths = {pool.path for pool in self.placement.pools}
         reading = [
             any(c.part in paths and c.action == "read" for c in charges)
             for charges in self.program.charges
         ]
-        starts = np.array(reading)[columns["charge"].astype(np.int64)]
-        tiles = self.placement.tiles
-        products = np.bincount(
-            columns["tile"][starts].astype(np.int64), minlength=len(tiles)
-        ).tolist()
+        starts = np.array(reading)[slots.charge] & (slots.tile >= 0)
+        products = np.zeros(len(self.placement.tiles), np.int64)
+        np.add.at(products, slots.tile[starts], slots.count[starts])
         found: dict[tuple[str, int], tuple[Instances, int]] = {}
         for tile, aside in self.program.aside.items():
             for at, cycles in aside:
                 widest, sofar = found.get((at.path, at.lo), (at, 0))
                 widest = max(widest, at, key=len)
-                found[at.path, at.lo] = (widest, sofar + cycles * products[tile])
-        written = columns["kind"] == KIND["write"]
-        for tile, cycles in zip(
-            columns["tile"][written].tolist(),
-            self.program.tasks.busy[written].tolist(),
-            strict=True,
-        ):
-            array, path = int(tiles.array[tile]), paths[int(tiles.pool[tile])]
-            at, sofar = found.get((path, array), (Instances(path, array, array + 1), 0))
-            found[path, array] = (at, sofar + cycles)
+                found[at.path, at.lo] = (widest, sofar + cycles * int(products[tile]))
+        for row in np.flatnonzero(slots.kind == KIND["write"]).tolist():
+            at = self.program.resources[int(slots.resource[row])]
+            _, sofar = found.get((at.path, at.lo), (at, 0))
+            found[at.path, at.lo] = (at, sofar + int(slots.busy[row] * slots.count[row]))
         return dict(found.values())
+
+    def writes(self) -> dict[str, int]:
+        """Per pool, how often the array that is written most is written."""
+        slots = self.slots.take(self.slots.kind == KIND["write"])
+        times = np.bincount(slots.resource, weights=slots.count).tolist()
+        found: dict[str, int] = {}
+        for at, written in zip(self.program.resources, times, strict=False):
+            if written:
+                found[at.path] = max(found.get(at.path, 0), int(written))
+        return found
 
     def _part(
         self, part: Part, lines: list[Entry], used: Mapping[str, int], busy: Mapping[str, int]

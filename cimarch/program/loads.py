@@ -12,14 +12,18 @@ from fractions import Fraction
 from math import ceil
 
 import attrs
+import numpy as np
 
-from cimarch.engine.build import TableBuilder
+from cimarch.engine.edges import Edge
+from cimarch.engine.pieces import Template
+from cimarch.engine.tasks import JOIN
 from cimarch.hardware.system import RUNNING_NAMES, Part
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import KIND, Context
 from cimarch.program.products import Vector
+from cimarch.program.streams import Draft, End
 from cimarch.program.transfers import Hop, Toll
 
 
@@ -41,25 +45,35 @@ class Loads:
         self._crossed: dict[tuple[Toll, int], tuple[int, int, int]] = {}
         self._templates: dict[tuple[str, int, Vector], list[_Task]] = {}
 
-    def add(self, builder: TableBuilder, tiles: list[int], barrier: list[int], group: int,
-            inference: int) -> list[int]:  # fmt: skip
-        """Append the loads of some tiles after a barrier; the numbers of their write tasks."""
+    def draft(self, tiles: list[int], group: int, barrier: tuple[End, ...]) -> Draft:
+        """The piece that writes some tiles after a barrier; its last slot joins all writes."""
+        rows: list[tuple[int, ...]] = []
+        edges: list[Edge] = []
+        opens: list[tuple[int, int]] = []
+        writes: list[int] = []
         site = self.placement.tiles.site
-        writes = []
         for tile in tiles:
-            before = barrier
-            number = -1
-            for task in self._tasks(tile):
-                number = builder.task(
-                    resource=task.resource, busy=task.busy, latency=task.latency,
-                    predecessors=before,
-                    columns={"kind": KIND[task.kind], "tile": tile, "charge": task.charge,
-                             "operation": int(site[tile]), "group": group,
-                             "inference": inference},
+            opens.append((len(rows), 0))
+            for place, task in enumerate(self._tasks(tile)):
+                if place:
+                    edges.append(Edge(len(rows), len(rows) - 1))
+                rows.append(
+                    (task.resource, task.busy, task.latency, KIND[task.kind], tile, task.charge,
+                     int(site[tile]))
                 )  # fmt: skip
-                before = [number]
-            writes.append(number)
-        return writes
+            writes.append(len(rows) - 1)
+        edges += [Edge(len(rows), write) for write in writes]
+        rows.append((JOIN, 0, 0, 0, -1, 0, -1))
+        held, busy, latency, kind, tile_of, charged, operation = np.array(rows, np.int64).T
+        columns = {"kind": kind, "tile": tile_of, "charge": charged, "operation": operation}
+        template = Template.of(
+            resource=held, busy=busy, latency=latency, edges=edges, gates=1, opens=opens,
+            columns=columns,
+        )  # fmt: skip
+        draft = Draft(template, 1, columns={"group": group})
+        for end in barrier:
+            draft.wait(0, end)
+        return draft
 
     def _tasks(self, tile: int) -> list[_Task]:
         tiles = self.placement.tiles

@@ -8,7 +8,7 @@ follows it is done once per strip.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil, log2
 
@@ -16,15 +16,14 @@ import attrs
 
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.flows import Flow
-from cimarch.mapping.placement import Placement, Plan
-from cimarch.mapping.sites import is_global, map_rows
+from cimarch.mapping.placement import Copy, Placement, Plan
+from cimarch.mapping.rows import extent
 from cimarch.program.context import Context
-from cimarch.program.inputs import Fetch, Inputs
+from cimarch.program.inputs import Fetch, Inputs, Stream, streams
 from cimarch.program.products import Product, Products, Vector
-from cimarch.program.sketch import Strip
+from cimarch.program.sketch import Laid, Strip
 from cimarch.program.tail import Tail
 from cimarch.program.units import add_slot
-from cimarch.workload.network import Operation
 
 
 @attrs.define
@@ -33,6 +32,7 @@ class _Array:
 
     tile: int
     array: int
+    copy: int
     product: Product
     end: int = -1
     """Slot of the product's last task."""
@@ -51,51 +51,48 @@ class SitePass:
         self.plan = plan
         self.resident = resident
         self.op = plan.site.anchor
-        network = self.placement.network
-        pool = self._pooling(plan.site.tail)
-        rows = self.op.window_rows if plan.site.is_matrix else 1
-        self.pool_rows = 1 if pool is None else rows if is_global(network, pool) else _stride(pool)
-        if plan.site.is_matrix:
-            self.strip = Strip(self.op.windows // rows, self.pool_rows)
-            self.strips = rows // self.pool_rows
-        else:
-            self.strip = Strip(0, 1)
-            self.strips = map_rows(network.tensors[self.op.outputs[0]])
-        self.present = plan.present.get(resident, {})
+        self.size = extent(self.placement.network, plan.site)
+        self.copies = [copy for copy in plan.copies if copy.present.get(resident)]
+        """Those with tiles in this group; a digital site has one without."""
+        if not plan.site.is_matrix:
+            self.copies = [plan.copies[0]]
+        windows = self.op.windows // self.size.rows if plan.site.is_matrix else 0
+        self.strip = Strip(windows, self.size.joined, len(self.copies))
         self.arrays: dict[int, _Array] = {}
         self.fetched: dict[int, list[Fetch]] = {}
+        self.laid = self._build()
 
-    def build(self) -> Strip:
-        """The strip; `strips` says how often it is repeated."""
-        gathered: list[tuple[Flow, tuple[int, ...]]] = []
-        if self.plan.site.is_matrix:
-            self._windows()
-        for flow in self.plan.flows:
-            blocks = [b for b in flow.blocks if b in self.present]
-            if blocks or not self.plan.site.is_matrix:
-                gathered.append((flow, self._sums(flow, blocks)))
-        for flow, slots in gathered:
-            self._rows(flow, slots)
-        return self.strip
+    def _build(self) -> Laid:
+        leads = streams(self.context, self.strip, self.plan)
+        tails: list[tuple[int, Flow, Tail]] = []
+        for number, copy in enumerate(self.copies):
+            if self.plan.site.is_matrix:
+                self._windows(number, copy, leads)
+            for flow in copy.flows:
+                blocks = [b for b in flow.blocks if b in self._present(copy)]
+                if blocks or not self.plan.site.is_matrix:
+                    gathered = self._sums(number, copy, flow, blocks)
+                    tails.append((number, flow, Tail(self.context, self, flow, gathered, number)))
+        for number, flow, tail in tails:
+            self._rows(number, flow, tail)
+        return self.strip.lay_out(self.size.strips)
 
-    def _pooling(self, tail: Sequence[Operation]) -> Operation | None:
-        return next((op for op in tail if op.kind == "pool"), None)
+    def _present(self, copy: Copy) -> Mapping[int, tuple[int, ...]]:
+        return copy.present.get(self.resident, {})
 
-    # Tiles of this pass
+    def _cut_before(self, copy: Copy, block: int) -> bool:
+        return copy.blocks[block].groups[0] < self.resident
 
-    def _cut_before(self, block: int) -> bool:
-        return self.plan.blocks[block].groups[0] < self.resident
-
-    def _cut_after(self, block: int) -> bool:
-        return self.plan.blocks[block].groups[1] > self.resident
+    def _cut_after(self, copy: Copy, block: int) -> bool:
+        return copy.blocks[block].groups[1] > self.resident
 
     # Windows: fetch, product
 
-    def _windows(self) -> None:
-        chosen = [t for tiles in self.present.values() for t in tiles]
+    def _windows(self, number: int, copy: Copy, leads: Sequence[Stream]) -> None:
         tiles = self.placement.tiles
         bits = self.placement.bits[self.op.name]
-        for tile in chosen:
+        mine: dict[int, _Array] = {}
+        for tile in (t for block in self._present(copy).values() for t in block):
             vector = Vector(
                 int(tiles.rows[tile]),
                 int(tiles.columns[tile]),
@@ -104,13 +101,16 @@ class SitePass:
                 int(tiles.at_column[tile]),
             )
             array = int(tiles.array[tile])
-            self.arrays[tile] = _Array(tile, array, self.products.product(vector, array))
-        inputs = Inputs(
-            self.context, self.strip, self.plan, {t: e.array for t, e in self.arrays.items()}
-        )
-        starts = {tile: self._product(each, inputs) for tile, each in self.arrays.items()}
-        inputs.settle({tile: each.end for tile, each in self.arrays.items()}, starts)
-        self.fetched = inputs.fetched
+            mine[tile] = _Array(tile, array, number, self.products.product(vector, array))
+        arrays = {tile: each.array for tile, each in mine.items()}
+        inputs = Inputs(self.context, self.strip, self.plan, number, arrays, leads)
+        starts = {tile: self._product(each, inputs) for tile, each in mine.items()}
+        inputs.settle({t: e.end for t, e in mine.items()}, starts)
+        self.strip.freed_by_window += [
+            (number, slot) for slot in inputs.readers({t: e.ends for t, e in mine.items()})
+        ]
+        self.arrays |= mine
+        self.fetched |= inputs.fetched
 
     def held_windows(self, place: Instances) -> int:
         """Windows that fit where some of this site's inputs are staged, at least one."""
@@ -127,7 +127,7 @@ class SitePass:
         The driving buffer is read while the product runs: its results are there when both are
         done, and the next product waits for both.
         """
-        sketch = self.strip.window
+        sketch = self.strip.window[each.copy]
         fetched = [fetch.end for fetch in inputs.fetched[each.tile]]
         slots: list[int] = []
         for stage in each.product.stages:
@@ -160,12 +160,13 @@ class SitePass:
         merger = self.wiring.merger
         return min(wide, merger.integer("bits")) if merger is not None else wide
 
-    def _sums(self, flow: Flow, blocks: list[int]) -> tuple[int, ...]:
+    def _sums(self, number: int, copy: Copy, flow: Flow, blocks: list[int]) -> tuple[int, ...]:
         """Bring a window's partial sums together; the slots that mean they are."""
         found: list[int] = []
+        sketch = self.strip.window[number]
         for block in blocks:
-            tiles = self.present[block]
-            outputs = self.plan.blocks[block].outputs
+            tiles = self._present(copy)[block]
+            outputs = copy.blocks[block].outputs
             target = flow.adder or flow.origin
             arrived: list[int] = []
             for tile in tiles:
@@ -173,7 +174,7 @@ class SitePass:
             if flow.adder is not None and len(tiles) > 1:
                 count = outputs * (len(tiles) - 1)
                 slot = add_slot(self.context, flow.adder, count, len(tiles), tiles[0])
-                arrived = [self.strip.window.add(slot, *arrived)]
+                arrived = [sketch.add(slot, *arrived)]
             found += arrived
         return tuple(dict.fromkeys(found))
 
@@ -184,35 +185,40 @@ class SitePass:
         if way is None:
             return each.ends
         bits = outputs * self.sum_bits(int(self.placement.tiles.inputs[each.tile]))
-        slots = self.context.transfer(self.strip.window, way, bits, "gather", each.tile, *each.ends)
+        sketch = self.strip.window[each.copy]
+        slots = self.context.transfer(sketch, way, bits, "gather", each.tile, *each.ends)
         return slots[-1:] or each.ends
 
     # Rows: units, stores
 
-    def _rows(self, flow: Flow, gathered: tuple[int, ...]) -> None:
-        """What is done with a row of results."""
-        blocks = [b for b in flow.blocks if b in self.present]
-        done = [b for b in blocks if not self._cut_after(b)]
-        cut = [b for b in blocks if self._cut_after(b)]
-        share = self._share(done) if self.plan.site.is_matrix else Fraction(1)
-        tail = Tail(self.context, self, flow, gathered)
-        carried = [b for b in blocks if self._cut_before(b)]
-        if carried:
-            tail.carry(self._outputs(carried) * self.strip.windows)
-        if cut:
-            tail.spill(self._outputs(cut) * self.strip.windows)
-        if done or not self.plan.site.is_matrix:
-            tail.run(share)
+    def _rows(self, number: int, flow: Flow, tail: Tail) -> None:
+        """What is done with the rows of results of one flow, and with their strips."""
+        copy = self.copies[number]
+        blocks = [b for b in flow.blocks if b in self._present(copy)]
+        done = [b for b in blocks if not self._cut_after(copy, b)]
+        share = self._share(copy, done) if self.plan.site.is_matrix else Fraction(1)
+        carried = self._outputs(copy, [b for b in blocks if self._cut_before(copy, b)])
+        cut = self._outputs(copy, [b for b in blocks if self._cut_after(copy, b)])
+        for place in range(len(self.strip.row)):
+            windows = self.strip.copies_of(place).get(number, 0) if self.strip.windows else 0
+            if windows or not self.strip.windows:
+                tail.row(place, windows, share, carried=carried * windows, cut=cut * windows)
+            if len(self.strip.end) > 1 and (place + 1) % self.size.joined == 0:
+                self._end(number, place // self.size.joined, tail, share)
+        if len(self.strip.end) == 1:
+            self._end(number, 0, tail, share)
 
-    def _outputs(self, blocks: list[int]) -> int:
-        return sum(self.plan.blocks[b].outputs for b in blocks)
+    def _end(self, number: int, strip: int, tail: Tail, share: Fraction) -> None:
+        rows = range(strip * self.size.joined, (strip + 1) * self.size.joined)
+        total = self.strip.windows * self.size.joined
+        mine = sum(self.strip.copies_of(row).get(number, 0) for row in rows) if total else 0
+        if share and (mine or not total):
+            tail.end(strip, share * Fraction(mine, total) if total else share)
 
-    def _share(self, blocks: list[int]) -> Fraction:
+    def _outputs(self, copy: Copy, blocks: list[int]) -> int:
+        return sum(copy.blocks[b].outputs for b in blocks)
+
+    def _share(self, copy: Copy, blocks: list[int]) -> Fraction:
         """The share of the operation's outputs that some of its column blocks make."""
-        total = self._outputs(list(range(len(self.plan.blocks))))
-        return Fraction(self._outputs(blocks), total)
-
-
-def _stride(pool: Operation) -> int:
-    assert pool.geometry is not None
-    return pool.geometry.stride[0]
+        total = self._outputs(copy, list(range(len(copy.blocks))))
+        return Fraction(self._outputs(copy, blocks), total)

@@ -1,78 +1,90 @@
-"""The program of a run: one task table for all inferences, and what its tasks are charged."""
+"""The program of a run: pieces of work for all inferences, and what their tasks are charged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from itertools import pairwise
-from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.engine.build import TableBuilder
+from cimarch.engine.expand import expand
+from cimarch.engine.pieces import Piece, Template, Work
 from cimarch.engine.tasks import Tasks
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
-from cimarch.mapping.sites import map_rows
 from cimarch.program.charges import Charge
-from cimarch.program.context import MOST_TASKS, Context, disjoint
+from cimarch.program.context import MOST_HELD, MOST_PIECES, Context, disjoint, too_many
 from cimarch.program.loads import Loads
 from cimarch.program.passes import SitePass
 from cimarch.program.products import Products
-from cimarch.program.sketch import Strip
+from cimarch.program.streams import Draft, End, Stream
 
 Progress = Callable[[str, float], None]
 
-COLUMNS: dict[str, int | np.integer[Any]] = {
+COLUMNS: dict[str, np.integer] = {
     "kind": np.int8(0),
     "operation": np.int32(-1),
     "tile": np.int32(-1),
     "charge": np.int32(0),
     "group": np.int32(0),
-    "inference": np.int32(0),
+    "inference": np.int32(-1),
     "step": np.int16(0),
 }
-"""The table's own columns beside those of the engine, with their defaults.
+"""The columns of the tasks beside those of the engine, with their defaults.
 
 `kind` indexes `context.KINDS`, `operation` the placement's sites, `step` the site's operations,
-`tile` its tiles, `charge` the program's charges; -1 is none.
+`tile` its tiles, `charge` the program's charges; -1 is none, for `inference` that it is not one's.
 """
 
 
 @attrs.frozen(eq=False)
-class Laid:
-    """The strips of one site in one group and inference: from which task on, and how many."""
+class Placed:
+    """The piece that does one site's work in one group."""
 
     work: SitePass
-    first: int
-    repeat: int
+    piece: int
 
 
 @attrs.frozen(eq=False)
 class Program:
-    """A task table and the meaning of its numbers."""
+    """Pieces of tasks and the meaning of their numbers."""
 
     placement: Placement
     resources: tuple[Instances, ...]
-    """What the table's resource numbers stand for."""
-    tasks: Tasks
-    columns: dict[str, NDArray[np.generic]]
+    """What the resource numbers stand for."""
+    work: Work
     charges: tuple[tuple[Charge, ...], ...]
-    """What the table's charge numbers stand for."""
+    """What the charge numbers stand for."""
     rounded: tuple[str, ...]
     """Times that whole cycles change by more than 1 %, a sentence each."""
     aside: Mapping[int, tuple[tuple[Instances, int], ...]]
     """Per tile, the parts that work in each of its products without a task of their own, and their
     busy cycles."""
     preloaded: bool
-    """Whether the weights are written before the run, outside the table."""
-    laid: tuple[Laid, ...]
-    """Where each site's work lies in the table."""
+    """Whether the weights are written before the run, outside the pieces."""
+    placed: tuple[Placed, ...]
+    """Which pieces do the work of the sites."""
+    loads: tuple[int, ...]
+    """Which pieces write weights."""
+    finishes: tuple[int, ...]
+    """Per inference the piece that is over when all of it is."""
     assumed: tuple[str, ...]
     """What the program had to fill in, a sentence each."""
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """All tasks, and behind them all gates, as one table."""
+        nodes = int(self.work.first_gate[-1])
+        if nodes > MOST_HELD:
+            raise too_many(nodes, MOST_HELD, "tasks to be held at once")
+        return expand(self.work)
+
+    @cached_property
+    def columns(self) -> Mapping[str, NDArray[np.generic]]:
+        """The further columns of that table, by name."""
+        return {name: self.work.column(name) for name in COLUMNS}
 
 
 def program(
@@ -82,7 +94,7 @@ def program(
     weights: str = "preloaded",
     progress: Progress | None = None,
 ) -> Program:
-    """Write the program of `batch` inferences, layer by layer.
+    """Write the program of `batch` inferences, by the schedule of the placement.
 
     `weights`: `preloaded` leaves the writing out where all weights fit at once; `cold` begins with
     it. Where they do not fit, every group is written in turn either way.
@@ -99,81 +111,74 @@ class _Writer:
     def __init__(self, placement: Placement, progress: Progress | None) -> None:
         self.placement = placement
         self.context = Context(placement)
-        self.loads = Loads(self.context)
-        used = {plan.pool.path: plan.wiring for plan in placement.plans}
-        self.products = {path: Products(w, self.context.note) for path, w in used.items()}
-        self.builder = TableBuilder(columns=COLUMNS)
-        self.strips: dict[tuple[int, int], SitePass] = {}
-        self.laid: list[Laid] = []
+        self.loader = Loads(self.context)
+        self.products: dict[str, Products] = {}
+        self.passes: dict[tuple[int, int], SitePass] = {}
+        self.drafts: list[Draft] = []
+        self.placed: list[Placed] = []
+        self.loads: list[int] = []
+        self.finishes: dict[int, int] = {}
         self.progress = progress
 
     def load(self) -> Program:
-        self._load(0, [], 0)
+        self._load(0, ())
         return self._program(preloaded=True)
 
     def run(self, batch: int, weights: str) -> Program:
         groups = max(1, self.placement.groups)
+        pieces = batch * max(groups, len(self.placement.plans))
+        if pieces > MOST_PIECES:
+            raise too_many(pieces, MOST_PIECES, "pieces of work")
         preloaded = groups == 1 and weights == "preloaded"
-        order = ((g, i) for g in range(groups) for i in range(batch))
+        turns = [(group, range(batch)) for group in range(groups)]
         if groups > 1 and not self._spill_fits(batch):
-            order = ((g, i) for i in range(batch) for g in range(groups))
+            turns = [(g, range(i, i + 1)) for i in range(batch) for g in range(groups)]
         held = 0 if preloaded else -1
-        barrier: list[int] = []
-        for step, (group, inference) in enumerate(order):
+        barrier: tuple[End, ...] = ()
+        for step, (group, inferences) in enumerate(turns):
             if self.progress is not None:
-                self.progress("program", step / (groups * batch))
+                self.progress("program", step / len(turns))
             if group != held:
-                barrier = self._load(group, barrier, inference)
+                barrier = self._load(group, barrier)
                 held = group
-            barrier = self._group(group, inference, barrier)
-            self._limit(len(self.builder) * (batch if step == 0 else 1))
+            barrier = self._group(group, inferences, barrier)
         return self._program(preloaded=preloaded)
-
-    def _limit(self, tasks: int) -> None:
-        if tasks > MOST_TASKS:
-            raise DescriptionError(
-                Diagnostic(
-                    "E244",
-                    f"the run has {tasks} tasks or more, more than the {MOST_TASKS} that are held",
-                    helps=("simulate fewer inferences, or a part of the network",),
-                )
-            )
 
     def _spill_fits(self, batch: int) -> bool:
         """Whether all inferences of a batch can wait for the next group at once."""
-        if batch == 1:
-            return True
-        groups = [self._plans[g] for g in sorted(self._plans)]
-        boundaries = [
-            (before[-1].site.index, after[0].site.index) for before, after in pairwise(groups)
-        ]
-        return self.placement.rooms.all_fit(batch, boundaries)
+        return batch == 1 or self.placement.rooms.all_fit(batch, self.placement.boundaries)
 
-    def _load(self, group: int, barrier: list[int], inference: int) -> list[int]:
+    def _load(self, group: int, barrier: tuple[End, ...]) -> tuple[End, ...]:
         tiles = self._tiles.get(group, [])
-        writes = self.loads.add(self.builder, tiles, barrier, group, inference)
-        return [self._join(writes, group, inference)] if writes else barrier
+        if not tiles:
+            return barrier
+        draft = self.loader.draft(tiles, group, barrier)
+        self.drafts.append(draft)
+        self.loads.append(len(self.drafts) - 1)
+        return (End(len(self.drafts) - 1, len(draft.template) - 1, 0),)
 
-    def _join(self, numbers: list[int], group: int, inference: int) -> int:
-        return self.builder.join(numbers, columns={"group": group, "inference": inference})
+    def _group(self, group: int, inferences: range, barrier: tuple[End, ...]) -> tuple[End, ...]:
+        """All that is done while a group is resident, of some inferences."""
+        passes = [self._pass(plan, group) for plan in self.placement.resident(group)]
+        inputs = group == 0
+        stream = Stream(self.context, self.drafts, group, barrier)
+        together = [inferences]
+        if self.placement.schedule == "layers":
+            together = [range(i, i + 1) for i in inferences]
+        for chosen in together:
+            for work, piece in stream.run(passes, chosen, inputs=inputs):
+                self.placed.append(Placed(work, piece))
+            self.finishes |= stream.finishes
+        return stream.barrier
 
-    def _group(self, group: int, inference: int, barrier: list[int]) -> list[int]:
-        if group == 0:
-            barrier = self._inputs(inference, barrier)
-        for plan in self._plans.get(group, ()):
-            barrier = self._site(plan, group, inference, barrier)
-        return barrier
-
-    @cached_property
-    def _plans(self) -> dict[int, list[Plan]]:
-        """Per group the sites with work in it: digital ones with the matrix site before them."""
-        chosen: dict[int, list[Plan]] = {}
-        current = 0
-        for plan in self.placement.plans:
-            for group in plan.groups or (current,):
-                chosen.setdefault(group, []).append(plan)
-                current = group
-        return chosen
+    def _pass(self, plan: Plan, group: int) -> SitePass:
+        key = (plan.site.index, group)
+        if key not in self.passes:
+            products = self.products.setdefault(
+                plan.pool.path, Products(plan.wiring, self.context.note)
+            )
+            self.passes[key] = SitePass(self.context, products, plan, group)
+        return self.passes[key]
 
     @cached_property
     def _tiles(self) -> dict[int, list[int]]:
@@ -184,71 +189,35 @@ class _Writer:
         parts = np.split(order, first[1:])
         return {int(g): part.tolist() for g, part in zip(groups, parts, strict=False)}
 
-    def _inputs(self, inference: int, barrier: list[int]) -> list[int]:
-        """Bring the network's inputs to their homes, row by row."""
-        tensors = self.placement.network.tensors
-        by_rows: dict[int, Strip] = {}
-        for source, store in self.placement.inputs:
-            rows = map_rows(tensors[source.tensor])
-            strip = by_rows.setdefault(rows, Strip(0, 1))
-            bits = -(-tensors[source.tensor].elements // rows) * store.bits
-            slots = self.context.transfer(strip.row, store.way, bits, "input", -1)
-            strip.first_rows += slots[:1]
-        done: list[int] = []
-        for rows, strip in by_rows.items():
-            done += self._append(strip, rows, -1, 0, inference, barrier)
-        return done or barrier
-
-    def _site(self, plan: Plan, group: int, inference: int, barrier: list[int]) -> list[int]:
-        key = (plan.site.index, group)
-        if key not in self.strips:
-            site_pass = SitePass(self.context, self.products[plan.pool.path], plan, group)
-            site_pass.build()
-            self.strips[key] = site_pass
-        work = self.strips[key]
-        self.laid.append(Laid(work, len(self.builder) + (len(barrier) > 1), work.strips))
-        return self._append(work.strip, work.strips, plan.site.index, group, inference, barrier)
-
-    def _append(
-        self, strip: Strip, repeat: int, site: int, group: int, inference: int, barrier: list[int]
-    ) -> list[int]:
-        if not strip.size:
-            return barrier
-        if len(barrier) > 1:
-            barrier = [self._join(barrier, group, inference)]
-        self._limit(len(self.builder) + repeat * strip.size)
-        after = strip.after(barrier[0]) if barrier else ()
-        first = self.builder.append(
-            strip.block(repeat, operation=site, group=group, inference=inference),
-            repeat,
-            after=after,
-        )
-        last = first + (repeat - 1) * strip.size
-        return [self._join([last + end for end in strip.ends()], group, inference)]
-
     def _program(self, *, preloaded: bool) -> Program:
         context = self.context
-        self.builder.periods = tuple((p.numerator, p.denominator) for p in context.periods)
-        tasks = self.builder.build()
-        resources, numbers = disjoint(context.resources, tasks.resource)
-        tasks = attrs.evolve(tasks, resource=numbers)
-        columns = {name: self.builder.column(name) for name in COLUMNS}
+        resources, renumber = disjoint(context.resources)
+        done: dict[int, Template] = {}
+        for draft in self.drafts:
+            held = draft.template.resource
+            done.setdefault(
+                id(draft.template), attrs.evolve(draft.template, resource=renumber[held])
+            )
+        pieces = tuple(
+            Piece(done[id(d.template)], d.repeat, d.cut, tuple(d.links), d.columns)
+            for d in self.drafts
+        )
+        periods = tuple((p.numerator, p.denominator) for p in context.periods)
+        finishes = tuple(self.finishes[i] for i in sorted(self.finishes))
         return Program(
-            self.placement, tuple(resources), tasks, columns, tuple(context.charges),
-            tuple(self._rounded()), self._asides(), preloaded, tuple(self.laid),
-            tuple(context.assumed),
+            self.placement, tuple(resources), Work(pieces, periods, COLUMNS),
+            tuple(context.charges), tuple(self._rounded()), self._asides(), preloaded,
+            tuple(self.placed), tuple(self.loads), finishes, tuple(context.assumed),
         )  # fmt: skip
 
     def _asides(self) -> dict[int, tuple[tuple[Instances, int], ...]]:
         return {
             tile: each.product.aside
-            for work in self.strips.values()
+            for work in self.passes.values()
             for tile, each in work.arrays.items()
         }
 
-    def _rounded(self) -> list[str]:
+    def _rounded(self) -> Iterator[str]:
         clock = self.context.clock
-        return [
-            f"{what} takes {float(seconds * clock):.6g} cycles, counted as {cycles}"
-            for what, (seconds, cycles) in self.context.rounded.items()
-        ]
+        for what, (seconds, cycles) in self.context.rounded.items():
+            yield f"{what} takes {float(seconds * clock):.6g} cycles, counted as {cycles}"

@@ -1,24 +1,39 @@
 """Sketches of repeated work: tasks of a window, of a row, of a strip of rows, laid out as a block.
 
-A site does the same few tasks in every window, some more at the begin and the end of every output
-row, and some once per strip of rows (a pooling joins several rows to one). A `Strip` holds these
-four sketches and lays them out as one `Block`: for each row its lead, its windows and its end; then
-the end of the strip. Task numbers follow that order.
+A site does the same few tasks in every window, some more at the begin and the end of every row of
+results, and some once per strip of rows (a pooling joins several rows to one). Where a site's
+weights are held several times, window after window goes to the next copy. A `Strip` holds these
+sketches and lays them out as one `Template`: for each row its lead, its windows and its end; after
+the rows of a strip its end. Task numbers follow that order.
+
+What ties a block to other pieces are its gates (rows that are there, room for a row) and its
+signals: joins that tell when a row that was read is free, and when a strip is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from math import gcd
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cimarch.engine.build import After, Block, Edges
-from cimarch.engine.tasks import Ints
+from cimarch.engine.edges import Edges
+from cimarch.engine.pieces import Template
+from cimarch.engine.tasks import JOIN, Ints
 
-Place = int | Ints
 FIELDS = ("resource", "busy", "latency", "period", "kind", "tile", "charge", "step")
+
+READS, OPERANDS, LATER_OPERANDS, ROOM = range(4)
+"""What a gate waits for: rows that the anchor reads; rows that the tail reads before it joins rows,
+and after; room for a row of results. The first two are per row, the third per strip, the last where
+results are stored."""
+
+FREED, TAKEN, PASSED, MADE = range(4)
+"""What a signal tells: the anchor has read a row's inputs; the tail has read its operands of a row,
+of a strip; a strip is done."""
 
 
 @attrs.frozen
@@ -34,6 +49,10 @@ class Slot:
     charge: int
     step: int = 0
     """Which operation of the site it does: 0 the anchor, then those of the tail."""
+
+
+JOINING = Slot(JOIN, 0, 0, 0, 0, -1, 0)
+"""A join; its kind is the first of `context.KINDS`."""
 
 
 @attrs.frozen
@@ -52,6 +71,8 @@ class Sketch:
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         self.waits: list[Wait] = []
+        self.opens: list[tuple[int, int]] = []
+        """(slot, what its gate waits for)."""
         self.later: dict[int, tuple[Slot, Slot, Slot]] = {}
         """Window slots that differ from place to place: what they are in the later windows of the
         first row, in the first window of later rows, and in the others."""
@@ -70,6 +91,11 @@ class Sketch:
         """Let a task wait for another, `lag` repeats earlier."""
         self.waits.append(Wait(slot, source, lag, after_start))
 
+    def open(self, slot: int, purpose: int) -> None:
+        """Let a task wait for a gate."""
+        if (slot, purpose) not in self.opens:
+            self.opens.append((slot, purpose))
+
     def belong(self, first: int, step: int) -> None:
         """Say that all tasks from a number on do an operation of the tail."""
         for number in range(first, len(self.slots)):
@@ -81,203 +107,365 @@ class Sketch:
         if place:
             for number, later in self.later.items():
                 slots[number] = later[place - 1]
-        rows = [[getattr(slot, name) for name in FIELDS] for slot in slots]
-        return np.array(rows, np.int64).reshape(len(rows), len(FIELDS)).T
+        return _columns(slots)
 
 
 class Strip:
-    """The four sketches of a site's strip, and the waits between them."""
+    """The sketches of a site's rows, and the waits between them."""
 
-    def __init__(self, windows: int, rows: int) -> None:
+    def __init__(self, windows: int, joined: int = 1, copies: int = 1) -> None:
         self.windows = windows
         """Windows in a row; 0 where a site has none."""
-        self.rows = rows
-        self.lead, self.window, self.row, self.end = Sketch(), Sketch(), Sketch(), Sketch()
-        self.window_after_lead: list[tuple[int, int]] = []
-        """(window slot, lead slot) of the same row."""
-        self.lead_after_window: list[tuple[int, int, int]] = []
-        """(lead slot, window slot, rows earlier): for the last window of an earlier row."""
-        self.row_after_window: list[tuple[int, int]] = []
-        """(row slot, window slot) of the row's last window."""
-        self.end_after_row: list[tuple[int, int]] = []
-        self.end_after_window: list[tuple[int, int]] = []
-        self.first: list[int] = []
-        """Window slots that wait for what is before the site, in its first windows."""
-        self.first_windows: list[tuple[int, int]] = []
-        """(window slot, windows): the same, in so many windows."""
-        self.first_rows: list[int] = []
-        """Row slots that do, in every row."""
-        self.first_leads: list[int] = []
-        """Lead slots that do, in every row."""
+        self.joined = joined
+        """Rows of a strip."""
+        self.copies = copies
+        across = windows * joined
+        self.strips = copies // gcd(across, copies) if across else 1
+        """Strips of a block: as many as it takes until the copies come round."""
+        rows = self.strips * joined if copies > 1 else 1
+        self.lead = Sketch()
+        self.window = [Sketch() for _ in range(copies)]
+        """One a copy."""
+        self.row = [Sketch() for _ in range(rows)]
+        """One for each row of a block, or where all are alike one for all."""
+        self.end = [Sketch() for _ in range(self.strips if copies > 1 else 1)]
+        """One for each strip of a block, or one for all."""
+        self.window_after_lead: list[tuple[int, int, int]] = []
+        """(copy, window slot, lead slot) of the same row."""
+        self.lead_after_window: list[tuple[int, int, int, int]] = []
+        """(lead slot, copy, window slot, rows earlier): for the last window up to that row."""
+        self.row_after_window: list[list[tuple[int, int, int]]] = [[] for _ in self.row]
+        """Per row sketch (row slot, copy, window slot): for the copy's last window of the row."""
+        self.end_after_row: list[list[tuple[int, int, int]]] = [[] for _ in self.end]
+        """Per end sketch (end slot, row of the strip, row slot)."""
+        self.end_after_window: list[list[tuple[int, int, int]]] = [[] for _ in self.end]
+        """Per end sketch (end slot, copy, window slot): for the copy's last window of the strip."""
+        self.freed_by_window: list[tuple[int, int]] = []
+        """(copy, window slot) that reads a row's inputs."""
+        self.freed_by_row: list[list[int]] = [[] for _ in self.row]
+        self.taken_by_row: list[list[int]] = [[] for _ in self.row]
+        self.passed_by_end: list[list[int]] = [[] for _ in self.end]
 
     @property
-    def row_size(self) -> int:
-        return len(self.lead) + self.windows * len(self.window) + len(self.row)
+    def rows(self) -> int:
+        """Rows of a block."""
+        return self.strips * self.joined
 
-    @property
-    def size(self) -> int:
-        """Tasks of a strip."""
-        return self.rows * self.row_size + len(self.end)
+    def row_sketch(self, row: int) -> Sketch:
+        """What is done at the end of a row of the block."""
+        return self.row[row % len(self.row)]
 
-    def ends(self) -> list[int]:
-        """Places of the tasks that end a strip: those of its last row that nothing waits for.
+    def end_sketch(self, strip: int) -> Sketch:
+        """What is done at the end of a strip of the block."""
+        return self.end[strip % len(self.end)]
+
+    def copies_of(self, row: int) -> dict[int, int]:
+        """The copies that work in a row of the block, each with the number of its windows there."""
+        first = row * self.windows % self.copies
+        whole, rest = divmod(self.windows, self.copies)
+        turn = [(first + i) % self.copies for i in range(min(self.copies, self.windows))]
+        return {copy: whole + (i < rest) for i, copy in enumerate(turn)}
+
+    def lay_out(self, strips: int = 0) -> Laid:
+        """Lay the sketches out; `strips` are those of the whole work, which one block takes in
+        where its first row differs from the others."""
+        if any(sketch.later for sketch in self.window):
+            self.strips = strips
+        return Laid(self)
+
+
+@attrs.frozen
+class _Segment:
+    """A sketch at its place in a block."""
+
+    at: int
+    sketch: Sketch
+
+
+class Laid:
+    """A strip as a template: where everything is in a block, and the edges between."""
+
+    def __init__(self, strip: Strip) -> None:
+        self.strip = strip
+        self.lead_at: list[int] = []
+        self.window_at = np.zeros(strip.windows * strip.rows, np.int64)
+        self.row_at: list[int] = []
+        self.end_at: list[int] = []
+        self.signal_at: dict[tuple[int, int], int] = {}
+        """(signal, row or strip) -> slot."""
+        self.strip_at: list[int] = []
+        """Where each strip of a block begins."""
+        self._parts: list[NDArray[np.int64]] = []
+        self._size = 0
+        for number in range(strip.strips):
+            self._strip(number)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def cut(self, strips: int) -> tuple[int, int]:
+        """The blocks of a work of so many strips, and the slots that its last block lacks."""
+        blocks = -(-strips // self.strip.strips)
+        missing = blocks * self.strip.strips - strips
+        return blocks, self._size - self.strip_at[self.strip.strips - missing] if missing else 0
+
+    @cached_property
+    def gates(self) -> Mapping[tuple[int, int], int]:
+        """(what it waits for, row or strip of the block) -> the number of the gate."""
+        keys = dict.fromkeys(key for _, key in self._opens())
+        return {key: number for number, key in enumerate(keys)}
+
+    @cached_property
+    def template(self) -> Template:
+        """The block."""
+        table = np.concatenate(self._parts, axis=1)
+        values = dict(zip(FIELDS, table, strict=True))
+        opens = [(slot, self.gates[key]) for slot, key in self._opens()]
+        return Template(
+            values["resource"].astype(np.int32),
+            values["busy"],
+            values["latency"],
+            values["period"].astype(np.int16),
+            Edges.joined(list(self._edges())),
+            len(self.gates),
+            np.asarray(opens, np.int32).reshape(-1, 2),
+            {name: values[name].astype(kind) for name, kind in _KEPT.items()},
+        )
+
+    def window_places(self, copy: int, slot: int) -> Ints:
+        """Where a slot of a copy's windows is in a block, window by window."""
+        places: Ints = self.window_at[copy :: self.strip.copies] + slot
+        return places
+
+    # Places
+
+    def _strip(self, number: int) -> None:
+        strip = self.strip
+        self.strip_at.append(self._size)
+        for row in range(number * strip.joined, (number + 1) * strip.joined):
+            self._row(row)
+        self.end_at.append(self._put(strip.end_sketch(number).columns()))
+        if strip.passed_by_end[number % len(strip.end)]:
+            self._signal(PASSED, number)
+        self._signal(MADE, number)
+
+    def _row(self, row: int) -> None:
+        strip = self.strip
+        self.lead_at.append(self._put(strip.lead.columns()))
+        if strip.windows:
+            self._windows(row)
+        self.row_at.append(self._put(strip.row_sketch(row).columns()))
+        which = row % len(strip.row)
+        if strip.freed_by_window or strip.freed_by_row[which]:
+            self._signal(FREED, row)
+        if strip.taken_by_row[which]:
+            self._signal(TAKEN, row)
+
+    def _windows(self, row: int) -> None:
+        strip = self.strip
+        first = row * strip.windows
+        if strip.copies == 1:
+            sketch, width = strip.window[0], len(strip.window[0])
+            place = 2 if row and sketch.later else 0
+            beside = place + 1 if sketch.later else 0
+            columns = [sketch.columns(place)]
+            columns += [sketch.columns(beside)] * (strip.windows - 1)
+            at = self._put(np.concatenate(columns, axis=1))
+            self.window_at[first : first + strip.windows] = at + width * np.arange(strip.windows)
+            return
+        tables = [sketch.columns() for sketch in strip.window]
+        for index in range(first, first + strip.windows):
+            self.window_at[index] = self._put(tables[index % strip.copies])
+
+    def _put(self, columns: NDArray[np.int64]) -> int:
+        at = self._size
+        self._parts.append(columns)
+        self._size += columns.shape[1]
+        return at
+
+    def _signal(self, signal: int, number: int) -> None:
+        self.signal_at[signal, number] = self._put(_columns([JOINING]))
+
+    # Gates
+
+    def _opens(self) -> list[tuple[int, tuple[int, int]]]:
+        """(slot, (what its gate waits for, row or strip))."""
+        strip = self.strip
+        found: list[tuple[int, tuple[int, int]]] = []
+        for row, at in enumerate(self.lead_at):
+            found += [(at + slot, (what, row)) for slot, what in strip.lead.opens]
+        if strip.windows:
+            for index, at in enumerate(self.window_at.tolist()):
+                opens = strip.window[index % strip.copies].opens
+                found += [(at + slot, (what, index // strip.windows)) for slot, what in opens]
+        for row, at in enumerate(self.row_at):
+            found += [(at + slot, (what, row)) for slot, what in strip.row_sketch(row).opens]
+        for number, at in enumerate(self.end_at):
+            opens = strip.end_sketch(number).opens
+            last = (number + 1) * strip.joined - 1
+            found += [(at + slot, (what, last if what == ROOM else number)) for slot, what in opens]
+        for number in range(strip.strips):
+            if not any(True for _ in self._last_tasks(number)):
+                last = (number + 1) * strip.joined - 1
+                found.append((self.signal_at[MADE, number], (READS, last)))
+        return found
+
+    # Edges
+
+    def _edges(self) -> Iterable[Edges]:
+        yield _inner(self.lead_at, [self.strip.lead] * len(self.lead_at))
+        yield from (self._window_edges(copy) for copy in range(self.strip.copies))
+        rows = range(self.strip.rows)
+        yield _inner(self.row_at, [self.strip.row_sketch(row) for row in rows])
+        strips = range(self.strip.strips)
+        yield _inner(self.end_at, [self.strip.end_sketch(number) for number in strips])
+        yield self._between()
+        yield self._signals()
+
+    def _window_edges(self, copy: int) -> Edges:
+        waits = self.strip.window[copy].waits
+        places = self.window_places(copy, 0)
+        if not waits or not len(places):
+            return NO_EDGES
+        index = np.arange(len(places))[:, None]
+        lag, before = np.divmod(index - np.array([w.lag for w in waits]), len(places))
+        slot = places[index] + np.array([w.slot for w in waits])
+        source = places[before] + np.array([w.source for w in waits])
+        started = np.broadcast_to(np.array([w.after_start for w in waits]), slot.shape)
+        return Edges(slot.ravel(), source.ravel(), -lag.ravel(), started.ravel())
+
+    def _between(self) -> Edges:
+        """Edges between the sketches of a row, and of a strip."""
+        strip = self.strip
+        found: list[tuple[int, int, int]] = []
+        for row in range(strip.rows):
+            lead, end = self.lead_at[row], self.row_at[row]
+            for copy, slot, source in strip.window_after_lead:
+                found += [(at + slot, lead + source, 0) for at in self._of_row(row, copy)]
+            for slot, copy, source, earlier in strip.lead_after_window:
+                at, lag = self._last_up_to(row - earlier, copy)
+                found.append((lead + slot, at + source, lag))
+            for slot, copy, source in strip.row_after_window[row % len(strip.row)]:
+                found.append((end + slot, self._of_row(row, copy)[-1] + source, 0))
+        for number in range(strip.strips):
+            which, at = number % len(strip.end), self.end_at[number]
+            for slot, row, source in strip.end_after_row[which]:
+                found.append((at + slot, self.row_at[number * strip.joined + row] + source, 0))
+            for slot, copy, source in strip.end_after_window[which]:
+                found.append((at + slot, self._of_strip(number, copy)[-1] + source, 0))
+        return _plain(found)
+
+    def _of_row(self, row: int, copy: int) -> list[int]:
+        """Where a copy's windows of a row are."""
+        return self._of(row * self.strip.windows, (row + 1) * self.strip.windows, copy)
+
+    def _of_strip(self, number: int, copy: int) -> list[int]:
+        across = self.strip.windows * self.strip.joined
+        return self._of(number * across, (number + 1) * across, copy)
+
+    def _of(self, first: int, last: int, copy: int) -> list[int]:
+        begin = first + (copy - first) % self.strip.copies
+        return list(self.window_at[begin : last : self.strip.copies].tolist())
+
+    def _last_up_to(self, row: int, copy: int) -> tuple[int, int]:
+        """A copy's last window up to a row (which may be of an earlier block), and the lag."""
+        index = (row + 1) * self.strip.windows - 1
+        index -= (index - copy) % self.strip.copies
+        lag, place = divmod(index, len(self.window_at))
+        return int(self.window_at[place]), -lag
+
+    # Signals
+
+    def _signals(self) -> Edges:
+        found: list[tuple[int, int, int]] = []
+        for (signal, number), slot in self.signal_at.items():
+            for source in dict.fromkeys(self._heard(signal, number)):
+                found.append((slot, source, 0))
+            found += self._before(signal, number, slot)
+        return _plain(found)
+
+    def _before(self, signal: int, number: int, slot: int) -> list[tuple[int, int, int]]:
+        """A signal comes after the one before it, which may be of the block before."""
+        numbers = [n for s, n in self.signal_at if s == signal]
+        earlier = [n for n in numbers if n < number]
+        if earlier:
+            return [(slot, self.signal_at[signal, max(earlier)], 0)]
+        return [(slot, self.signal_at[signal, max(numbers)], 1)]
+
+    def _heard(self, signal: int, number: int) -> Iterable[int]:
+        """What a signal waits for in its row or strip."""
+        strip = self.strip
+        if signal == FREED:
+            at, which = self.row_at[number], number % len(strip.row)
+            for copy, slot in strip.freed_by_window:
+                yield from (place + slot for place in self._of_row(number, copy)[-1:])
+            yield from (at + slot for slot in strip.freed_by_row[which])
+        elif signal == TAKEN:
+            at, which = self.row_at[number], number % len(strip.row)
+            yield from (at + slot for slot in strip.taken_by_row[which])
+        elif signal == PASSED:
+            at, which = self.end_at[number], number % len(strip.end)
+            yield from (at + slot for slot in strip.passed_by_end[which])
+        else:
+            yield from self._last_tasks(number)
+
+    def _last_tasks(self, number: int) -> Iterable[int]:
+        """What of a strip nothing else waits for: when all of it is over, the strip is done.
 
         Queues are first come, first served, so what the earlier windows and rows do ends earlier.
         """
-        windows = self._open(self.window, self.row_after_window, self.end_after_window)
-        rows = self._open(self.row, self.end_after_row)
-        last = self.rows - 1
+        strip = self.strip
+        for copy, sketch in enumerate(strip.window):
+            last = self._of_strip(number, copy)[-1:] if strip.windows else []
+            yield from (at + slot for at in last for slot in self._open[copy])
+        rows = range(number * strip.joined, (number + 1) * strip.joined)
+        for row in rows if strip.copies > 1 else rows[-1:]:
+            awaited = {
+                source
+                for each in strip.end_after_row
+                for _, of, source in each
+                if of == row - rows[0]
+            }
+            yield from (self.row_at[row] + s for s in _open(strip.row_sketch(row), awaited))
+        yield from (self.end_at[number] + s for s in _open(strip.end_sketch(number), ()))
+
+    @cached_property
+    def _open(self) -> list[list[int]]:
+        """Per copy the window slots that nothing waits for."""
+        strip = self.strip
+        lists = [*strip.row_after_window, *strip.end_after_window]
         return [
-            *(int(self._last_window_at(last, slot)) for slot in windows),
-            *(int(self._row_at(last, slot)) for slot in rows),
-            *(int(self._end_at(last, slot)) for slot in self._open(self.end)),
+            _open(sketch, {s for each in lists for _, c, s in each if c == copy})
+            for copy, sketch in enumerate(strip.window)
         ]
-
-    def _open(self, sketch: Sketch, *others: list[tuple[int, int]]) -> list[int]:
-        """Tasks of a sketch that neither it nor a later sketch waits for."""
-        awaited = {w.source for w in sketch.waits if w.lag == 0 and not w.after_start}
-        awaited |= {source for pairs in others for _, source in pairs}
-        return [slot for slot in range(len(sketch)) if slot not in awaited]
-
-    def block(self, repeat: int, **columns: int) -> Block:
-        """Lay the sketches out; `columns` are further columns of the table, one value each."""
-        values = dict(zip(FIELDS, self._table(repeat), strict=True))
-        own = {name: values[name] for name in ("kind", "tile", "charge", "step")}
-        return Block(
-            values["resource"], values["busy"], values["latency"], values["period"],
-            self._edges(), {**own, **columns},
-        )  # fmt: skip
-
-    def _table(self, repeat: int) -> NDArray[np.int64]:
-        """(fields, slots), or (fields, repeat, slots) where the first row differs."""
-        later = np.concatenate([np.tile(self._row(2), self.rows), self.end.columns()], axis=1)
-        if not self.window.later:
-            return later
-        first = np.concatenate(
-            [self._row(0), np.tile(self._row(2), self.rows - 1), self.end.columns()], axis=1
-        )
-        whole = np.repeat(later[:, None, :], repeat, axis=1)
-        whole[:, 0, :] = first
-        return whole
-
-    def _row(self, place: int) -> NDArray[np.int64]:
-        """The first row (place 0) or a later one (place 2)."""
-        if not self.windows:
-            return np.concatenate([self.lead.columns(), self.row.columns()], axis=1)
-        rest = np.tile(self.window.columns(place + 1), self.windows - 1)
-        parts = [self.lead.columns(), self.window.columns(place), rest, self.row.columns()]
-        return np.concatenate(parts, axis=1)
-
-    def _edges(self) -> Edges:
-        """All waits as edges between slots of the block."""
-        every_row = np.arange(self.rows)[:, None]
-        last = np.array([[self.rows - 1]])
-        parts = [
-            self._window_edges(),
-            self._links(every_row, self.lead.waits, self._lead_at, self._lead_at),
-            self._links(every_row, self.row.waits, self._row_at, self._row_at),
-            self._links(np.zeros((1, 1), np.int64), self.end.waits, self._end_at, self._end_at),
-            self._links(last, _waits(self.end_after_row), self._end_at, self._row_at),
-            self._links(last, _waits(self.end_after_window), self._end_at, self._last_window_at),
-            self._links(every_row, _waits(self.row_after_window), self._row_at,
-                        self._last_window_at),
-            self._after_leads(),
-            self._before_leads(),
-        ]  # fmt: skip
-        return Edges.joined(parts)
-
-    @property
-    def _total(self) -> int:
-        return self.windows * self.rows
-
-    def _lead_at(self, row: Place, slot: Place) -> Ints:
-        return np.asarray(row * self.row_size + slot)
-
-    def _row_at(self, row: Place, slot: Place) -> Ints:
-        return np.asarray(row * self.row_size + (self.row_size - len(self.row)) + slot)
-
-    def _end_at(self, row: Place, slot: Place) -> Ints:
-        return np.asarray(self.rows * self.row_size + slot + 0 * row)
-
-    def _window_at(self, index: Place, slot: Place) -> Ints:
-        row, column = np.divmod(index, self.windows)
-        place: Ints = row * self.row_size + column * len(self.window) + slot
-        return place + len(self.lead)
-
-    def window_places(self, index: Ints, slot: int) -> Ints:
-        """Places within a strip of one slot of several windows."""
-        return self._window_at(index, np.full_like(index, slot))
-
-    def _last_window_at(self, row: Place, slot: Place) -> Ints:
-        return self._window_at(row * self.windows + self.windows - 1, slot)
-
-    def _links(
-        self,
-        rows: Ints,
-        waits: Sequence[Wait],
-        place: Callable[[Ints, Ints], Ints],
-        source: Callable[[Ints, Ints], Ints],
-    ) -> Edges:
-        """The same waits in several rows: (rows, waits) edges."""
-        if not waits:
-            return NO_EDGES
-        slots = np.array([w.slot for w in waits])
-        sources = np.array([w.source for w in waits])
-        started = np.broadcast_to(np.array([w.after_start for w in waits]), (len(rows), len(waits)))
-        found, behind = place(rows, slots), source(rows, sources)
-        return Edges(found.ravel(), behind.ravel(), np.zeros(found.size, np.int64), started.ravel())
-
-    def _window_edges(self) -> Edges:
-        waits = self.window.waits
-        if not waits or not self._total:
-            return NO_EDGES
-        index = np.arange(self._total)[:, None]
-        lag, before = np.divmod(index - np.array([w.lag for w in waits]), self._total)
-        found = self._window_at(index, np.array([w.slot for w in waits]))
-        source = self._window_at(before, np.array([w.source for w in waits]))
-        started = np.broadcast_to(np.array([w.after_start for w in waits]), found.shape)
-        return Edges(found.ravel(), source.ravel(), -lag.ravel(), started.ravel())
-
-    def _after_leads(self) -> Edges:
-        """Every window of a row waits for the row's lead."""
-        if not self.window_after_lead:
-            return NO_EDGES
-        index = np.arange(self._total)[:, None]
-        slots, leads = np.array(self.window_after_lead).T
-        found = self._window_at(index, slots)
-        source = self._lead_at(index // self.windows, leads)
-        return _plain(found, source, np.zeros_like(found))
-
-    def _before_leads(self) -> Edges:
-        """A row's lead waits for the last window of an earlier row."""
-        if not self.lead_after_window:
-            return NO_EDGES
-        leads, slots, rows = np.array(self.lead_after_window).T
-        row = np.arange(self.rows)[:, None]
-        lag, before = np.divmod(row - rows, self.rows)
-        return _plain(self._lead_at(row, leads), self._last_window_at(before, slots), -lag)
-
-    def after(self, barrier: int) -> list[After]:
-        """What waits for the task before the site."""
-        found = [After(int(self._window_at(0, slot)), barrier, blocks=1) for slot in self.first]
-        for slot, windows in self.first_windows:
-            for index in range(min(windows, self._total)):
-                strips = (windows - 1 - index) // self._total + 1
-                place = int(self._window_at(index, slot))
-                found.append(After(place, barrier, blocks=strips))
-        for row in range(self.rows):
-            found += [After(int(self._row_at(row, slot)), barrier) for slot in self.first_rows]
-            found += [After(int(self._lead_at(row, slot)), barrier) for slot in self.first_leads]
-        return found
 
 
 NO_EDGES = Edges.of(())
+_KEPT = {"kind": np.int8, "tile": np.int32, "charge": np.int32, "step": np.int16}
 
 
-def _plain(slot: Ints, source: Ints, lag: Ints) -> Edges:
-    lag = np.broadcast_to(lag, slot.shape)
-    return Edges(slot.ravel(), source.ravel(), lag.ravel(), np.zeros(slot.size, np.bool_))
+def _columns(slots: Sequence[Slot]) -> NDArray[np.int64]:
+    rows = [[getattr(slot, name) for name in FIELDS] for slot in slots]
+    return np.array(rows, np.int64).reshape(len(rows), len(FIELDS)).T
 
 
-def _waits(pairs: Iterable[tuple[int, int]]) -> list[Wait]:
-    return [Wait(slot, source) for slot, source in pairs]
+def _open(sketch: Sketch, others: Iterable[int]) -> list[int]:
+    """Tasks of a sketch that neither it nor, of those others, anything waits for."""
+    awaited = {w.source for w in sketch.waits if w.lag == 0 and not w.after_start} | set(others)
+    return [slot for slot in range(len(sketch)) if slot not in awaited]
+
+
+def _inner(places: Sequence[int], sketches: Sequence[Sketch]) -> Edges:
+    """The waits within sketches; none of these looks back."""
+    found = [
+        (at + wait.slot, at + wait.source, 0)
+        for at, sketch in zip(places, sketches, strict=True)
+        for wait in sketch.waits
+    ]
+    return _plain(found)
+
+
+def _plain(edges: Sequence[tuple[int, int, int]]) -> Edges:
+    """Edges that wait for the finish: (slot, source, lag)."""
+    slot, source, lag = np.array(edges, np.int64).reshape(-1, 3).T
+    return Edges(slot, source, lag, np.zeros(len(slot), np.bool_))

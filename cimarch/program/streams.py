@@ -1,0 +1,339 @@
+"""How pieces follow one another: layer by layer, or row by row through all sites of a group.
+
+Layer by layer, every row of a site waits until all of the site before is done. In a pipeline a row
+waits for the rows that it reads, and the store of row y, where its home holds B rows, until all
+readers have freed row y - B. The inferences of a batch are one stream of rows: row y of inference i
+is row i H + y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+import numpy as np
+
+from cimarch.engine.pieces import NOTHING, Link, Template
+from cimarch.engine.tasks import JOIN, Ints
+from cimarch.mapping.homes import Home
+from cimarch.mapping.placement import Placement
+from cimarch.mapping.rows import Reach
+from cimarch.mapping.sites import map_rows
+from cimarch.program.context import Context
+from cimarch.program.passes import SitePass
+from cimarch.program.sketch import (
+    FREED,
+    LATER_OPERANDS,
+    MADE,
+    OPERANDS,
+    PASSED,
+    READS,
+    ROOM,
+    TAKEN,
+    Laid,
+    Strip,
+)
+
+
+@attrs.frozen
+class End:
+    """A task whose finish others wait for: a slot of a block of a piece."""
+
+    piece: int
+    slot: int
+    block: int
+
+
+@attrs.define(eq=False)
+class Draft:
+    """A piece that is not yet tied to others."""
+
+    template: Template
+    repeat: int
+    cut: int = 0
+    columns: Mapping[str, int] = attrs.field(factory=dict)
+    links: list[Link] = attrs.field(factory=list)
+
+    def wait(self, gate: int, end: End) -> None:
+        """Let a gate of every block wait for one task."""
+        self.links.append(Link(gate, end.piece, end.slot, np.full(self.repeat, end.block)))
+
+
+@attrs.frozen(eq=False)
+class _Track:
+    """A piece whose blocks are rows of inferences."""
+
+    piece: int
+    laid: Laid
+    rows: int
+    """Of one inference."""
+    strips: int
+    makes: tuple[str, ...]
+    """Tensors, a row of each a strip."""
+    reaches: tuple[Reach, ...] = ()
+    homes: Mapping[tuple[int, str], tuple[Home, ...]] = attrs.field(factory=dict)
+    """(position, tensor) -> where it is read."""
+
+
+class Stream:
+    """The pieces of one resident group."""
+
+    def __init__(
+        self, context: Context, drafts: list[Draft], group: int, barrier: tuple[End, ...]
+    ) -> None:
+        self.context = context
+        self.placement: Placement = context.placement
+        self.drafts = drafts
+        self.group = group
+        self.barrier = barrier
+        """What the next piece waits for."""
+        self.finishes: dict[int, int] = {}
+        """Inference -> the piece that is over when all of it is."""
+        self._inputs: list[tuple[tuple[str, ...], Laid, int]] | None = None
+
+    def run(
+        self, passes: Sequence[SitePass], inferences: range, *, inputs: bool
+    ) -> list[tuple[SitePass, int]]:
+        """Add the pieces of some inferences; each pass with its piece."""
+        tracks = self._input_tracks(len(inferences)) if inputs else []
+        if self.placement.schedule == "layers":
+            done = self._layers(tracks, passes, inferences[0])
+        else:
+            done = self._pipeline(tracks, passes, inferences)
+        return done
+
+    # Layer by layer
+
+    def _layers(
+        self, tracks: list[_Track], passes: Sequence[SitePass], inference: int
+    ) -> list[tuple[SitePass, int]]:
+        if tracks:
+            self._bar(tracks)
+            self.barrier = self._joined(tuple(self._end(t, 1) for t in tracks))
+        done = []
+        for work in passes:
+            track = self._site(work, 1, {"inference": inference})
+            self._bar([track])
+            self.barrier = (self._end(track, 1),)
+            done.append((work, track.piece))
+        self._finish(inference, self.barrier)
+        return done
+
+    # Row by row
+
+    def _pipeline(
+        self, tracks: list[_Track], passes: Sequence[SitePass], inferences: range
+    ) -> list[tuple[SitePass, int]]:
+        sites = [self._site(work, len(inferences), {}) for work in passes]
+        tracks = tracks + sites
+        self._bar(tracks)
+        makers: dict[str, list[_Track]] = {}
+        readers: dict[str, list[_Track]] = {}
+        for track in tracks:
+            for tensor in track.makes:
+                makers.setdefault(tensor, []).append(track)
+            for tensor in dict.fromkeys(reach.source.tensor for reach in track.reaches):
+                readers.setdefault(tensor, []).append(track)
+        for track in tracks:
+            self._tie(track, makers, readers)
+        for place, inference in enumerate(inferences):
+            self._finish(inference, tuple(self._end(t, place + 1) for t in tracks))
+        self.barrier = self._joined(tuple(self._end(t, len(inferences)) for t in tracks))
+        return [(work, track.piece) for work, track in zip(passes, sites, strict=True)]
+
+    def _tie(
+        self,
+        track: _Track,
+        makers: Mapping[str, Sequence[_Track]],
+        readers: Mapping[str, Sequence[_Track]],
+    ) -> None:
+        """Link the gates of a piece to the rows that it needs and to the room for its results."""
+        draft = self.drafts[track.piece]
+        for (purpose, index), gate in track.laid.gates.items():
+            strip = track.laid.strip
+            each = strip.strips if purpose == LATER_OPERANDS else strip.rows
+            total = self._total(track, purpose)
+            numbers = np.arange(draft.repeat) * each + index
+            numbers = np.where(numbers < total, numbers, NOTHING)
+            if purpose == ROOM:
+                found = self._room(track, numbers, readers)
+            else:
+                found = self._needed(track, purpose, numbers, makers)
+            draft.links += [Link(gate, *each) for each in found]
+
+    def _total(self, track: _Track, purpose: int) -> int:
+        """Rows (or strips) of all inferences."""
+        strips = self._strips(track)
+        per_strip = purpose == LATER_OPERANDS
+        return strips if per_strip else strips * track.laid.strip.joined
+
+    def _strips(self, track: _Track) -> int:
+        draft = self.drafts[track.piece]
+        strip = track.laid.strip
+        full = draft.repeat * strip.strips
+        if not draft.cut:
+            return full
+        missing = sum(at >= len(track.laid) - draft.cut for at in track.laid.strip_at)
+        return full - missing
+
+    def _needed(
+        self, track: _Track, purpose: int, numbers: Ints, makers: Mapping[str, Sequence[_Track]]
+    ) -> Iterator[tuple[int, int, Ints]]:
+        for reach in track.reaches:
+            if _purpose(reach) != purpose:
+                continue
+            count = len(reach.needs)
+            inference, row = np.divmod(np.maximum(numbers, 0), count)
+            needs = reach.needs[row]
+            height = self._height(reach.source.tensor)
+            for maker in makers.get(reach.source.tensor, ()):
+                strips = -(-needs * maker.strips // height) - 1 + inference * maker.strips
+                strips = np.where((numbers >= 0) & (needs > 0), strips, NOTHING)
+                yield from self._signalled(maker, MADE, strips)
+
+    def _room(
+        self, track: _Track, numbers: Ints, readers: Mapping[str, Sequence[_Track]]
+    ) -> Iterator[tuple[int, int, Ints]]:
+        strip = np.maximum(numbers, 0) // track.laid.strip.joined
+        inference, number = np.divmod(strip, track.strips)
+        for tensor in track.makes:
+            height = self._height(tensor)
+            made = (number + 1) * height // track.strips
+            for reader in readers.get(tensor, ()):
+                for reach in reader.reaches:
+                    held = self._held(reader, reach) if reach.source.tensor == tensor else 0
+                    if not held:
+                        continue
+                    free = made - held
+                    turn = np.where(free > 0, inference, inference - 1)
+                    free = np.where(free > 0, free, free + height)
+                    frees = np.maximum.accumulate(reach.frees)
+                    row = turn * len(frees) + np.searchsorted(frees, free)
+                    row = np.where((numbers >= 0) & (turn >= 0), row, NOTHING)
+                    yield from self._signalled(reader, _SIGNALS[_purpose(reach)], row)
+
+    def _held(self, reader: _Track, reach: Reach) -> int:
+        """Rows of a tensor that its homes hold for a reader; 0: no limit."""
+        homes = reader.homes.get((reach.position, reach.source.tensor), ())
+        return min((home.rows for home in homes if home.rows), default=0)
+
+    def _height(self, tensor: str) -> int:
+        return map_rows(self.placement.network.tensors[tensor])
+
+    def _signalled(
+        self, track: _Track, signal: int, numbers: Ints
+    ) -> Iterator[tuple[int, int, Ints]]:
+        """Where a signal is told for rows (or strips): piece, slot, and the blocks of each."""
+        laid = track.laid
+        per_strip = signal in (MADE, PASSED)
+        each = laid.strip.strips if per_strip else laid.strip.rows
+        if not any(told == signal for told, _ in laid.signal_at):
+            joined = 1 if per_strip else laid.strip.joined
+            numbers = np.where(numbers >= 0, numbers // joined, NOTHING)
+            yield from self._signalled(track, MADE, numbers)
+            return
+        for index in range(each):
+            mine = (numbers >= 0) & (numbers % each == index)
+            if not mine.any():
+                continue
+            slot = _at_or_before(laid, signal, index)
+            yield track.piece, slot, np.where(mine, numbers // each, NOTHING)
+
+    # Pieces
+
+    def _add(self, laid: Laid, strips: int, columns: Mapping[str, int]) -> int:
+        repeat, cut = laid.cut(strips)
+        self.context.count(repeat * len(laid), repeat, len(laid))
+        columns = {"group": self.group, **columns}
+        self.drafts.append(Draft(laid.template, repeat, cut, columns))
+        return len(self.drafts) - 1
+
+    def _site(self, work: SitePass, inferences: int, columns: Mapping[str, int]) -> _Track:
+        index = work.plan.site.index
+        piece = self._add(work.laid, work.size.strips * inferences, {"operation": index, **columns})
+        homes: dict[tuple[int, str], tuple[Home, ...]] = {}
+        for position, home in work.plan.read_homes():
+            key = (position, home.tensor)
+            homes[key] = (*homes.get(key, ()), home)
+        reaches = tuple(self.placement.reaches.get(index, ()))
+        size = work.size
+        return _Track(
+            piece, work.laid, size.rows, size.strips, (work.plan.site.result,), reaches, homes
+        )
+
+    def _input_tracks(self, inferences: int) -> list[_Track]:
+        """The pieces that bring the network's inputs to their homes, row by row."""
+        if self._inputs is None:
+            self._inputs = list(self._input_strips())
+        if self.placement.schedule == "layers":
+            inferences = 1
+        return [
+            _Track(self._add(laid, rows * inferences, {}), laid, rows, rows, tensors)
+            for tensors, laid, rows in self._inputs
+        ]
+
+    def _input_strips(self) -> Iterator[tuple[tuple[str, ...], Laid, int]]:
+        tensors = self.placement.network.tensors
+        strips: dict[int, tuple[Strip, dict[str, None]]] = {}
+        for source, store in self.placement.inputs:
+            rows = map_rows(tensors[source.tensor])
+            strip, names = strips.setdefault(rows, (Strip(0), {}))
+            names[source.tensor] = None
+            bits = -(-tensors[source.tensor].elements // rows) * store.bits
+            slots = self.context.transfer(strip.row[0], store.way, bits, "input", -1)
+            for slot in slots[:1]:
+                strip.row[0].open(slot, READS)
+                strip.row[0].open(slot, ROOM)
+        for rows, (strip, names) in strips.items():
+            yield tuple(names), strip.lay_out(), rows
+
+    def _end(self, track: _Track, inferences: int) -> End:
+        """The end of the first so many inferences of a track."""
+        block, index = divmod(track.strips * inferences - 1, track.laid.strip.strips)
+        return End(track.piece, track.laid.signal_at[MADE, index], block)
+
+    def _bar(self, tracks: Sequence[_Track]) -> None:
+        """Let every row of some pieces wait for the barrier."""
+        for track in tracks:
+            for (purpose, _), gate in track.laid.gates.items():
+                if purpose == READS:
+                    for end in self.barrier:
+                        self.drafts[track.piece].wait(gate, end)
+
+    def _joined(self, ends: tuple[End, ...]) -> tuple[End, ...]:
+        """One task that is over when all of some are."""
+        if len(ends) < 2:
+            return ends or self.barrier
+        return (End(self._join(ends, {}), 0, 0),)
+
+    def _finish(self, inference: int, ends: tuple[End, ...]) -> None:
+        self.finishes[inference] = self._join(ends, {"inference": inference})
+
+    def _join(self, ends: tuple[End, ...], columns: Mapping[str, int]) -> int:
+        join = Template.of(
+            resource=[JOIN], busy=[0], gates=1, opens=((0, 0),),
+        )  # fmt: skip
+        draft = Draft(join, 1, columns={"group": self.group, **columns})
+        for end in ends:
+            draft.wait(0, end)
+        self.drafts.append(draft)
+        return len(self.drafts) - 1
+
+
+_SIGNALS = {READS: FREED, OPERANDS: TAKEN, LATER_OPERANDS: PASSED}
+"""What tells that the rows that a gate waits for are read."""
+
+
+def _purpose(reach: Reach) -> int:
+    """Which gate waits for the rows of a reach."""
+    if reach.position == 0:
+        return READS
+    return LATER_OPERANDS if reach.per_strip else OPERANDS
+
+
+def _at_or_before(laid: Laid, signal: int, index: int) -> int:
+    """The slot of a signal of a row, or of the next row that has one."""
+    last = max(number for told, number in laid.signal_at if told == signal)
+    while (signal, index) not in laid.signal_at and index < last:
+        index += 1
+    return laid.signal_at[signal, min(index, last)]
