@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -356,6 +357,17 @@ def test_a_shared_matrix_is_stored_once(read):
     assert len(network.operations) == 3
 
 
+def test_a_shared_matrix_that_is_turned_is_stored_once(read):
+    made = model(
+        [node("MatMul", "x w", "a"), node("Relu", "a", "b"), node("Gemm", "b w", "y")],
+        [value("x", 1, 4)],
+        [value("y", 1, 4)],
+        [stored("w", 4, 4)],
+    )
+    network = read(made)
+    assert [operation.weight for operation in network.operations] == ["w", None, "w"]
+
+
 def test_stored_tensors_that_an_old_file_lists_as_inputs_are_no_inputs(read):
     made = model(
         [node("Gemm", "x w", "y", transB=1)],
@@ -455,6 +467,25 @@ def test_a_file_with_any_byte_changed_is_read_or_told(tmp_path):
         path.write_bytes(changed)
         with contextlib.suppress(DescriptionError):
             read_network(path, allow_unmapped=bool(index % 2))
+
+
+def test_constants_that_grow_beyond_the_file_are_refused(refused):
+    """Each is within the limit of one; a thousand of them are not."""
+    many = [node("ConstantOfShape", "n", f"c{index}") for index in range(1000)]
+    made = model(
+        [*many, node("Relu", "x", "y")], [value("x", 1, 4)], [value("y", 1, 4)], [whole("n", 2**20)]
+    )
+    found = refused(made)
+    assert found.notes == ("more numbers than the file itself holds",)
+
+
+def test_a_chain_of_20000_operations_is_read_in_seconds(read):
+    chain = [node("MatMul", f"v{n} w", f"v{n + 1}") for n in range(5_000)]
+    chain += [node("Relu", f"v{n}", f"v{n + 1}") for n in range(5_000, 20_000)]
+    made = model(chain, [value("v0", 1, 2)], [value("v20000", 1, 2)], [stored("w", 2, 2)])
+    began = time.perf_counter()
+    assert len(read(made).operations) == 20_000
+    assert time.perf_counter() - began < 10
 
 
 def external(tensor, location, offset=0, length=None):

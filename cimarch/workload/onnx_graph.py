@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 import attrs
@@ -24,6 +25,9 @@ from cimarch.workload.steps import Array, Sizes
 
 FLOAT, INT, STRING, TENSOR, FLOATS, INTS = 1, 2, 3, 4, 6, 7
 """Numbers of AttributeProto.AttributeType that operators here have."""
+
+ROOM = 1 << 24
+"""Elements that constants may be worked out to, besides as many as the file holds."""
 
 _PARAMETER = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
 """A name that a module gave its parameter: `layer1.0.conv1.weight`."""
@@ -65,10 +69,14 @@ class Reading:
         self.nodes: list[Node] = []
         self.stored: dict[str, str] = {}
         self.weights: dict[str, Weight] = {}
+        self.views: dict[tuple[str, str], Ref] = {}
+        """Stored parameters that are seen in other sizes, by name and role."""
+        self.numbers = count()
         self.done: set[int] = set()
         """Operations that an earlier one took in, by `id`."""
         for tensor in model.graph.initializer:
             self.constants[text(tensor.name)] = tensors.array(tensor)
+        self.room = ROOM + sum(array.size for array in self.constants.values())
         self.inputs = self._inputs(model.graph.input)
 
     def graph(self) -> tuple[Graph, dict[str, Weight]]:
@@ -114,7 +122,11 @@ class Reading:
         """Work out what depends on no input."""
         inputs = [self.constants[name] if name else None for name in call.operator.inputs]
         try:
-            self._keep(call.operator, fold(call.operator.op, call.operator.attributes, inputs))
+            found = fold(call.operator.op, call.operator.attributes, inputs)
+            self.room -= found.size if found.base is None else 0
+            if self.room < 0:
+                raise NotFolded("more numbers than the file itself holds")
+            self._keep(call.operator, found)
         except NotFolded as error:
             raise call.wrong(
                 "works on constants in a way that is not covered",
@@ -151,10 +163,10 @@ class Reading:
 
     def fresh(self, wanted: str) -> str:
         """A name for a value that the file has none for."""
-        index = 0
-        while f"{wanted}~{index}" in self.values:
-            index += 1
-        return f"{wanted}~{index}"
+        while True:
+            name = f"{wanted}~{next(self.numbers)}"
+            if name not in self.values and name not in self.constants:
+                return name
 
     def only_reader(self, name: str) -> Operator | None:
         """The one operation that reads a value, once; None where others do, or it flows out."""
@@ -277,9 +289,12 @@ class OnnxCall:
         return self.reading.store(name, self._path(name, role), array)
 
     def seen(self, index: int, role: str, array: Array) -> Ref:
-        """An input as a stored parameter that is seen in other sizes."""
-        name = self.name(index)
-        return self.reading.store(self.reading.fresh(name), self._path(name, role), array)
+        """An input as a stored parameter that is seen in other sizes, in one way for each role."""
+        name, reading = self.name(index), self.reading
+        if (name, role) not in reading.views:
+            path = self._path(name, role)
+            reading.views[name, role] = reading.store(reading.fresh(name), path, array)
+        return reading.views[name, role]
 
     def _path(self, name: str, role: str) -> str:
         if role == "bias" and not name.endswith(".bias"):
