@@ -28,6 +28,8 @@ class Asked:
     """How often weights are held."""
     spread_rows: bool = False
     """Whether rows that cannot be read at once lie on several arrays, where arrays are free."""
+    spaced: Mapping[str, int] = attrs.field(factory=dict)
+    """Operations whose first array is the first of so many: of all that one buffer feeds."""
     saved: Saved | None = None
     """A placement to take over as it is; nothing else can be asked for then."""
 
@@ -54,7 +56,11 @@ def assign(
     matrices = [site for site in sites if site.is_matrix]
     parts = tuple(wiring.pool for wiring in wirings)
     found = choices([site.anchor for site in matrices], parts, bits, asked.pools)
-    wishes = [Wish(site, bits[site.anchor.name], found[site.anchor.name]) for site in matrices]
+    wishes = [
+        Wish(site, bits[name], found[name], spaced=asked.spaced.get(name, 0))
+        for site in matrices
+        for name in (site.anchor.name,)
+    ]
     pools = [Arrays(wiring.pool, wiring.domains) for wiring in wirings]
     assigner = _Assigner(wishes, pools, wirings, assume)
     if asked.spread_rows:

@@ -70,6 +70,16 @@ class Need:
         return min(self.whole, self.rows * self.row_bits) if self.rows else self.whole
 
 
+class NoRoom(DescriptionError):
+    """No buffer has room for what a reader needs at once."""
+
+    def __init__(self, need: Need, path: str, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic)
+        self.need = need
+        self.path = path
+        """The largest of the buffers that it could be in."""
+
+
 class Rooms:
     """What every buffer holds when: sizes are limits, kept over the order of the sites."""
 
@@ -286,13 +296,15 @@ class Homes:
             )
         return chosen
 
-    def _no_room(self, need: Need, levels: Sequence[Instances]) -> DescriptionError:
+    def _no_room(self, need: Need, levels: Sequence[Instances]) -> NoRoom:
         largest = max(levels, key=lambda level: self.rooms.size(level.path) or 0)
         size = self.rooms.size(largest.path) or 0
         bytes_needed = -(-need.least // 8)
         count = need.allot or need.rows
         rows = "1 row of " if count == 1 else f"{count} rows of " if count else ""
-        return DescriptionError(
+        return NoRoom(
+            need,
+            largest.path,
             Diagnostic(
                 "E231",
                 f"`{need.operation}` needs {rows}its input at once, {bytes_needed} bytes: more "

@@ -15,7 +15,7 @@ from cimarch.hardware.system import Part, System
 from cimarch.mapping.assign import NOTHING_ASKED, Asked, assign
 from cimarch.mapping.allot import Key, least_rows
 from cimarch.mapping.flows import CARRY, Flow, Operand, no_way
-from cimarch.mapping.homes import Home, Homes, Need, receptive_rows
+from cimarch.mapping.homes import Home, Homes, Need, NoRoom, receptive_rows
 from cimarch.mapping.placement import Block, Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import Reach, Rows, extent
@@ -45,9 +45,21 @@ def place(
     placement; `schedule` is `layers`, where a tensor is whole in its home before it is read, or
     `pipeline`, where rows are read as they come. Raises DescriptionError where the system cannot hold or route it.
     """
-    return _Placer(system, network, bits, input_bits, skipped, asked, schedule).place(
-        tuple(unmapped)
-    )
+    first: NoRoom | None = None
+    groups = 0
+    while True:
+        placer = _Placer(system, network, bits, input_bits, skipped, asked, schedule)
+        groups = groups or placer.groups
+        if first is not None and placer.groups > groups:
+            raise first
+        try:
+            return placer.place(tuple(unmapped))
+        except NoRoom as error:
+            first = first or error
+            spaced = placer.spaced(error)
+            if not spaced:
+                raise first from None
+            asked = attrs.evolve(asked, spaced={**asked.spaced, **spaced})
 
 
 class _Placer:
@@ -74,6 +86,28 @@ class _Placer:
         self.maker = {site.result: site.index for site in self.sites}
         self.homes = Homes(self.wiring)
         self.schedule = schedule
+        self.asked = asked
+
+    @property
+    def groups(self) -> int:
+        """Resident groups."""
+        return int(self.tiles.resident.max(initial=-1)) + 1
+
+    def spaced(self, error: NoRoom) -> dict[str, int]:
+        """The operation whose inputs had no room, with the arrays that one such buffer feeds.
+
+        In a pipeline all operations want room at once, and those that share a buffer share its
+        room: one that begins with the first array of a buffer has that one for itself. None where
+        that was tried, or cannot help.
+        """
+        site = next(s for s in self.sites if error.need.operation in {o.name for o in s.operations})
+        pool, part = self.wiring_of(site).pool, self.system.part(error.path)
+        is_new = site.is_matrix and site.anchor.name not in self.asked.spaced
+        if self.schedule == "layers" or self.asked.saved or not is_new:
+            return {}
+        if part.count == 1 or pool.count % part.count:
+            return {}
+        return {site.anchor.name: pool.count // part.count}
 
     def _assume(self, sentence: str) -> None:
         if sentence not in self.assumed:

@@ -234,6 +234,8 @@ class Wish:
     pools: tuple[int, ...]
     """The pools that may take them, the most wanted first."""
     copies: int = 1
+    spaced: int = 0
+    """Where set, its first array is the first of so many."""
 
 
 def tile(wishes: Sequence[Wish], pools: Sequence[Arrays]) -> Tiles:
@@ -250,6 +252,7 @@ def tile(wishes: Sequence[Wish], pools: Sequence[Arrays]) -> Tiles:
         parts, index = _chosen(wish, pools, takers, current)
         taker = takers[index]
         taker.advance(current)
+        taker.space(wish.spaced)
         for number in range(wish.copies):
             taken = taker.take(parts, np.array(parts.widths, np.int64))
             tables.append(tiles_of(wish, parts, pools[index], taken, index, number))
@@ -337,6 +340,12 @@ class Taker:
         if self.resident < group:
             self.resident, self.free = group, 0
         self.latest = max(self.latest, group)
+
+    def space(self, arrays: int) -> None:
+        """Leave what is left of so many arrays, if the resident group has more."""
+        if arrays and self.free % arrays:
+            start = -(-self.free // arrays) * arrays
+            self.free = start if start < self.arrays else self.free
 
     def has_room(self, parts: Cut, group: int, copies: int = 1) -> bool:
         """Whether so many copies of a matrix fit in what a resident group has left."""
