@@ -106,6 +106,17 @@ def test_a_block_is_what_torch_computes_and_runs(block):
     assert cimarch.simulate(system, network).cycles > 0
 
 
+def test_a_clamp_is_called_by_its_limits():
+    class Clamps(nn.Module):
+        def forward(self, x):
+            return x.clamp(0, 6) + x.clamp(min=0) + x.clamp_max(4) + F.relu6(x) + F.hardtanh(x)
+
+    operations = trace(Clamps(), torch.zeros(1, 4)).operations
+    found = [o for o in operations if o.kind == "activation"]
+    assert [o.function for o in found] == ["relu6", "relu", "clamp", "relu6", "hardtanh"]
+    assert dict(found[2].settings)["high"] == 4
+
+
 def test_the_gate_of_a_block_reaches_every_element_of_its_map():
     """One number per channel meets the 64 positions of its channel."""
     network = trace(Gated(), torch.zeros(1, 3, 8, 8))

@@ -62,6 +62,7 @@ OPERATORS: dict[str, Rule] = {
     "hardtanh": clamp,
     "clamp": clamp,
     "clamp_min": clamp,
+    "clamp_max": clamp,
     "sigmoid": activation("sigmoid"),
     "tanh": activation("tanh"),
     "gelu": gelu,
