@@ -15,9 +15,14 @@ from cimarch.engine import ENGINES, run_work
 from cimarch.engine.outcome import Outcome
 from cimarch.engine.tasks import Ints
 from cimarch.hardware.system import System
-from cimarch.mapping.place import place
+from cimarch.mapping.flows import able
+from cimarch.mapping.assign import Asked
+from cimarch.mapping.duplicate import Duplicate
+from cimarch.mapping.place import place as place_network
 from cimarch.mapping.placement import Placement
+from cimarch.mapping.pools import Wanted, pairs
 from cimarch.mapping.precision import precision as read_precision
+from cimarch.mapping.saved import Saved
 from cimarch.program.assumed import assumed_times
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program
@@ -25,13 +30,18 @@ from cimarch.program.program import program as write_program
 from cimarch.report.columns import from_rows
 from cimarch.report.definitions import LAYERS, LEDGER, PARTS
 from cimarch.report.report import Bound, Report
-from cimarch.workload.network import Network
+from cimarch.workload.attention import lowered
+from cimarch.workload.network import Network, Operation
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share (0 to 1) of it that is done."""
 
 UNMAPPED = frozenset({"sdpa", "other"})
 """Operations that no part does."""
+
+PRODUCT = Operation("product", "matmul", ("left", "right"), ("result",))
+"""A product of two operands that are known only at run time."""
+MULTIPLY = "add `matmul` and `softmax` to the `does` of a unit that multiplies two operands"
 
 
 def simulate(
@@ -44,6 +54,10 @@ def simulate(
     batch: int = 1,
     weights: str = "preloaded",
     schedule: str | None = None,
+    place: Wanted = None,
+    duplicate: Duplicate = "none",
+    spread_rows: bool = False,
+    placement: Saved | None = None,
     engine: str = "fast",
     allow_unmapped: bool = False,
     progress: Progress | None = None,
@@ -55,28 +69,23 @@ def simulate(
     apart where all fit at once; `"cold"` counts it in. `schedule` is `"layers"` (each layer waits
     for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
     are there); None takes the pipeline where the network has rows and the buffers have room for
-    those that must be held. `engine` is `fast` or `simpy`, which give
-    the same times. Raises DescriptionError where the system cannot run the network.
+    those that must be held. `place`, `duplicate`, `spread_rows` and `placement` are those of
+    `map_network`. `engine` is `fast` or `simpy`, which give the same times. Raises DescriptionError where the system cannot run the network.
     """
     batch = _checked_batch(batch)
-    _check_options(network, weights, schedule, engine)
+    _check_options(network, weights, engine)
     tell = progress or (lambda stage, share: None)
     tell("place", 0.0)
-    skipped, unmapped = _unmapped(network, allow_unmapped)
-    bits = read_precision(network, weight_bits, input_bits, precision)
-    placement = _placed(
-        schedule,
-        network,
-        lambda chosen: place(
-            system, network, bits, input_bits=input_bits, skipped=skipped, unmapped=unmapped,
-            schedule=chosen,
-        ),
+    placed = map_network(
+        system, network, weight_bits=weight_bits, input_bits=input_bits, precision=precision,
+        schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
+        placement=placement, allow_unmapped=allow_unmapped,
     )  # fmt: skip
     tell("program", 0.0)
-    program = write_program(placement, batch=batch, weights=weights, progress=progress)
+    program = write_program(placed, batch=batch, weights=weights, progress=progress)
     tell("run", 0.0)
     ran = _run(program, engine)
-    loading = load_program(placement) if program.preloaded and placement.groups else None
+    loading = load_program(placed) if program.preloaded and placed.groups else None
     loaded = _run(loading, engine) if loading else None
     tell("report", 0.0)
     options = {
@@ -85,11 +94,53 @@ def simulate(
         "precision": _plain(precision),
         "batch": batch,
         "weights": weights,
-        "schedule": placement.schedule,
+        "schedule": placed.schedule,
+        "place": dict(pairs(place)),
+        "duplicate": _plain(duplicate),
+        "spread_rows": spread_rows,
+        "placement": _plain(placement) if isinstance(placement, (str, Path)) else None,
         "engine": engine,
         "set": {o.path: o.text for o in system.overrides},
     }
     return report(program, ran, loading, loaded, batch=batch, options=options)
+
+
+def map_network(
+    system: System,
+    network: Network,
+    *,
+    weight_bits: int = 8,
+    input_bits: int = 8,
+    precision: object = None,
+    schedule: str | None = None,
+    place: Wanted = None,
+    duplicate: Duplicate = "none",
+    spread_rows: bool = False,
+    placement: Saved | None = None,
+    allow_unmapped: bool = False,
+) -> Placement:
+    """Place a network on a system, without running it.
+
+    `place` sends operations to pools: `{"layer1.*": "tile.array"}` or `["layer1.*=tile.array"]`,
+    the last that matches; others go to the first pool that serves them and has room. `duplicate` is
+    `"none"`, `"balance"`, `"fill"`, or the copies of operations by name (or a JSON file of such).
+    `spread_rows` puts fewer rows on an array, where fewer word lines than rows may be active and
+    arrays are free. `placement` takes a saved one over as it is. The others are those of
+    `simulate`. Raises DescriptionError where the system cannot hold or route it.
+    """
+    _check_network(network, schedule)
+    network = lowered(network) if _multiplies(system) else network
+    skipped, unmapped = _unmapped(system, network, allow_unmapped)
+    bits = read_precision(network, weight_bits, input_bits, precision)
+    asked = Asked(place, duplicate, bool(spread_rows), placement)
+    return _placed(
+        schedule,
+        network,
+        lambda chosen: place_network(
+            system, network, bits, input_bits=input_bits, skipped=skipped, unmapped=unmapped,
+            asked=asked, schedule=chosen,
+        ),
+    )  # fmt: skip
 
 
 def _run(program: Program, engine: str) -> Outcome:
@@ -149,7 +200,7 @@ def report(
         load_cycles=loaded.makespan if loaded else _load_cycles(program, ran),
         load_joules=_known(load) if load else None,
         batch=batch,
-        macs=sum(plan.site.anchor.macs for plan in placement.plans if plan.site.is_matrix),
+        macs=sum(op.macs for plan in placement.plans for op in plan.site.operations),
         crossbars=placement.crossbars,
         crossbars_available=placement.available,
         utilisation=placement.utilisation,
@@ -179,12 +230,10 @@ def _checked_batch(batch: object) -> int:
     return count
 
 
-def _check_options(network: object, weights: object, schedule: object, engine: object) -> None:
+def _check_network(network: object, schedule: object) -> None:
     if not isinstance(network, Network):
         helps = ("read one: `cimarch.read_network(path)`",)
         raise _out_of_range(f"the network is {network!r}, not a `cimarch.Network`", *helps)
-    if weights not in ("preloaded", "cold"):
-        raise _out_of_range(f"`weights` is `{weights}`, neither `preloaded` nor `cold`")
     if schedule not in (None, "layers", "pipeline"):
         raise _out_of_range(f"`schedule` is `{schedule}`, neither `layers` nor `pipeline`")
     if schedule == "pipeline" and not network.has_geometry:
@@ -192,6 +241,12 @@ def _check_options(network: object, weights: object, schedule: object, engine: o
             f"`{network.name}` is a layer table, which has no rows for a pipeline",
             "run it layer by layer: `--schedule layers`",
         )
+
+
+def _check_options(network: object, weights: object, engine: object) -> None:
+    _check_network(network, None)
+    if weights not in ("preloaded", "cold"):
+        raise _out_of_range(f"`weights` is `{weights}`, neither `preloaded` nor `cold`")
     if engine not in tuple(ENGINES):
         named = ", ".join(f"`{name}`" for name in ENGINES)
         raise _out_of_range(f"`engine` is `{engine}`, not one of {named}")
@@ -201,30 +256,41 @@ def _out_of_range(headline: str, *helps: str) -> DescriptionError:
     return DescriptionError(Diagnostic("E049", headline, helps=helps))
 
 
-def _unmapped(network: Network, allowed: bool) -> tuple[frozenset[str], tuple[str, ...]]:
+def _multiplies(system: System) -> bool:
+    """Whether a unit multiplies two operands; it is done at once where there is no unit at all."""
+    units = system.of_kind("unit")
+    return not units or any(able(unit, PRODUCT) for unit in units)
+
+
+def _unmapped(
+    system: System, network: Network, allowed: bool
+) -> tuple[frozenset[str], tuple[str, ...]]:
     """The operations that no part does: a diagnostic, or (allowed) left out with a line."""
-    left = [op for op in network.operations if op.kind in UNMAPPED]
-    left += [
+    digital = _multiplies(system)
+    left = [
         op
         for op in network.operations
-        if op.kind == "matmul" and op.weight is None and network.has_geometry
+        if op.kind in UNMAPPED or (op.is_dynamic and not digital and network.has_geometry)
     ]
     if left and not allowed:
         op = left[0]
+        unit = [] if op.kind == "other" else [MULTIPLY]
         raise DescriptionError(
             Diagnostic(
                 "E241",
                 f"`{op.name}` is a `{op.function or op.kind}`, which no part of a system does",
                 notes=(f"{len(left)} operations of `{network.name}` are like it",),
-                helps=("leave such operations out with `--allow-unmapped`",),
+                helps=(*unit, "leave such operations out with `--allow-unmapped`"),
             )
         )
     lines = tuple(f"`{op.name}` ({op.function or op.kind}) is left out" for op in left)
     return frozenset(op.name for op in left), lines
 
 
-def _plain(precision: object) -> object:
-    return os.fspath(precision) if isinstance(precision, Path) else precision
+def _plain(option: object) -> object:
+    if isinstance(option, Mapping):
+        return dict(option)
+    return os.fspath(option) if isinstance(option, Path) else option
 
 
 def _load_cycles(program: Program, ran: Outcome) -> int:
@@ -278,4 +344,4 @@ def _known(ledger: Ledger) -> float | None:
     return sum(e.joules or 0.0 for e in entries)
 
 
-__all__ = ["Placement", "report", "simulate"]
+__all__ = ["Placement", "map_network", "report", "simulate"]

@@ -9,7 +9,7 @@ import attrs
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.routes import ARRAYS, Instances
 from cimarch.mapping.wiring import Wiring
-from cimarch.workload.network import MATRIX_KINDS, Operation
+from cimarch.workload.network import Operation
 
 
 @attrs.frozen
@@ -315,7 +315,7 @@ class Homes:
                     f"the input is `{need.tensor}`, {need.bits} bits an element",
                 ),
                 helps=(f"make its `size` at least {bytes_needed} bytes",),
-            )
+            ),
         )
 
 
@@ -331,6 +331,6 @@ def receptive_rows(op: Operation, rows: int) -> int:
     if op.geometry is not None:
         reach = (op.geometry.kernel[0] - 1) * op.geometry.dilation[0] + 1
         return min(reach, rows)
-    if op.kind in MATRIX_KINDS:
+    if op.is_matrix:
         return 1 if op.windows == rows > 1 else 0
     return 1 if op.kind in ("add", "mul", "activation", "norm", "softmax") else 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.workload.network import MATRIX_KINDS, Network
+from cimarch.workload.network import Network
 
 LIMIT = 64
 
@@ -36,7 +36,7 @@ def precision(
     """
     weight_bits = _whole(weight_bits, "weight_bits")
     input_bits = _whole(input_bits, "input_bits")
-    names = [op.name for op in network.operations if op.kind in MATRIX_KINDS]
+    names = [op.name for op in network.operations if op.is_matrix]
     bits = {name: Bits(weight_bits, input_bits) for name in names}
     if policy is None:
         return bits

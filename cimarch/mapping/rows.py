@@ -167,6 +167,9 @@ def _viewed(op: Operation, parts: list[Ids], elements: int) -> Ids:
     sizes = settings.get("sizes", ())
     if op.kind == "concat":
         axis = settings["dim"]
+        if "stored" in settings:
+            own = np.full(elements - sum(part.size for part in parts), -1, np.int32)
+            parts = [*parts[: settings["stored"]], own, *parts[settings["stored"] :]]
         shapes = [[*sizes[:axis], -1, *sizes[axis + 1 :]] for _ in parts]
         joined = [part.reshape(s) for part, s in zip(parts, shapes, strict=True)]
         return np.concatenate(joined, axis=axis).reshape(-1)

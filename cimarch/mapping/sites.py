@@ -1,15 +1,16 @@
 """Cut a network into sites: a matrix product, or a digital operation, and what is done on the way.
 
 A site is one anchor operation with its tail: the digital operations that its results pass before
-they are stored, each the only reader of the one before. Views (reshape, slice, pad) move nothing:
-who reads a view reads the tensor behind it.
+they are stored, each the only reader of the one before. A product of two operands that are known
+only at run time has no weight to place: it is a digital anchor. Views (reshape, slice, pad) move
+nothing: who reads a view reads the tensor behind it.
 """
 
 from __future__ import annotations
 
 import attrs
 
-from cimarch.workload.network import MATRIX_KINDS, VIEW_KINDS, Network, Operation, Tensor
+from cimarch.workload.network import VIEW_KINDS, Network, Operation, Tensor
 
 
 @attrs.frozen
@@ -34,7 +35,7 @@ class Site:
 
     @property
     def is_matrix(self) -> bool:
-        return self.anchor.kind in MATRIX_KINDS
+        return self.anchor.is_matrix
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -98,7 +99,8 @@ class _Cutter:
 
     def _take(self, op: Operation) -> None:
         sources = [self.views.sources(name) for name in op.inputs]
-        host = None if op.kind in MATRIX_KINDS else self._host(op, sources)
+        alone = op.is_matrix or op.is_dynamic
+        host = None if alone else self._host(op, sources)
         if host is None:
             reads = tuple(s for group in sources for s in group)
             self.drafts.append(_Draft(op, [], [reads], op.outputs[0]))

@@ -19,7 +19,6 @@ from cimarch.mapping.placement import Plan
 from cimarch.program.charges import Charge
 from cimarch.program.context import KIND
 from cimarch.program.program import Program
-from cimarch.workload.network import MATRIX_KINDS
 
 Row = dict[str, object]
 
@@ -169,7 +168,7 @@ class Ledger:
                 "waited_cycles": waited,
                 "conversions": self._conversions(plan, mine),
             }
-            yield row | (self._tiles(plan, mine) if op.kind in MATRIX_KINDS else {})
+            yield row | (self._tiles(plan, mine) if op.is_matrix else {})
 
     def _share(self, cycles: int) -> float:
         return cycles / self.outcome.makespan if self.outcome.makespan else math.nan

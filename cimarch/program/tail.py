@@ -193,7 +193,7 @@ class Tail:
             done = self._anchor_reads(waypoint, count)
         self._operands(waypoint, share)
         if waypoint.at is not None:
-            slot = work_slot(self.context, waypoint.at, ceil(done))
+            slot = work_slot(self.context, waypoint.at, ceil(self._work_of(op, done)))
             self._add((self.sketch.add(slot, *self.here),))
         self.sketch.belong(first, self._step(i))
         if self._is_last(i):
@@ -201,6 +201,10 @@ class Tail:
         if op.kind == "pool" and not self._joins(i):
             return self._made_by_anchor(op)
         return count
+
+    def _work_of(self, op: Operation, count: Fraction) -> Fraction:
+        """Elements of a unit's work: values, or a product's multiply-accumulates of a row."""
+        return Fraction(op.macs, self.site.size.rows) if op.is_dynamic else count
 
     def _made_by_anchor(self, pool: Operation) -> Fraction:
         elements = self.site.placement.network.tensors[pool.outputs[0]].elements

@@ -95,6 +95,11 @@ class Operation:
         return self.rows * self.columns * self.groups * self.windows
 
     @property
+    def is_matrix(self) -> bool:
+        """Whether it is a product with a stored matrix, which crossbars can hold."""
+        return self.kind in MATRIX_KINDS and not self.is_dynamic
+
+    @property
     def is_dynamic(self) -> bool:
         """Whether it is a product of two operands that are known only at run time."""
         return self.kind == "matmul" and self.weight is None
