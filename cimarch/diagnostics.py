@@ -22,12 +22,20 @@ class Span:
         return attrs.evolve(self, end_line=other.end_line, end_column=other.end_column)
 
 
+def printable(text: str) -> str:
+    """One terminal cell per character: tabs and control characters become spaces and marks."""
+    if text.isprintable():
+        return text
+    return "".join(" " if c == "\t" else c if c.isprintable() else "\ufffd" for c in text)
+
+
 @attrs.frozen
 class Diagnostic:
     """One problem: a headline that stands alone, where it is, the facts, and what to type."""
 
     code: str
-    headline: str
+    headline: str = attrs.field(converter=printable)
+    """One line, whatever stands in the names in it."""
     span: Span | None = None
     label: str = ""
     others: tuple[tuple[Span, str], ...] = ()
@@ -170,11 +178,6 @@ def _window(span: Span, label: str, arrow: str, mark: str, margin: int, paint: _
     )
     number = paint("frame", f"{span.line:>{margin}} |")
     return [head, bar, f"{number} {shown}".rstrip(), f"{bar} {' ' * (first - offset)}{here}"]
-
-
-def printable(text: str) -> str:
-    """One terminal cell per character: tabs and control characters become spaces and marks."""
-    return "".join(" " if c == "\t" else c if c.isprintable() else "\ufffd" for c in text)
 
 
 _LONGEST_TOLD = 2000

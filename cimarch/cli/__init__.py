@@ -1,7 +1,8 @@
 """The command line: the only place that prints, and the only one that decides an exit code.
 
-0: done. 2: the description, the network or the flags are wrong, told in diagnostics. 130: stopped
-by Ctrl-C. 141: who read the output stopped reading. A bug of cimarch itself shows its traceback.
+0: done. 1: `fmt --check` would change a file. 2: the description, the network or the flags are
+wrong, told in diagnostics. 130: stopped by Ctrl-C. 141: who read the output stopped reading. A bug
+of cimarch itself shows its traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import click
 from cimarch import __version__
 from cimarch.diagnostics import DescriptionError
 
-COMMANDS = ("check", "show", "sim", "export")
+COMMANDS = ("check", "show", "fmt", "sim", "export")
 """Every command; each is `cimarch.cli.NAME.NAME`, imported when it is asked for."""
 
 EXIT_MISTAKE = 2
@@ -50,6 +51,7 @@ def cli() -> None:
     \b
     cimarch check my_chip.cimarch            are there mistakes in it?
     cimarch show isaac                       what is in it: counts, area, power, peak
+    cimarch fmt my_chip.cimarch              lay it out as everybody does
     cimarch sim isaac models/resnet20.pt     run a network on it
     cimarch export package.module:factory --input 1x3x32x32 -o model.pt
                                              make a file of a PyTorch model

@@ -24,17 +24,18 @@ def errors_as_json(error: DescriptionError) -> str:
     )
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
     """Write a file so that it is never seen half-written: beside its place, then renamed.
 
-    Raises DescriptionError where the place cannot be written.
+    `mode` is who may read and write it; without it, that of any new file. Raises DescriptionError
+    where the place cannot be written.
     """
     try:
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)
-            os.chmod(beside, 0o666 & ~_umask())
+            os.chmod(beside, 0o666 & ~_umask() if mode is None else mode)
             os.replace(beside, path)
         except BaseException:
             os.unlink(beside)

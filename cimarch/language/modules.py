@@ -20,7 +20,7 @@ _DEEPEST_INHERITANCE = 50
 _MOST_IMPORTED = 2 * LONGEST_TEXT
 """Characters of all files that a description is made of, and the files."""
 _MOST_FILES = 200
-_MOST_BYTES = 4 * LONGEST_TEXT
+MOST_BYTES = 4 * LONGEST_TEXT
 
 
 @attrs.define(eq=False)
@@ -279,14 +279,19 @@ def read(path: Path) -> str:
         if not path.is_file():
             raise DescriptionError(Diagnostic("E004", f"`{told}` is not a regular file"))
         with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
+            raw = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DescriptionError(
             Diagnostic("E004", f"`{told}` cannot be read: {reason.lower()}")
         ) from None
-    if len(raw) > _MOST_BYTES:
-        limit = f"`{told}` has more than {_MOST_BYTES:,} bytes"
+    return decode(raw, told)
+
+
+def decode(raw: bytes, told: str) -> str:
+    """The text of a file's bytes; DescriptionError where they are too many or no text."""
+    if len(raw) > MOST_BYTES:
+        limit = f"`{told}` has more than {MOST_BYTES:,} bytes"
         raise DescriptionError(Diagnostic("E003", limit))
     try:
         return raw.decode("utf-8")

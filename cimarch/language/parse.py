@@ -24,6 +24,8 @@ from cimarch.diagnostics import (
 from cimarch.language import ast
 
 _DEEPEST = 100
+_DEEPEST_BODY = 20
+"""Bodies in bodies: a component's, a part's, an action's make three."""
 LONGEST_TEXT = 250_000
 _MOST_TOKENS = 50_000
 """Words, numbers and signs of one file: a second's work, and many times a large description."""
@@ -38,6 +40,14 @@ class _TooManyTokens(Exception):
     """The file is longer than is read."""
 
 
+class _TooDeep(Exception):
+    """Bodies stand in bodies without end; holds the brace that is too many."""
+
+    def __init__(self, token: Token) -> None:
+        self.token = token
+        super().__init__()
+
+
 class _Lines:
     """Drops the newlines that end nothing: inside ( ) and [ ], after an operator or a comma."""
 
@@ -49,10 +59,13 @@ class _Lines:
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         """The tokens that count."""
-        depth, continues = 0, False
+        depth, bodies, continues = 0, 0, False
         for number, token in enumerate(stream):
             if number >= _MOST_TOKENS:
                 raise _TooManyTokens
+            bodies += (token == "{") - (token == "}")
+            if bodies > _DEEPEST_BODY:
+                raise _TooDeep(token)
             if token.type == "_NEWLINE" and (depth or continues):
                 continue
             depth = max(0, depth + (token in self._open) - (token in self._close))
@@ -218,7 +231,7 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
         return ast.Unary(span=span, depth=depth, operator=str(operator), operand=operand)
 
     def quantity(self, meta: Any, token: Token) -> ast.Expression:
-        number, unit = _split(str(token))
+        number, unit = split_quantity(str(token))
         return self._number(self._span(meta), number, unit)
 
     def number(self, meta: Any, token: Token) -> ast.Expression:
@@ -270,8 +283,8 @@ def _joined(path: tuple[ast.Word, ...]) -> ast.Word:
 _NUMBER = re.compile(r"(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def _split(text: str) -> tuple[str, str]:
-    """A quantity's number and unit."""
+def split_quantity(text: str) -> tuple[str, str]:
+    """The number and the unit of a quantity as it is written."""
     found = _NUMBER.match(text)
     assert found is not None
     return found.group(), text[found.end() :].strip()
@@ -307,7 +320,7 @@ def _parser() -> Lark:
 
 def parse(text: str, file: str) -> ast.Tree:
     """The tree of a file's text; DescriptionError with every syntax problem found."""
-    text = _clean(text, file)
+    text = clean(text, file)
     remember(file, text)
     problems: list[Diagnostic] = []
     tree, rest = None, text
@@ -323,6 +336,11 @@ def parse(text: str, file: str) -> ast.Tree:
     return tree
 
 
+def tokens(text: str) -> list[Token]:
+    """The tokens of a text that can be parsed, with the newlines that end something."""
+    return list(_parser().parse_interactive(text, start="start").iter_parse())
+
+
 def _at_end(problem: Diagnostic, text: str) -> bool:
     """Whether a problem is that the text ends: after a line was left out, no news."""
     return (
@@ -334,7 +352,7 @@ def _at_end(problem: Diagnostic, text: str) -> bool:
 
 def parse_setting(text: str, file: str) -> ast.Expression:
     """The value of one setting; DescriptionError where it is none."""
-    text = _clean(text, file)
+    text = clean(text, file)
     remember(file, text)
     value, problems, _ = _attempt(text, file, "setting")
     if problems:
@@ -355,6 +373,11 @@ def _attempt(text: str, file: str, start: str) -> tuple[Any, list[Diagnostic], s
     except UnexpectedInput as error:
         span = _place(error, text, file)
         return None, [_syntax(error, span, text)], _without_line(text, span.line)
+    except _TooDeep as error:
+        at = error.token
+        span = Span(file, at.line or 1, at.column or 1, at.line or 1, (at.column or 1) + 1)
+        headline = f"more than {_DEEPEST_BODY} bodies stand in each other"
+        return None, [Diagnostic("E005", headline, span)], None
     except _TooManyTokens:
         headline = f"`{file}` has more than {_MOST_TOKENS:,} words, numbers and signs"
         helps = ("put components in files of their own, and import them",)
@@ -373,7 +396,7 @@ def _without_line(text: str, number: int) -> str | None:
     return "\n".join(lines)
 
 
-def _clean(text: str, file: str) -> str:
+def clean(text: str, file: str) -> str:
     """The text without byte order mark and carriage returns; a diagnostic for what is no text."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if len(text) > LONGEST_TEXT:

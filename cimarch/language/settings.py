@@ -63,8 +63,8 @@ class _Setting:
         self.path = path
         self.value = value
         self.text = _as_text(value)
-        shown = self.text if len(self.text) <= 60 else self.text[:57] + "..."
-        self.flag = f"--set {path}={shown}"
+        self.told = _short(path)
+        self.flag = f"--set {self.told}={_short(self.text)}"
         self.span = Span(self.flag, 1, 1, 1, 1 + len(self.text))
 
     def _fail(
@@ -85,7 +85,7 @@ class _Setting:
         elif len(rest) > 1:
             raise self._no_part(target, rest[0])
         elif not rest:
-            headline = f"`{self.path}` is a part, not a parameter"
+            headline = f"`{self.told}` is a part, not a parameter"
             known = [p.name for p in target.parameters.values() if not p.is_let]
             raise self._fail("E042", headline, notes=(f"its parameters are {listing(known)}",))
         else:
@@ -163,7 +163,7 @@ class _Setting:
         if "[" in self.path:
             headline = "a setting is of all members of an array"
             return self._fail("E040", headline, helps=("leave the `[...]` out of the path",))
-        headline = f"`{self.path}` is no path of a parameter"
+        headline = f"`{self.told}` is no path of a parameter"
         return self._fail("E040", headline, helps=("`--set part.parameter=value`",))
 
     def _no_part(self, here: Instance, name: str) -> DescriptionError:
@@ -171,6 +171,10 @@ class _Setting:
         notes = (f"its parts are {listing(known)}",) if known else ("it has no parts",)
         headline = f"{here.told()} has no part `{name}`"
         return self._fail("E040", headline, notes=notes, helps=suggestion(name, known))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _fraction(value: object) -> Fraction:
