@@ -33,6 +33,10 @@ _PARAMETER = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
 """A name that a module gave its parameter: `layer1.0.conv1.weight`."""
 
 
+Conversion = Callable[["OnnxCall"], None]
+"""Writes what an operation is in ATen's words."""
+
+
 @attrs.frozen(eq=False)
 class Operator:
     """One operation of the file."""
@@ -51,8 +55,16 @@ class Operator:
 class Reading:
     """What is known while the operations of a file are taken in order."""
 
-    def __init__(self, model: Any, tensors: Tensors, *, allow_unmapped: bool) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tensors: Tensors,
+        conversions: Mapping[str, Conversion],
+        *,
+        allow_unmapped: bool,
+    ) -> None:
         self.source = tensors.source
+        self.conversions = conversions
         self.tensors = tensors
         self.allow_unmapped = allow_unmapped
         self.opset = _opset(model, self.source)
@@ -96,8 +108,6 @@ class Reading:
         return tuple(value.name for value in flowing)
 
     def _take(self, operator: Operator) -> None:
-        from cimarch.workload.onnx_rules import CONVERSIONS
-
         call = OnnxCall(self, operator)
         for name in operator.inputs:
             if name and name not in self.constants and name not in self.values:
@@ -108,8 +118,8 @@ class Reading:
             self._keep(operator, call.shape())
         elif all(not name or name in self.constants for name in operator.inputs):
             self._fold(call)
-        elif operator.op in CONVERSIONS:
-            CONVERSIONS[operator.op](call)
+        elif operator.op in self.conversions:
+            self.conversions[operator.op](call)
         else:
             self._unmapped(call)
 

@@ -8,6 +8,7 @@ from cimarch.workload.lower import lower
 from cimarch.workload.network import Network
 from cimarch.workload.onnx_file import Tensors, parse
 from cimarch.workload.onnx_graph import Reading
+from cimarch.workload.onnx_rules import CONVERSIONS
 from cimarch.workload.problems import problem
 
 
@@ -28,7 +29,8 @@ def read_onnx(
     """
     model = parse(data, source)
     try:
-        reading = Reading(model, Tensors(source, folder), allow_unmapped=allow_unmapped)
+        tensors = Tensors(source, folder)
+        reading = Reading(model, tensors, CONVERSIONS, allow_unmapped=allow_unmapped)
         graph, weights = reading.graph()
     except UnicodeDecodeError:
         raise problem("E111", f"`{source}` has names that are not UTF-8 text") from None

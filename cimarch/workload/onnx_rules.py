@@ -7,17 +7,14 @@ bias in two operations. To cover another operator, add a line to `CONVERSIONS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf, prod
 
 import numpy as np
 
 from cimarch.workload.graph import Argument
 from cimarch.workload.onnx_fold import NotFolded, places_of, reshaped, slices
-from cimarch.workload.onnx_graph import OnnxCall
+from cimarch.workload.onnx_graph import Conversion, OnnxCall, Operator
 from cimarch.workload.steps import Sizes
-
-Conversion = Callable[[OnnxCall], None]
 
 
 def elementwise(target: str, **attributes: tuple[str, float]) -> Conversion:
@@ -121,11 +118,9 @@ def _fits(left: Sizes, right: Sizes) -> bool:
     return len(left) > 1 and len(right) > 1 and all(a == b or 1 in (a, b) for a, b in pairs)
 
 
-def _bias_of(call: OnnxCall, reader: object, outputs: int) -> int | None:
+def _bias_of(call: OnnxCall, reader: Operator | None, outputs: int) -> int | None:
     """Which input of the Add that follows a product is its bias; None where it is none."""
-    from cimarch.workload.onnx_graph import Operator
-
-    if not isinstance(reader, Operator) or reader.op != "Add" or len(reader.inputs) != 2:
+    if reader is None or reader.op != "Add" or len(reader.inputs) != 2:
         return None
     index = 1 - reader.inputs.index(call.operator.outputs[0])
     found = call.reading.constants.get(reader.inputs[index])
