@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cimarch.report.report import Report
 
 BITS = click.IntRange(1, 64)
+SCHEDULES = click.Choice(["layers", "pipeline"])
 
 
 @attrs.frozen
@@ -66,6 +67,7 @@ class Outputs:
 @click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Bits of a weight.")
 @click.option("--input-bits", type=BITS, default=8, show_default=True, help="Bits of an input.")
 @click.option("--precision", metavar="FILE", help="Bits per operation, as JSON.")
+@click.option("--schedule", type=SCHEDULES, help="Layer by layer, or rows as they come.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--weights",
@@ -97,6 +99,7 @@ def sim(
     weight_bits: int,
     input_bits: int,
     precision: str | None,
+    schedule: str | None,
     batch: int,
     weights: str,
     engine: str,
@@ -140,6 +143,7 @@ def sim(
             weight_bits=weight_bits,
             input_bits=input_bits,
             precision=precision,
+            schedule=schedule,
             batch=batch,
             weights=weights,
             engine=engine,
