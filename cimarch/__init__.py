@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cimarch.hardware.system import System
     from cimarch.language import load, loads
     from cimarch.report.report import Report
-    from cimarch.simulate import simulate
+    from cimarch.simulate import map_network, simulate
     from cimarch.workload.network import Network
     from cimarch.workload.read import read_network
     from cimarch.workload.trace import trace
@@ -39,6 +39,7 @@ __all__ = [
     "__version__",
     "load",
     "loads",
+    "map_network",
     "read_network",
     "simulate",
     "trace",
@@ -52,6 +53,7 @@ _HOMES = {
     "System": "cimarch.hardware.system",
     "load": "cimarch.language",
     "loads": "cimarch.language",
+    "map_network": "cimarch.simulate",
     "read_network": "cimarch.workload.read",
     "simulate": "cimarch.simulate",
     "trace": "cimarch.workload.trace",

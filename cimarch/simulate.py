@@ -15,9 +15,9 @@ from cimarch.engine import ENGINES, run_work
 from cimarch.engine.outcome import Outcome
 from cimarch.engine.tasks import Ints
 from cimarch.hardware.system import System
-from cimarch.mapping.flows import able
 from cimarch.mapping.assign import Asked
 from cimarch.mapping.duplicate import Duplicate
+from cimarch.mapping.flows import able
 from cimarch.mapping.place import place as place_network
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.pools import Wanted, pairs
@@ -70,7 +70,8 @@ def simulate(
     for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
     are there); None takes the pipeline where the network has rows and the buffers have room for
     those that must be held. `place`, `duplicate`, `spread_rows` and `placement` are those of
-    `map_network`. `engine` is `fast` or `simpy`, which give the same times. Raises DescriptionError where the system cannot run the network.
+    `map_network`. `engine` is `fast` or `simpy`, which give the same times. Raises
+    DescriptionError where the system cannot run the network.
     """
     batch = _checked_batch(batch)
     _check_options(network, weights, engine)
@@ -132,7 +133,7 @@ def map_network(
     network = lowered(network) if _multiplies(system) else network
     skipped, unmapped = _unmapped(system, network, allow_unmapped)
     bits = read_precision(network, weight_bits, input_bits, precision)
-    asked = Asked(place, duplicate, bool(spread_rows), placement)
+    asked = Asked(pools=place, duplicate=duplicate, spread_rows=bool(spread_rows), saved=placement)
     return _placed(
         schedule,
         network,

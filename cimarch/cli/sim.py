@@ -19,6 +19,7 @@ from cimarch.cli.output import (
     named_place,
     write_whole,
 )
+from cimarch.cli.placing import placing
 from cimarch.diagnostics import DescriptionError, Diagnostic
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Outputs:
 @click.option("--input-bits", type=BITS, default=8, show_default=True, help="Bits of an input.")
 @click.option("--precision", metavar="FILE", help="Bits per operation, as JSON.")
 @click.option("--schedule", type=SCHEDULES, help="Layer by layer, or rows as they come.")
+@placing
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--weights",
@@ -100,6 +102,10 @@ def sim(
     input_bits: int,
     precision: str | None,
     schedule: str | None,
+    place: tuple[str, ...],
+    duplicate: str,
+    spread_rows: bool,
+    placement: str | None,
     batch: int,
     weights: str,
     engine: str,
@@ -144,6 +150,10 @@ def sim(
             input_bits=input_bits,
             precision=precision,
             schedule=schedule,
+            place=place,
+            duplicate=duplicate,
+            spread_rows=spread_rows,
+            placement=placement,
             batch=batch,
             weights=weights,
             engine=engine,

@@ -79,8 +79,16 @@ def pairs(wanted: Wanted) -> list[tuple[str, str]]:
         wanted = [wanted]
     if isinstance(wanted, Mapping):
         given = [(str(pattern).strip(), str(pool).strip()) for pattern, pool in wanted.items()]
-    else:
+    elif isinstance(wanted, Iterable):
         given = [_pair(text) for text in wanted]
+    else:
+        raise DescriptionError(
+            Diagnostic(
+                "E202",
+                f"`place` is {wanted!r}, neither pools by pattern nor a list of `pattern=pool`",
+                helps=('`place={"layer1.*": "tile.array"}`',),
+            )
+        )
     return given
 
 
