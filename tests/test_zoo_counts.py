@@ -218,8 +218,6 @@ def test_the_shapes_of_a_network_are_those_of_its_paper(name):
 @pytest.mark.parametrize(("chip", "name"), CASES)
 def test_every_layers_counts_are_its_geometrys(chip, name):
     settings = dict(CHIPS[chip].settings)
-    if chip == "isaac" and "50" in name:
-        settings["tile.edram.size"] = "4 MiB"  # rows of 2048 channels wait for their shortcut
     system = cimarch.load(chip, set=settings)
     report = cimarch.simulate(system, shapes_only(name), weights="cold")
     table = report.layers

@@ -8,7 +8,7 @@ from cimarch.workload.lower import lower
 from cimarch.workload.network import Network
 from cimarch.workload.onnx_file import Tensors, parse
 from cimarch.workload.onnx_graph import Reading
-from cimarch.workload.onnx_rules import CONVERSIONS
+from cimarch.workload.onnx_operators import CONVERSIONS
 from cimarch.workload.problems import problem
 
 
