@@ -58,6 +58,7 @@ def simulate(
     duplicate: Duplicate = "none",
     spread_rows: bool = False,
     placement: Saved | None = None,
+    detail: str = "mvm",
     engine: str = "fast",
     allow_unmapped: bool = False,
     progress: Progress | None = None,
@@ -70,11 +71,13 @@ def simulate(
     for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
     are there); None takes the pipeline where the network has rows and the buffers have room for
     those that must be held. `place`, `duplicate`, `spread_rows` and `placement` are those of
-    `map_network`. `engine` is `fast` or `simpy`, which give the same times. Raises
-    DescriptionError where the system cannot run the network.
+    `map_network`. `detail` is `"mvm"`, where the reads and conversions of a product are merged as
+    far as nothing can come between them, or `"wordline"`, where each read and each burst of
+    conversions is a task: times, counts and energy are the same. `engine` is `fast` or `simpy`,
+    which give the same times. Raises DescriptionError where the system cannot run the network.
     """
     batch = _checked_batch(batch)
-    _check_options(network, weights, engine)
+    _check_options(network, weights, detail, engine)
     tell = progress or (lambda stage, share: None)
     tell("place", 0.0)
     placed = map_network(
@@ -83,7 +86,7 @@ def simulate(
         placement=placement, allow_unmapped=allow_unmapped,
     )  # fmt: skip
     tell("program", 0.0)
-    program = write_program(placed, batch=batch, weights=weights, progress=progress)
+    program = write_program(placed, batch=batch, weights=weights, detail=detail, progress=progress)
     tell("run", 0.0)
     ran = _run(program, engine)
     loading = load_program(placed) if program.preloaded and placed.groups else None
@@ -96,6 +99,7 @@ def simulate(
         "batch": batch,
         "weights": weights,
         "schedule": placed.schedule,
+        "detail": detail,
         "place": dict(pairs(place)),
         "duplicate": _plain(duplicate),
         "spread_rows": spread_rows,
@@ -244,10 +248,12 @@ def _check_network(network: object, schedule: object) -> None:
         )
 
 
-def _check_options(network: object, weights: object, engine: object) -> None:
+def _check_options(network: object, weights: object, detail: object, engine: object) -> None:
     _check_network(network, None)
     if weights not in ("preloaded", "cold"):
         raise _out_of_range(f"`weights` is `{weights}`, neither `preloaded` nor `cold`")
+    if detail not in ("mvm", "wordline"):
+        raise _out_of_range(f"`detail` is `{detail}`, neither `mvm` nor `wordline`")
     if engine not in tuple(ENGINES):
         named = ", ".join(f"`{name}`" for name in ENGINES)
         raise _out_of_range(f"`engine` is `{engine}`, not one of {named}")

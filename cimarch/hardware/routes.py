@@ -219,6 +219,8 @@ class Routes:
             if a != b:
                 break
             names.append(a)
+        if not names:
+            return self._outermost(source, target)
         for depth in range(len(names), 0, -1):
             ancestor = ".".join(names[:depth])
             if ancestor in (source.path, target.path):
@@ -226,6 +228,16 @@ class Routes:
             members = {self._member(at, ancestor) for at in (source, target)}
             if len(members) == 1 and (index := members.pop()) is not None:
                 return (ancestor, index) if index else None
+        return None
+
+    def _outermost(self, source: Instances, target: Instances) -> tuple[str, int] | None:
+        """The outermost part that holds one end in a member, not the first, where the other end is
+        all of a part of the system itself, and so the same for every member."""
+        for end, other in ((source, target), (target, source)):
+            ancestor, _, inside = end.path.partition(".")
+            whole = "." not in other.path and len(other) == self._system.part(other.path).count
+            if inside and whole and (index := self._member(end, ancestor)):
+                return ancestor, index
         return None
 
     def _member(self, at: Instances, ancestor: str) -> int | None:

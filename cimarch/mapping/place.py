@@ -12,8 +12,8 @@ import numpy as np
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
-from cimarch.mapping.assign import NOTHING_ASKED, Asked, assign
 from cimarch.mapping.allot import Key, least_rows
+from cimarch.mapping.assign import NOTHING_ASKED, Asked, assign
 from cimarch.mapping.flows import CARRY, Flow, Operand, no_way
 from cimarch.mapping.homes import Home, Homes, Need, NoRoom, receptive_rows
 from cimarch.mapping.placement import Block, Copy, Placement, Plan
@@ -43,7 +43,8 @@ def place(
     `bits` gives every matrix operation's precision, `input_bits` that of values that only digital
     operations read; operations named in `skipped` are left out; `asked` is what a user wants of the
     placement; `schedule` is `layers`, where a tensor is whole in its home before it is read, or
-    `pipeline`, where rows are read as they come. Raises DescriptionError where the system cannot hold or route it.
+    `pipeline`, where rows are read as they come. Raises DescriptionError where the system cannot
+    hold or route it.
     """
     first: NoRoom | None = None
     groups = 0

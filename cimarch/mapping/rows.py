@@ -119,18 +119,23 @@ class Rows:
         """
         if name == tensor:
             return np.arange(height), np.arange(height)
+        seen = map_rows(self._network.tensors[name])
         shown = self._shown(name, tensor, height)
-        rows = map_rows(self._network.tensors[name])
+        if shown is None:
+            return np.zeros(seen, np.int64), np.full(seen, height - 1)
         shape = self._network.tensors[name].shape
         axis = len(shape) - 2 if len(shape) >= 3 else 0
-        by_row = np.moveaxis(shown.reshape(shape), axis, 0).reshape(rows, -1)
+        by_row = np.moveaxis(shown.reshape(shape), axis, 0).reshape(seen, -1)
         if len(shape) == 1:
             by_row = shown.reshape(1, -1)
         first = np.where(by_row < 0, height, by_row).min(axis=1)
         return first.astype(np.int64), by_row.max(axis=1).astype(np.int64)
 
-    def _shown(self, name: str, tensor: str, height: int) -> Ids:
-        """Per element of a view, in order: the row of the tensor that it shows; -1 for none."""
+    def _shown(self, name: str, tensor: str, height: int) -> Ids | None:
+        """Per element of a view, in order: the row of the tensor that it shows; -1 for none.
+
+        None where the network does not say which elements the view takes.
+        """
         elements = self._network.tensors[name].elements
         if name == tensor:
             shape = self._network.tensors[name].shape
@@ -145,7 +150,10 @@ class Rows:
         if maker is None:
             return np.full(elements, -1, np.int32)
         parts = [self._shown(each, tensor, height) for each in maker.inputs]
-        return _viewed(maker, parts, elements)
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts) or not _is_told(maker, sum(map(len, known)), elements):
+            return None
+        return _viewed(maker, known, elements)
 
 
 def _of_operation(op: Operation, seen: int, count: int) -> tuple[Ints, Ints]:
@@ -159,6 +167,23 @@ def _of_operation(op: Operation, seen: int, count: int) -> tuple[Ints, Ints]:
     if seen == count > 1 and (op.kind in ROWWISE or (op.weight is not None and op.windows == seen)):
         return row + 1, row + 1
     return np.full(count, seen), np.zeros(count, np.int64)
+
+
+_TOLD = {
+    "concat": ("sizes", "dim"),
+    "slice": ("sizes", "dim", "start", "step"),
+    "pad": ("sizes", "before", "after"),
+    "permute": ("sizes", "dims"),
+    "expand": ("sizes", "to"),
+}
+"""What must be known of a view, by its kind or function."""
+
+
+def _is_told(op: Operation, before: int, after: int) -> bool:
+    """Whether it is known which elements a view takes, of so many before, so many after."""
+    settings = dict(op.settings)
+    needed = _TOLD.get(op.kind) or _TOLD.get(op.function)
+    return before == after if needed is None else all(name in settings for name in needed)
 
 
 def _viewed(op: Operation, parts: list[Ids], elements: int) -> Ids:

@@ -83,8 +83,8 @@ def _slots(
     count = np.full(size, sum(piece.repeat for piece in pieces))
     for piece in pieces:
         count[size - piece.cut :] -= 1
-    found = {"count": count, "first_start": times.first_start, "last_finish": times.last_finish,
-             "waited": times.waited, "resource": template.resource, "busy": template.busy}  # fmt: skip
+    found = {"count": count, "resource": template.resource, "busy": template.busy}
+    found |= {name: getattr(times, name) for name in ("first_start", "last_finish", "waited")}
     for name in ("operation", "step", "kind", "tile", "charge"):
         default = pieces[0].columns.get(name, int(work.defaults[name]))
         found[name] = template.columns.get(name, np.full(size, default))

@@ -6,8 +6,9 @@ times are rounded up once, not step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 
 import attrs
@@ -59,16 +60,25 @@ class Product:
     conversions: int
     interval: Fraction
     """Seconds from one read to the next, steady."""
+    alone: int = 0
+    """Cycles that the array is held through reads and bursts, where it is."""
     aside: tuple[tuple[Instances, int], ...] = ()
     """The array, dacs, holds and converters that work in it, and their busy cycles: merged tasks
     do not show these."""
 
 
 class Products:
-    """Products on the arrays of one pool; `note` is told exact times and what they became."""
+    """Products on the arrays of one pool; `note` is told exact times and what they became.
 
-    def __init__(self, wiring: Wiring, note: Callable[[str, Fraction, int], None]) -> None:
+    `detail` is `mvm`, where the reads and bursts of a product merge as far as nothing else can come
+    between them, or `wordline`, where each is a task. Both give the same times.
+    """
+
+    def __init__(
+        self, wiring: Wiring, note: Callable[[str, Fraction, int], None], detail: str = "mvm"
+    ) -> None:
         self.note = note
+        self.fine = detail == "wordline"
         self.wiring = wiring
         self.pool = wiring.pool
         self.clock = wiring.system.clock
@@ -93,9 +103,8 @@ class Products:
         self, vector: Vector, at: Instances, convert: Convert | None, product: Product
     ) -> Iterator[tuple[Instances, int]]:
         """All parts that work in a product, each with its members in use and their busy cycles."""
-        alone = convert is not None and len(product.stages) == 1
         reading = ceil(product.reads * shot(self.wiring, vector).time * self.clock)
-        yield at, product.stages[0].busy if alone else reading
+        yield at, product.alone or reading
         if self.dac is not None:
             yield self._beside(self.dac.path, at, vector.rows), reading
         if self.wiring.hold is not None:
@@ -119,15 +128,18 @@ class Products:
         if convert is None:
             busy = max(1, ceil(reading.reads * reading.time * self.clock))
             self._note(reading.reads * reading.time, busy)
-            stage = Stage(at, busy, busy, "product", charges)
-            return Product((stage,), FIRST, reading.reads, 0, reading.time)
+            stages = [Stage(at, busy, busy, "product")]
+            if self.fine:
+                stages = _reads(at, reading.reads, reading.time * self.clock) or stages
+            stages[0] = attrs.evolve(stages[0], charges=charges)
+            return Product(tuple(stages), LAST, reading.reads, 0, reading.time)
         adc = self.wiring.converter
         assert adc is not None
         burst = turns(self.wiring, vector, convert) / adc.number("rate")
         bursts = reading.bursts
         delay = self._delay(burst, reading.running)
         timing = _Timing(reading.reads, bursts, reading.time, burst, self.clock, delay)
-        held = self.wiring.has_hold
+        held, alone = self.wiring.has_hold, 0
         own_clock = any(part.clock != self.clock for part in (self.pool, adc))
         if convert.arrays > 1 or own_clock:
             stages, exact = timing.apart(at, convert.at, held), timing.total
@@ -137,12 +149,16 @@ class Products:
             frees = HELD if timing.is_bound_by_bursts else FIRST
         else:
             stages, exact, frees = timing.alone(at), timing.total, FIRST
+            alone = stages[0].busy
         self._note(exact, sum(stage.busy for stage in stages))
+        if self.fine and convert.arrays == 1 and not own_clock:
+            stages, frees = timing.fine(at, convert.at, stages, held=held) or (stages, frees)
         stages[0] = attrs.evolve(stages[0], charges=charges)
         converted = self._convert_charges(vector, reading, bursts, burst)
         stages[-1] = attrs.evolve(stages[-1], charges=stages[-1].charges + converted)
         interval = max(reading.time, burst) if held else reading.time + burst
-        return Product(tuple(stages), frees, reading.reads, bursts * vector.lines, interval)
+        conversions = bursts * vector.lines
+        return Product(tuple(stages), frees, reading.reads, conversions, interval, alone)
 
     def _note(self, exact: Fraction, cycles: int) -> None:
         self.note(f"a product on `{self.pool.path}` (reads and conversions)", exact, cycles)
@@ -249,6 +265,66 @@ class _Timing(Pace):
         stages.append(Stage(converter, last, late, "convert"))
         return stages
 
+    def fine(
+        self, at: Instances, converter: Instances, merged: Sequence[Stage], *, held: bool
+    ) -> tuple[list[Stage], Frees] | None:
+        """Every read and every burst of the merged tasks, at the cycles where they fall in these.
+
+        None where some would take less than a cycle: then they stay merged.
+        """
+        if not held:
+            spans = self._in_turn()
+        elif self.is_bound_by_bursts:
+            spans = self._behind_bursts(merged)
+        else:
+            spans = self._behind_reads()
+        final = merged[-1]
+        done = 0 if held else spans[-1][1]
+        stages: list[Stage] = []
+        for k, (read, end_of_read, begin, end) in enumerate(spans):
+            busy = late = end - begin
+            if k == self.bursts - 1:
+                busy, late = final.busy - done, final.latency - done
+            reading = end_of_read - read
+            stages.append(Stage(at, reading, reading, "read", after_start=held and k > 0))
+            stages.append(Stage(converter, busy, late, "convert"))
+        if any(min(stage.busy, stage.latency) < 1 for stage in stages):
+            return None
+        if held and not self.is_bound_by_bursts:
+            return stages, Frees(-2, at_start=False)
+        return stages, (HELD if held else LAST)
+
+    def _in_turn(self) -> list[tuple[int, int, int, int]]:
+        """Begin and end of each read and of each burst where these follow one another."""
+        read, step = self.before_burst * self.clock, (self.before_burst + self.burst) * self.clock
+        return [
+            (ceil(k * step), ceil(k * step + read), ceil(k * step + read), ceil((k + 1) * step))
+            for k in range(self.bursts)
+        ]
+
+    def _behind_reads(self) -> list[tuple[int, int, int, int]]:
+        """The same where reads follow one another, each with its burst behind it."""
+        read, burst = self.before_burst * self.clock, self._cycles(self.burst)
+        ends = [ceil(k * read) for k in range(self.bursts + 2)]
+        return [
+            (ends[k], ends[k + 1], ends[k + 1], min(ends[k + 1] + burst, ends[k + 2]))
+            for k in range(self.bursts)
+        ]
+
+    def _behind_bursts(self, merged: Sequence[Stage]) -> list[tuple[int, int, int, int]]:
+        """The same where bursts follow one another, each read beside the burst before its own."""
+        first = merged[0].busy
+        limit = first + sum(stage.busy for stage in merged[1:-1])
+        exact = [(self.before_burst + k * self.burst) * self.clock for k in range(self.bursts)]
+        begins = [first, *(min(ceil(time), limit) for time in exact[1:-1])]
+        begins += [limit] if self.bursts > 1 else []
+        spans = [(0, first)]
+        spans += [(a, a + min(first, b - a)) for a, b in pairwise(begins)]
+        return [
+            (*span, begin, end)
+            for span, begin, end in zip(spans, begins, [*begins[1:], begins[-1]], strict=True)
+        ]
+
     def apart(self, at: Instances, converter: Instances, hold: bool) -> list[Stage]:
         """Every read and every burst is a task: other arrays use the converters too, or a clock
         other than the system's says when each may begin."""
@@ -264,3 +340,10 @@ class _Timing(Pace):
     def _between(self, k: int, step: Fraction) -> int:
         """Cycles of step k, so that step k ends at ceil((k + 1) x step)."""
         return max(1, ceil((k + 1) * step * self.clock) - ceil(k * step * self.clock))
+
+
+def _reads(at: Instances, count: int, cycles: Fraction) -> list[Stage]:
+    """Reads that follow one another; none where one would take less than a cycle."""
+    ends = [ceil(k * cycles) for k in range(count + 1)]
+    stages = [Stage(at, b - a, b - a, "product") for a, b in pairwise(ends)]
+    return stages if all(stage.busy for stage in stages) else []

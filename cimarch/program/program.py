@@ -92,24 +92,29 @@ def program(
     *,
     batch: int = 1,
     weights: str = "preloaded",
+    detail: str = "mvm",
     progress: Progress | None = None,
 ) -> Program:
     """Write the program of `batch` inferences, by the schedule of the placement.
 
     `weights`: `preloaded` leaves the writing out where all weights fit at once; `cold` begins with
-    it. Where they do not fit, every group is written in turn either way.
+    it. Where they do not fit, every group is written in turn either way. `detail` is `mvm`, or
+    `wordline`: every read and every burst of conversions is a task.
     """
-    return _Writer(placement, progress).run(batch, weights)
+    return _Writer(placement, progress, detail).run(batch, weights)
 
 
 def load_program(placement: Placement) -> Program:
     """Write the program that loads all weights of the first group, and nothing else."""
-    return _Writer(placement, None).load()
+    return _Writer(placement).load()
 
 
 class _Writer:
-    def __init__(self, placement: Placement, progress: Progress | None) -> None:
+    def __init__(
+        self, placement: Placement, progress: Progress | None = None, detail: str = "mvm"
+    ) -> None:
         self.placement = placement
+        self.detail = detail
         self.context = Context(placement)
         self.loader = Loads(self.context)
         self.products: dict[str, Products] = {}
@@ -175,7 +180,7 @@ class _Writer:
         key = (plan.site.index, group)
         if key not in self.passes:
             products = self.products.setdefault(
-                plan.pool.path, Products(plan.wiring, self.context.note)
+                plan.pool.path, Products(plan.wiring, self.context.note, self.detail)
             )
             self.passes[key] = SitePass(self.context, products, plan, group)
         return self.passes[key]

@@ -415,7 +415,7 @@ class Laid:
         Queues are first come, first served, so what the earlier windows and rows do ends earlier.
         """
         strip = self.strip
-        for copy, sketch in enumerate(strip.window):
+        for copy in range(strip.copies):
             last = self._of_strip(number, copy)[-1:] if strip.windows else []
             yield from (at + slot for at in last for slot in self._open[copy])
         rows = range(number * strip.joined, (number + 1) * strip.joined)
