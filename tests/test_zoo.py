@@ -59,6 +59,16 @@ def test_a_hyphen_is_an_underscore():
     assert shapes_only("resnet18-cifar").name == "resnet18_cifar"
 
 
+def test_a_misspelt_name_is_guessed_with_and_without_the_flag():
+    with pytest.raises(DescriptionError) as caught:
+        read_network("resnt18")
+    assert caught.value.diagnostics[0].helps == ("--model resnet18 (its shapes, without weights)",)
+    with pytest.raises(DescriptionError) as caught:
+        read_network(None, model="mobilnetv2")
+    assert caught.value.diagnostics[0].helps == ("--model mobilenetv2",)
+    assert "resnet18" in caught.value.diagnostics[0].notes[0]
+
+
 def test_an_input_of_other_channels_is_told_at_the_first_layer():
     with pytest.raises(DescriptionError) as caught:
         read_network("mobilenetv2", input="1x1x224x224")

@@ -10,7 +10,7 @@ from cimarch import share
 from cimarch.diagnostics import DescriptionError
 from cimarch.workload.bundled import is_transformer
 from cimarch.workload.problems import EXPORT, listed, problem
-from cimarch.workload.zoo import is_known
+from cimarch.workload.zoo import is_known, nearest
 
 MAPPED = 256 << 20
 """Bytes from which a file is mapped, not read: below, it may be written over while in use."""
@@ -61,11 +61,12 @@ def _missing(path: str | os.PathLike[str]) -> DescriptionError:
     name = Path(path).name
     shipped = sorted(f"models/{file.name}" for file in share.folder("models").glob("*.pt"))
     known = is_known(name) or is_transformer(name)
+    near = name if known else nearest(name)
     return problem(
         "E100",
         f"there is no file `{path}`",
         notes=[f"with cimarch come {listed(shipped)}"] if shipped else [],
-        helps=[f"--model {name} (its shapes, without weights)"] if known else [EXPORT],
+        helps=[f"--model {near} (its shapes, without weights)"] if near else [EXPORT],
     )
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from cimarch import share
+from cimarch.workload.bundled import known as transformers
 from cimarch.workload.problems import problem
 
 PACKAGE = "cimarch.models"
@@ -74,17 +75,26 @@ def known_as(name: str) -> str:
 
     Raises DescriptionError where there is none.
     """
-    known = models().MODELS
-    found = next((key for key in known if _plain(key) == _plain(name)), None)
+    found = next((key for key in models().MODELS if _plain(key) == _plain(name)), None)
     if found is None:
-        near = difflib.get_close_matches(name, known, n=1)
+        near = nearest(name)
         raise problem(
             "E161",
             f"there is no network `{name}` in cimarch",
-            notes=[f"there are {', '.join(known)}"],
-            helps=[f"--model {near[0]}"] if near else [],
+            notes=[f"there are {', '.join(names())}"],
+            helps=[f"--model {near}"] if near else [],
         )
     return str(found)
+
+
+def names() -> list[str]:
+    """The names of all networks, transformers last."""
+    return [*models().MODELS, *transformers()]
+
+
+def nearest(name: str) -> str | None:
+    """The network whose name is most like `name`; None where none is."""
+    return next(iter(difflib.get_close_matches(name, names(), n=1)), None)
 
 
 def _plain(name: str) -> str:
