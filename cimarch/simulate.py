@@ -24,6 +24,7 @@ from cimarch.mapping.pools import Wanted, pairs
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
 from cimarch.program.assumed import assumed_times
+from cimarch.program.context import Options
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program
 from cimarch.program.program import program as write_program
@@ -35,6 +36,8 @@ from cimarch.workload.network import Network, Operation
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share (0 to 1) of it that is done."""
+
+GRANULARITIES = ("operation", "product", "wordline")
 
 UNMAPPED = frozenset({"sdpa", "other"})
 """Operations that no part does."""
@@ -59,6 +62,8 @@ def simulate(
     spread_rows: bool = False,
     placement: Saved | None = None,
     detail: str = "mvm",
+    granularity: str = "product",
+    overlap: bool = False,
     engine: str = "fast",
     allow_unmapped: bool = False,
     progress: Progress | None = None,
@@ -73,11 +78,16 @@ def simulate(
     those that must be held. `place`, `duplicate`, `spread_rows` and `placement` are those of
     `map_network`. `detail` is `"mvm"`, where the reads and conversions of a product are merged as
     far as nothing can come between them, or `"wordline"`, where each read and each burst of
-    conversions is a task: times, counts and energy are the same. `engine` is `fast` or `simpy`,
+    conversions is a task: times, counts and energy are the same. `granularity` says when the arrays
+    of an operation begin a window: `"operation"`, all together when the inputs of all are there;
+    `"product"`, each when its own are; `"wordline"`, each group of word lines when its own are.
+    With `overlap` an array is written for the next resident group as soon as its last product is
+    over. `engine` is `fast` or `simpy`,
     which give the same times. Raises DescriptionError where the system cannot run the network.
     """
     batch = _checked_batch(batch)
-    _check_options(network, weights, detail, engine)
+    how = Options(detail, granularity, bool(overlap))
+    _check_options(network, weights, how, engine)
     tell = progress or (lambda stage, share: None)
     tell("place", 0.0)
     placed = map_network(
@@ -86,7 +96,7 @@ def simulate(
         placement=placement, allow_unmapped=allow_unmapped,
     )  # fmt: skip
     tell("program", 0.0)
-    program = write_program(placed, batch=batch, weights=weights, detail=detail, progress=progress)
+    program = write_program(placed, batch=batch, weights=weights, options=how, progress=progress)
     tell("run", 0.0)
     ran = _run(program, engine)
     loading = load_program(placed) if program.preloaded and placed.groups else None
@@ -100,6 +110,8 @@ def simulate(
         "weights": weights,
         "schedule": placed.schedule,
         "detail": detail,
+        "granularity": granularity,
+        "overlap": how.overlap,
         "place": dict(pairs(place)),
         "duplicate": _plain(duplicate),
         "spread_rows": spread_rows,
@@ -208,6 +220,7 @@ def report(
         macs=sum(op.macs for plan in placement.plans for op in plan.site.operations),
         crossbars=placement.crossbars,
         crossbars_available=placement.available,
+        peak_arrays=ran.peak,
         utilisation=placement.utilisation,
         groups=max(1, placement.groups),
         lifetime=_lifetime(ledger, batch),
@@ -248,12 +261,15 @@ def _check_network(network: object, schedule: object) -> None:
         )
 
 
-def _check_options(network: object, weights: object, detail: object, engine: object) -> None:
+def _check_options(network: object, weights: object, how: Options, engine: object) -> None:
     _check_network(network, None)
     if weights not in ("preloaded", "cold"):
         raise _out_of_range(f"`weights` is `{weights}`, neither `preloaded` nor `cold`")
-    if detail not in ("mvm", "wordline"):
-        raise _out_of_range(f"`detail` is `{detail}`, neither `mvm` nor `wordline`")
+    if how.detail not in ("mvm", "wordline"):
+        raise _out_of_range(f"`detail` is `{how.detail}`, neither `mvm` nor `wordline`")
+    if how.granularity not in GRANULARITIES:
+        named = ", ".join(f"`{name}`" for name in GRANULARITIES)
+        raise _out_of_range(f"`granularity` is `{how.granularity}`, not one of {named}")
     if engine not in tuple(ENGINES):
         named = ", ".join(f"`{name}`" for name in ENGINES)
         raise _out_of_range(f"`engine` is `{engine}`, not one of {named}")
@@ -341,7 +357,7 @@ def _bound(ledger: Ledger, ran: Outcome) -> Bound | None:
     if found is None:
         return None
     at, cycles = found
-    return Bound(at.path, (at.lo, at.hi), cycles, cycles / ran.makespan)
+    return Bound(at.path, (at.lo, at.hi), cycles, cycles / ran.makespan, *ledger.delayed(at))
 
 
 def _known(ledger: Ledger) -> float | None:

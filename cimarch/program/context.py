@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import ceil
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,11 +38,34 @@ MOST_PIECES = 1_000_000
 """Of a run."""
 
 
+@attrs.frozen
+class Options:
+    """How a program is written."""
+
+    detail: str = "mvm"
+    """`mvm`: reads and conversions of a product merge as far as nothing can come between them;
+    `wordline`: each read and each burst is a task. The times are the same."""
+    granularity: str = "product"
+    """When the arrays of an operation begin a window: `operation`, all together when the inputs of
+    all are there; `product`, each when its own are; `wordline`, each group of word lines when its
+    own are."""
+
+    @property
+    def products(self) -> str:
+        """The detail of products: groups of word lines that begin by themselves are told apart."""
+        return "wordline" if self.granularity == "wordline" else self.detail
+
+    overlap: bool = False
+    """Whether an array is written anew as soon as its last product is over, not when all of the
+    resident group is."""
+
+
 class Context:
     """The registers of one program under construction."""
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, options: Options | None = None) -> None:
         self.placement = placement
+        self.options = options or Options()
         self.system: System = placement.system
         self.wiring = placement.wiring
         self.routes = placement.wiring.routes

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimarch.engine.tasks import Ints
+from cimarch.hardware.encoding import rows_per_input
 from cimarch.hardware.routes import Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
@@ -44,6 +45,8 @@ class Fetch:
     """Slot of the last."""
     place: Instances
     bits: int
+    group: int = 0
+    """The word-line group of the product that waits for it; 0 where it waits for all at once."""
 
 
 @attrs.frozen
@@ -75,6 +78,15 @@ def _streamed(context: Context, strip: Strip, plan: Plan, home: Home) -> Iterato
             slots = context.transfer(strip.lead, edge[1], row, "input", -1)
             strip.lead.open(slots[0], READS)
             yield slots
+
+
+@attrs.frozen
+class _Slice:
+    """Rows of the matrix, of all groups' rows, that reach an array together."""
+
+    group: int
+    first: int
+    last: int
 
 
 class Inputs:
@@ -111,15 +123,14 @@ class Inputs:
 
     def _fetch(self, source: Source) -> None:
         """Fetch each slice once per place that stages it."""
-        slices: dict[tuple[Instances, int, int], list[int]] = {}
+        slices: dict[tuple[Instances, int, _Slice], list[int]] = {}
         tiles = self.context.placement.tiles
         for tile, array in self.arrays.items():
-            first, last = self._rows(tile, source)
-            if first < last:
+            channels = int(tiles.channel_group[tile])
+            for rows in self._slices(tile, source):
                 member = self._member(source.home, array)
-                group = int(tiles.channel_group[tile])
-                slices.setdefault((member, group, first), []).append(tile)
-        for (member, _, _), sharing in slices.items():
+                slices.setdefault((member, channels, rows), []).append(tile)
+        for (member, _, rows), sharing in slices.items():
             tree = Tree(self.context, self.sketch, "fetch", sharing[0], ())
             staged: dict[Instances, Fetch] = {}
             for tile in sharing:
@@ -127,26 +138,32 @@ class Inputs:
                 if place == member:
                     continue
                 if place not in staged:
-                    staged[place] = self._transfer(tree, member, place, tile, source)
+                    staged[place] = self._transfer(tree, member, place, rows)
                 self.fetched[tile].append(staged[place])
 
-    def _transfer(
-        self, tree: Tree, member: Instances, place: Instances, tile: int, source: Source
-    ) -> Fetch:
+    def _transfer(self, tree: Tree, member: Instances, place: Instances, rows: _Slice) -> Fetch:
         port = "in" if place.path == self.wiring.pool.path else None
         way = self.wiring.routes.find(member, place, port)
         assert way is not None
-        first, last = self._rows(tile, source)
-        bits = (last - first) * self.plan.bits
-        slots = tree.add(self.context.hops(way, bits), self._fresh(way, first, last))
-        return Fetch(slots[0], slots[-1], place, bits)
+        bits = (rows.last - rows.first) * self.plan.bits
+        slots = tree.add(self.context.hops(way, bits), self._fresh(way, rows.first, rows.last))
+        return Fetch(slots[0], slots[-1], place, bits, rows.group)
 
-    def _rows(self, tile: int, source: Source) -> tuple[int, int]:
-        """The rows of a tile that a source makes up, of all groups' rows."""
+    def _slices(self, tile: int, source: Source) -> Iterator[_Slice]:
+        """The rows of a tile that a source makes up, in as many slices as begin by themselves."""
         tiles = self.context.placement.tiles
         begin = int(tiles.channel_group[tile]) * self.op.rows + int(tiles.row0[tile])
         end = begin + int(tiles.inputs[tile])
-        return max(begin, source.first), min(end, source.last)
+        each = end - begin
+        if self.context.options.granularity == "wordline":
+            each = max(
+                1, self.wiring.pool.integer("word_lines") // rows_per_input(self.wiring.pool)
+            )
+        for group, place in enumerate(range(begin, end, each)):
+            first = max(place, source.first)
+            last = min(place + each, end, source.last)
+            if first < last:
+                yield _Slice(group, first, last)
 
     def _member(self, home: Home, array: int) -> Instances:
         """The member of a home that an array reads."""

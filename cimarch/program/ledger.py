@@ -249,6 +249,18 @@ class Ledger:
         longest = int(self.outcome.busy.argmax())
         return self.program.resources[longest], int(self.outcome.busy[longest])
 
+    def delayed(self, at: Instances) -> tuple[str, int]:
+        """The operation whose tasks wait longest for a resource, and the cycles in all."""
+        slots = self.slots.take(self.slots.resource == self.program.resources.index(at))
+        waited: dict[str, int] = {}
+        for plan in self.placement.plans:
+            mine = slots.take(slots.operation == plan.site.index)
+            for step, op in enumerate(plan.site.operations):
+                cycles = int(mine.waited[mine.step == step].sum())
+                waited[op.name] = waited.get(op.name, 0) + cycles
+        longest = max(waited, key=lambda name: waited[name], default="")
+        return (longest, waited[longest]) if longest and waited[longest] else ("", 0)
+
     def parts(self, entries: list[Entry]) -> list[Row]:
         """One row per part, in order of declaration."""
         used, busy = self._use()

@@ -8,6 +8,7 @@ the writing of one row.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil
 
@@ -36,6 +37,15 @@ class _Task:
     charge: int
 
 
+@attrs.frozen
+class Load:
+    """A piece that writes weights; its last slot joins all writes."""
+
+    draft: Draft
+    done: Mapping[int, int]
+    """Per site the slot that joins its writes."""
+
+
 class Loads:
     """Tasks that write the tiles of a placement."""
 
@@ -45,15 +55,21 @@ class Loads:
         self._crossed: dict[tuple[Toll, int], tuple[int, int, int]] = {}
         self._templates: dict[tuple[str, int, Vector], list[_Task]] = {}
 
-    def draft(self, tiles: list[int], group: int, barrier: tuple[End, ...]) -> Draft:
-        """The piece that writes some tiles after a barrier; its last slot joins all writes."""
+    def load(
+        self,
+        tiles: list[int],
+        group: int,
+        barrier: tuple[End, ...],
+        used: Mapping[tuple[str, int], tuple[End, ...]],
+    ) -> Load:
+        """Write some tiles after a barrier, each after the last product of its array in `used`."""
         rows: list[tuple[int, ...]] = []
         edges: list[Edge] = []
         opens: list[tuple[int, int]] = []
         writes: list[int] = []
         site = self.placement.tiles.site
         for tile in tiles:
-            opens.append((len(rows), 0))
+            opens.append((len(rows), len(opens) if used else 0))
             for place, task in enumerate(self._tasks(tile)):
                 if place:
                     edges.append(Edge(len(rows), len(rows) - 1))
@@ -62,18 +78,32 @@ class Loads:
                      int(site[tile]))
                 )  # fmt: skip
             writes.append(len(rows) - 1)
-        edges += [Edge(len(rows), write) for write in writes]
+        done = {}
+        mine: dict[int, list[int]] = {}
+        for write, index in zip(writes, site[tiles].tolist(), strict=True):
+            mine.setdefault(index, []).append(write)
+        for index, each in mine.items():
+            done[index] = len(rows)
+            edges += [Edge(len(rows), write) for write in each]
+            rows.append((JOIN, 0, 0, 0, -1, 0, -1))
+        edges += [Edge(len(rows), join) for join in done.values()]
         rows.append((JOIN, 0, 0, 0, -1, 0, -1))
         held, busy, latency, kind, tile_of, charged, operation = np.array(rows, np.int64).T
         columns = {"kind": kind, "tile": tile_of, "charge": charged, "operation": operation}
         template = Template.of(
-            resource=held, busy=busy, latency=latency, edges=edges, gates=1, opens=opens,
-            columns=columns,
+            resource=held, busy=busy, latency=latency, edges=edges,
+            gates=1 + max(gate for _, gate in opens), opens=opens, columns=columns,
         )  # fmt: skip
         draft = Draft(template, 1, columns={"group": group})
-        for end in barrier:
-            draft.wait(0, end)
-        return draft
+        for gate in range(template.gates):
+            for end in (*barrier, *(used.get(self._place(tiles[gate]), ()) if used else ())):
+                draft.wait(gate, end)
+        return Load(draft, done)
+
+    def _place(self, tile: int) -> tuple[str, int]:
+        """The pool and the array of a tile."""
+        tiles = self.placement.tiles
+        return self.placement.plans[int(tiles.site[tile])].pool.path, int(tiles.array[tile])
 
     def _tasks(self, tile: int) -> list[_Task]:
         tiles = self.placement.tiles

@@ -105,12 +105,27 @@ class SitePass:
         arrays = {tile: each.array for tile, each in mine.items()}
         inputs = Inputs(self.context, self.strip, self.plan, number, arrays, leads)
         starts = {tile: self._product(each, inputs) for tile, each in mine.items()}
+        if self.context.options.granularity == "operation":
+            self._together(number, mine, starts, inputs)
         inputs.settle({t: e.end for t, e in mine.items()}, starts)
         self.strip.freed_by_window += [
             (number, slot) for slot in inputs.readers({t: e.ends for t, e in mine.items()})
         ]
         self.arrays |= mine
         self.fetched |= inputs.fetched
+
+    def _together(
+        self, copy: int, mine: Mapping[int, _Array], starts: Mapping[int, int], inputs: Inputs
+    ) -> None:
+        """Let all arrays begin a window at once, when the inputs of all are there."""
+        sketch = self.strip.window[copy]
+        arrived = {fetch.end for tile in mine for fetch in inputs.fetched[tile]}
+        begin = self.context.join(sketch, *sorted(arrived))
+        for tile, each in mine.items():
+            frees = each.product.frees
+            last = starts[tile] + frees.stage % len(each.product.stages)
+            sketch.wait(begin, last, lag=1, after_start=frees.at_start)
+            sketch.wait(starts[tile], begin)
 
     def held_windows(self, place: Instances) -> int:
         """Windows that fit where some of this site's inputs are staged, at least one."""
@@ -128,16 +143,18 @@ class SitePass:
         done, and the next product waits for both.
         """
         sketch = self.strip.window[each.copy]
-        fetched = [fetch.end for fetch in inputs.fetched[each.tile]]
         slots: list[int] = []
-        for stage in each.product.stages:
+        for place, stage in enumerate(each.product.stages):
             slot = self.context.slot(
                 stage.at, stage.busy, stage.latency, stage.kind, each.tile, stage.charges,
                 stage=not slots,
             )  # fmt: skip
             number = sketch.add(slot)
-            for before in slots[-1:] or fetched:
+            for before in slots[-1:]:
                 sketch.wait(number, before, after_start=stage.after_start)
+            for fetch in inputs.fetched[each.tile]:
+                if place == _stage_of(each.product, fetch):
+                    sketch.wait(number, fetch.end)
             slots.append(number)
         frees = each.product.frees
         sketch.wait(slots[0], slots[frees.stage], lag=1, after_start=frees.at_start)
@@ -222,3 +239,8 @@ class SitePass:
         """The share of the operation's outputs that some of its column blocks make."""
         total = self._outputs(copy, list(range(len(copy.blocks))))
         return Fraction(self._outputs(copy, blocks), total)
+
+
+def _stage_of(product: Product, fetch: Fetch) -> int:
+    """The task of a product that waits for a fetch: the first of its word-line group."""
+    return product.groups[fetch.group] if fetch.group < len(product.groups) else 0

@@ -62,6 +62,8 @@ class Product:
     """Seconds from one read to the next, steady."""
     alone: int = 0
     """Cycles that the array is held through reads and bursts, where it is."""
+    groups: tuple[int, ...] = (0,)
+    """Where the tasks of each word-line group begin; merged ones begin together."""
     aside: tuple[tuple[Instances, int], ...] = ()
     """The array, dacs, holds and converters that work in it, and their busy cycles: merged tasks
     do not show these."""
@@ -132,7 +134,8 @@ class Products:
             if self.fine:
                 stages = _reads(at, reading.reads, reading.time * self.clock) or stages
             stages[0] = attrs.evolve(stages[0], charges=charges)
-            return Product(tuple(stages), LAST, reading.reads, 0, reading.time)
+            groups = _begins(len(stages), reading)
+            return Product(tuple(stages), LAST, reading.reads, 0, reading.time, groups=groups)
         adc = self.wiring.converter
         assert adc is not None
         burst = turns(self.wiring, vector, convert) / adc.number("rate")
@@ -158,7 +161,8 @@ class Products:
         stages[-1] = attrs.evolve(stages[-1], charges=stages[-1].charges + converted)
         interval = max(reading.time, burst) if held else reading.time + burst
         conversions = bursts * vector.lines
-        return Product(tuple(stages), frees, reading.reads, conversions, interval, alone)
+        groups = _begins(len(stages), reading) if len(stages) == 2 * bursts else (0,)
+        return Product(tuple(stages), frees, reading.reads, conversions, interval, alone, groups)
 
     def _note(self, exact: Fraction, cycles: int) -> None:
         self.note(f"a product on `{self.pool.path}` (reads and conversions)", exact, cycles)
@@ -347,3 +351,9 @@ def _reads(at: Instances, count: int, cycles: Fraction) -> list[Stage]:
     ends = [ceil(k * cycles) for k in range(count + 1)]
     stages = [Stage(at, b - a, b - a, "product") for a, b in pairwise(ends)]
     return stages if all(stage.busy for stage in stages) else []
+
+
+def _begins(stages: int, reading: Shot) -> tuple[int, ...]:
+    """Where each group of word lines begins, of tasks as many for each; all at 0 where merged."""
+    count = len(reading.groups)
+    return tuple(range(0, stages, stages // count)) if stages % count == 0 else (0,)

@@ -15,11 +15,18 @@ from cimarch.engine.tasks import Tasks
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
 from cimarch.program.charges import Charge
-from cimarch.program.context import MOST_HELD, MOST_PIECES, Context, disjoint, too_many
+from cimarch.program.context import (
+    MOST_HELD,
+    MOST_PIECES,
+    Context,
+    Options,
+    disjoint,
+    too_many,
+)
 from cimarch.program.loads import Loads
 from cimarch.program.passes import SitePass
 from cimarch.program.products import Products
-from cimarch.program.streams import Draft, End, Stream
+from cimarch.program.streams import Draft, End, Stream, last_products
 
 Progress = Callable[[str, float], None]
 
@@ -92,16 +99,15 @@ def program(
     *,
     batch: int = 1,
     weights: str = "preloaded",
-    detail: str = "mvm",
+    options: Options | None = None,
     progress: Progress | None = None,
 ) -> Program:
     """Write the program of `batch` inferences, by the schedule of the placement.
 
     `weights`: `preloaded` leaves the writing out where all weights fit at once; `cold` begins with
-    it. Where they do not fit, every group is written in turn either way. `detail` is `mvm`, or
-    `wordline`: every read and every burst of conversions is a task.
+    it. Where they do not fit, every group is written in turn either way.
     """
-    return _Writer(placement, progress, detail).run(batch, weights)
+    return _Writer(placement, progress, options).run(batch, weights)
 
 
 def load_program(placement: Placement) -> Program:
@@ -111,11 +117,13 @@ def load_program(placement: Placement) -> Program:
 
 class _Writer:
     def __init__(
-        self, placement: Placement, progress: Progress | None = None, detail: str = "mvm"
+        self,
+        placement: Placement,
+        progress: Progress | None = None,
+        options: Options | None = None,
     ) -> None:
         self.placement = placement
-        self.detail = detail
-        self.context = Context(placement)
+        self.context = Context(placement, options)
         self.loader = Loads(self.context)
         self.products: dict[str, Products] = {}
         self.passes: dict[tuple[int, int], SitePass] = {}
@@ -123,6 +131,8 @@ class _Writer:
         self.placed: list[Placed] = []
         self.loads: list[int] = []
         self.finishes: dict[int, int] = {}
+        self.used: dict[tuple[str, int], tuple[End, ...]] = {}
+        """(pool, array) -> the ends of its last product so far."""
         self.progress = progress
 
     def load(self) -> Program:
@@ -143,36 +153,57 @@ class _Writer:
         for step, (group, inferences) in enumerate(turns):
             if self.progress is not None:
                 self.progress("program", step / len(turns))
+            written: Mapping[int, End] = {}
             if group != held:
-                barrier = self._load(group, barrier)
+                barrier, written = self._load(group, barrier)
                 held = group
-            barrier = self._group(group, inferences, barrier)
+            barrier = self._group(group, inferences, barrier, written)
         return self._program(preloaded=preloaded)
 
     def _spill_fits(self, batch: int) -> bool:
         """Whether all inferences of a batch can wait for the next group at once."""
         return batch == 1 or self.placement.rooms.all_fit(batch, self.placement.boundaries)
 
-    def _load(self, group: int, barrier: tuple[End, ...]) -> tuple[End, ...]:
+    def _load(
+        self, group: int, barrier: tuple[End, ...]
+    ) -> tuple[tuple[End, ...], Mapping[int, End]]:
+        """Write the weights of a group; what the group waits for, and each of its sites."""
         tiles = self._tiles.get(group, [])
         if not tiles:
-            return barrier
-        draft = self.loader.draft(tiles, group, barrier)
-        self.drafts.append(draft)
+            return barrier, {}
+        overlapping = self.context.options.overlap and bool(self.loads)
+        before = (self._end_of_load(),) if overlapping else barrier
+        load = self.loader.load(tiles, group, before, self.used if overlapping else {})
+        self.drafts.append(load.draft)
         self.loads.append(len(self.drafts) - 1)
-        return (End(len(self.drafts) - 1, len(draft.template) - 1, 0),)
+        if not overlapping:
+            return (self._end_of_load(),), {}
+        piece = len(self.drafts) - 1
+        return barrier, {site: End(piece, slot, 0) for site, slot in load.done.items()}
 
-    def _group(self, group: int, inferences: range, barrier: tuple[End, ...]) -> tuple[End, ...]:
+    def _end_of_load(self) -> End:
+        """The end of the load written last: all its writes are over."""
+        piece = self.loads[-1]
+        return End(piece, len(self.drafts[piece].template) - 1, 0)
+
+    def _group(
+        self,
+        group: int,
+        inferences: range,
+        barrier: tuple[End, ...],
+        written: Mapping[int, End],
+    ) -> tuple[End, ...]:
         """All that is done while a group is resident, of some inferences."""
         passes = [self._pass(plan, group) for plan in self.placement.resident(group)]
         inputs = group == 0
-        stream = Stream(self.context, self.drafts, group, barrier)
+        stream = Stream(self.context, self.drafts, group, barrier, written)
         together = [inferences]
         if self.placement.schedule == "layers":
             together = [range(i, i + 1) for i in inferences]
         for chosen in together:
             for work, piece in stream.run(passes, chosen, inputs=inputs):
                 self.placed.append(Placed(work, piece))
+                self.used |= last_products(work, piece, self.drafts[piece])
             self.finishes |= stream.finishes
         return stream.barrier
 
@@ -180,7 +211,8 @@ class _Writer:
         key = (plan.site.index, group)
         if key not in self.passes:
             products = self.products.setdefault(
-                plan.pool.path, Products(plan.wiring, self.context.note, self.detail)
+                plan.pool.path,
+                Products(plan.wiring, self.context.note, self.context.options.products),
             )
             self.passes[key] = SitePass(self.context, products, plan, group)
         return self.passes[key]

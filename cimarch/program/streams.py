@@ -79,7 +79,12 @@ class Stream:
     """The pieces of one resident group."""
 
     def __init__(
-        self, context: Context, drafts: list[Draft], group: int, barrier: tuple[End, ...]
+        self,
+        context: Context,
+        drafts: list[Draft],
+        group: int,
+        barrier: tuple[End, ...],
+        written: Mapping[int, End],
     ) -> None:
         self.context = context
         self.placement: Placement = context.placement
@@ -87,6 +92,8 @@ class Stream:
         self.group = group
         self.barrier = barrier
         """What the next piece waits for."""
+        self.written = written
+        """Per site the end of the writing of its weights, where the barrier is not behind it."""
         self.finishes: dict[int, int] = {}
         """Inference -> the piece that is over when all of it is."""
         self._inputs: list[tuple[tuple[str, ...], Laid, int]] | None = None
@@ -113,6 +120,7 @@ class Stream:
         done = []
         for work in passes:
             track = self._site(work, 1, {"inference": inference})
+            self._await_weights(work, track)
             self._bar([track])
             self.barrier = (self._end(track, 1),)
             done.append((work, track.piece))
@@ -125,6 +133,8 @@ class Stream:
         self, tracks: list[_Track], passes: Sequence[SitePass], inferences: range
     ) -> list[tuple[SitePass, int]]:
         sites = [self._site(work, len(inferences), {}) for work in passes]
+        for work, track in zip(passes, sites, strict=True):
+            self._await_weights(work, track)
         tracks = tracks + sites
         self._bar(tracks)
         makers: dict[str, list[_Track]] = {}
@@ -300,6 +310,13 @@ class Stream:
                     for end in self.barrier:
                         self.drafts[track.piece].wait(gate, end)
 
+    def _await_weights(self, work: SitePass, track: _Track) -> None:
+        """Let every row of a site wait until its weights are written."""
+        end = self.written.get(work.plan.site.index)
+        for (purpose, _), gate in track.laid.gates.items() if end else ():
+            if purpose == READS and end:
+                self.drafts[track.piece].wait(gate, end)
+
     def _joined(self, ends: tuple[End, ...]) -> tuple[End, ...]:
         """One task that is over when all of some are."""
         if len(ends) < 2:
@@ -318,6 +335,21 @@ class Stream:
             draft.wait(0, end)
         self.drafts.append(draft)
         return len(self.drafts) - 1
+
+
+def last_products(
+    work: SitePass, piece: int, draft: Draft
+) -> dict[tuple[str, int], tuple[End, ...]]:
+    """Per array of a site (its pool and number) the ends of its last product in a piece."""
+    if draft.cut:
+        end = (End(piece, work.laid.signal_at[MADE, 0], draft.repeat - 1),)
+        return {(work.plan.pool.path, each.array): end for each in work.arrays.values()}
+    found = {}
+    for each in work.arrays.values():
+        places = (int(work.laid.window_places(each.copy, slot)[-1]) for slot in each.ends)
+        ends = tuple(End(piece, place, draft.repeat - 1) for place in places)
+        found[work.plan.pool.path, each.array] = ends
+    return found
 
 
 _SIGNALS = {READS: FREED, OPERANDS: TAKEN, LATER_OPERANDS: PASSED}
