@@ -53,10 +53,11 @@ def small(*, adc_joules: float | None = 2e-6, **changes: object) -> Report:
         "macs": 1024 * 27 * 16,
         "crossbars": 1,
         "crossbars_available": 96,
+        "peak_arrays": 1,
         "utilisation": 27 * 64 / 128**2,
         "area": Fraction(2, 10**6),
         "power": Fraction(1, 2),
-        "bound": Bound("tile.ima.adc", (3, 4), 890, 0.89),
+        "bound": Bound("tile.ima.adc", (3, 4), 890, 0.89, "conv1", 77),
         "layers": from_rows(LAYERS, [CONV, POOL]),
         "parts": from_rows(
             PARTS,

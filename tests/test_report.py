@@ -15,6 +15,7 @@ from cimarch.report.columns import from_rows
 from cimarch.report.csv import texts
 from cimarch.report.definitions import FIGURES, LAYERS, LEDGER, PARTS, TABLES
 from cimarch.report.html import fragment
+from cimarch.report.report import Bound
 from cimarch.report.terminal import render
 from reports import CONV, small
 
@@ -145,6 +146,15 @@ def test_a_narrow_terminal_leaves_columns_out_and_says_so() -> None:
 @pytest.mark.parametrize("width", [1, 10, 40, 80, 200])
 def test_any_width_renders(width: int) -> None:
     assert "Chip" in render(small(), width=width, colour=True).replace("\n", "")
+
+
+def test_the_summary_names_the_bottleneck_and_the_operation_that_it_delays_most() -> None:
+    text = " ".join(render(small()).split())
+    assert "bound by tile.ima.adc[3] busy 890 cycles, 89.0 % of the time" in text
+    assert "delays most conv1 waits there for 77 cycles" in text
+    assert "at one time 1 of them at most are held" in text
+    alone = small(bound=Bound("tile.ima.adc", (3, 4), 890, 0.89))
+    assert "delays most" not in render(alone)
 
 
 def test_brackets_in_names_are_not_markup() -> None:

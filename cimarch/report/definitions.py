@@ -74,6 +74,11 @@ FIGURES = (
     Figure("crossbars", "crossbars", "crossbar arrays that hold weights at least once"),
     Figure("crossbars_available", "crossbars_available", "crossbar arrays that the system has"),
     Figure(
+        "peak_arrays",
+        "peak_arrays",
+        "the most crossbar arrays that are held at one time, by products or by writes",
+    ),
+    Figure(
         "utilisation",
         "utilisation",
         "cells that hold weights / cells of the crossbars allocated, over all resident groups",

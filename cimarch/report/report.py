@@ -34,6 +34,16 @@ class Bound:
     """Cycles that it is held."""
     share: float
     """busy / cycles of the run."""
+    delays: str = ""
+    """The operation whose tasks wait longest in its queue."""
+    waited: int = 0
+    """Cycles that they wait there, added up."""
+
+    @property
+    def name(self) -> str:
+        """Its path and instances, as in `waited_at` of the layers."""
+        low, high = self.instances
+        return f"{self.path}[{low}]" if high == low + 1 else f"{self.path}[{low}..{high - 1}]"
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -77,6 +87,8 @@ class Report:
     crossbars: int = attrs.field(converter=int)
     """Arrays that hold weights at least once."""
     crossbars_available: int = attrs.field(converter=int)
+    peak_arrays: int = attrs.field(default=0, converter=int)
+    """The most arrays held at one time."""
     utilisation: float = attrs.field(converter=float)
     """Cells that hold weights / cells of the crossbars allocated."""
     groups: int = 1

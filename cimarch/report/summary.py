@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from cimarch.report.format import area, count, number, percent, plural, quantity
-from cimarch.report.report import Report
+from cimarch.report.report import Bound, Report
 
 
 @attrs.frozen
@@ -89,6 +89,7 @@ def _space(report: Report) -> list[Line]:
     density = report.gops_per_mm2
     found = [
         Line("crossbars", count(report.crossbars), used),
+        *_peak_arrays(report),
         Line("utilisation", percent(report.utilisation), "of the cells of these crossbars"),
         Line("area", area(report.area)),
         Line("peak power", quantity(report.power, "W") if report.power else "not known"),
@@ -98,11 +99,23 @@ def _space(report: Report) -> list[Line]:
     return found
 
 
+def _peak_arrays(report: Report) -> list[Line]:
+    if not report.peak_arrays:
+        return []
+    return [Line("at one time", count(report.peak_arrays), "of them at most are held")]
+
+
 def _bound(report: Report) -> list[Line]:
     bound = report.bound
     if bound is None:
         return []
-    low, high = bound.instances
-    which = f"[{low}]" if high == low + 1 else f"[{low}..{high - 1}]"
     remark = f"busy {plural(bound.busy, 'cycle')}, {percent(bound.share)} of the time"
-    return [Line("bound by", f"{bound.path}{which}", remark)]
+    return [Line("bound by", bound.name, remark), *_delayed(bound)]
+
+
+def _delayed(bound: Bound) -> list[Line]:
+    """The operation that waits longest for the resource that bounds the time."""
+    if not bound.waited:
+        return []
+    remark = f"waits there for {plural(bound.waited, 'cycle')}, all its tasks together"
+    return [Line("delays most", bound.delays, remark)]

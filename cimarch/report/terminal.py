@@ -82,6 +82,8 @@ _LAYERS = (
     _View("of all", lambda row: _share(row["share"])),
     _View("energy", _joules),
     _View("bound by", lambda row: row["bound_by"] or "-", right=False, rank=3),
+    _View("waits", lambda row: _or_dash(count(row["waited_cycles"]), row["waited_cycles"]), rank=7),
+    _View("at", lambda row: row["waited_at"] or "-", right=False, rank=7),
 )
 
 _PARTS = (
