@@ -26,7 +26,7 @@ from cimarch.program.context import (
 from cimarch.program.loads import Loads
 from cimarch.program.passes import SitePass
 from cimarch.program.products import Products
-from cimarch.program.streams import Draft, End, Stream, last_products
+from cimarch.program.streams import Brought, Draft, End, Stream, last_products
 
 Progress = Callable[[str, float], None]
 
@@ -79,6 +79,8 @@ class Program:
     """Per inference the piece that is over when all of it is."""
     assumed: tuple[str, ...]
     """What the program had to fill in, a sentence each."""
+    brought: tuple[Brought, ...] = ()
+    """Which pieces bring the network's inputs."""
 
     @cached_property
     def tasks(self) -> Tasks:
@@ -130,6 +132,7 @@ class _Writer:
         self.drafts: list[Draft] = []
         self.placed: list[Placed] = []
         self.loads: list[int] = []
+        self.brought: list[Brought] = []
         self.finishes: dict[int, int] = {}
         self.used: dict[tuple[str, int], tuple[End, ...]] = {}
         """(pool, array) -> the ends of its last product so far."""
@@ -205,6 +208,7 @@ class _Writer:
                 self.placed.append(Placed(work, piece))
                 self.used |= last_products(work, piece, self.drafts[piece])
             self.finishes |= stream.finishes
+        self.brought += stream.brought
         return stream.barrier
 
     def _pass(self, plan: Plan, group: int) -> SitePass:
@@ -244,7 +248,7 @@ class _Writer:
         return Program(
             self.placement, tuple(resources), Work(pieces, periods, COLUMNS),
             tuple(context.charges), tuple(self._rounded()), self._asides(), preloaded,
-            tuple(self.placed), tuple(self.loads), finishes, tuple(context.assumed),
+            tuple(self.placed), tuple(self.loads), finishes, tuple(context.assumed), tuple(self.brought),
         )  # fmt: skip
 
     def _asides(self) -> dict[int, tuple[tuple[Instances, int], ...]]:

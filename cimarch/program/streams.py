@@ -60,6 +60,17 @@ class Draft:
 
 
 @attrs.frozen(eq=False)
+class Brought:
+    """The piece that brings inputs of the network to their homes, a row a strip."""
+
+    tensors: tuple[str, ...]
+    laid: Laid
+    rows: int
+    """Of one inference."""
+    piece: int
+
+
+@attrs.frozen(eq=False)
 class _Track:
     """A piece whose blocks are rows of inferences."""
 
@@ -96,6 +107,7 @@ class Stream:
         """Per site the end of the writing of its weights, where the barrier is not behind it."""
         self.finishes: dict[int, int] = {}
         """Inference -> the piece that is over when all of it is."""
+        self.brought: list[Brought] = []
         self._inputs: list[tuple[tuple[str, ...], Laid, int]] | None = None
 
     def run(
@@ -103,6 +115,7 @@ class Stream:
     ) -> list[tuple[SitePass, int]]:
         """Add the pieces of some inferences; each pass with its piece."""
         tracks = self._input_tracks(len(inferences)) if inputs else []
+        self.brought += [Brought(t.makes, t.laid, t.rows, t.piece) for t in tracks]
         if self.placement.schedule == "layers":
             done = self._layers(tracks, passes, inferences[0])
         else:
