@@ -248,7 +248,8 @@ class _Writer:
         return Program(
             self.placement, tuple(resources), Work(pieces, periods, COLUMNS),
             tuple(context.charges), tuple(self._rounded()), self._asides(), preloaded,
-            tuple(self.placed), tuple(self.loads), finishes, tuple(context.assumed), tuple(self.brought),
+            tuple(self.placed), tuple(self.loads), finishes, tuple(context.assumed),
+            tuple(self.brought),
         )  # fmt: skip
 
     def _asides(self) -> dict[int, tuple[tuple[Instances, int], ...]]:
