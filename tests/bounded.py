@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,13 @@ class Answer:
 
 
 class Worker:
-    """The process that takes cases; made anew after one that it did not survive."""
+    """The process that takes cases; made anew after one that it did not survive.
 
-    def __init__(self, *, torch: bool = False, memory: int = MEMORY) -> None:
-        self._arguments = [str(memory), *(["torch"] if torch else [])]
+    `ready` names what is loaded before memory is counted: `simulate` or `torch`.
+    """
+
+    def __init__(self, *ready: str, memory: int = MEMORY) -> None:
+        self._arguments = [str(memory), *ready]
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, case: Case, patience: float = PATIENCE) -> Answer:
@@ -83,6 +86,8 @@ class Worker:
             self._process = None
             return Answer("killed", place=f"exit {process.returncode}")
         answer = json.loads(line)
+        if answer["place"].startswith("MemoryError"):
+            self.close()  # what is left of the process is not to be relied on
         return Answer(**{**answer, "codes": tuple(answer["codes"])})
 
     def close(self) -> None:
@@ -102,7 +107,8 @@ class Worker:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
             )
             assert self._process.stdout is not None
-            self._process.stdout.readline()  # it is ready
+            if self._process.stdout.readline() != "ready\n":
+                raise RuntimeError("the library cannot be loaded")
         return self._process
 
 
@@ -247,24 +253,26 @@ def encoded(data: bytes) -> str:
     return "base64:" + base64.b64encode(data).decode("ascii")
 
 
-def _warm(*, torch: bool) -> None:
-    """Import and compile everything, so that the first case is as fast as the second."""
+def _warm(ready: Sequence[str]) -> None:
+    """Import and compile what cases need, so that the first is as fast as the second."""
     import cimarch
 
     chip = "from std import crossbar\nsystem A {\nclock = 1 GHz\npart x[4]: crossbar\n}\n"
     rows = [{"kind": "linear", "inputs": 4, "outputs": 4, "invocations": 2}]
-    cimarch.simulate(cimarch.loads(chip), cimarch.Network.from_table(rows))
-    if torch:
-        import torch as loaded
+    system, network = cimarch.loads(chip), cimarch.Network.from_table(rows)
+    if "simulate" in ready:
+        cimarch.simulate(system, network)
+    if "torch" in ready:
+        import torch
 
-        cimarch.trace(loaded.nn.Linear(4, 4), loaded.zeros(1, 4))
+        cimarch.trace(torch.nn.Linear(4, 4), torch.zeros(1, 4))
 
 
-def serve(memory: int, *, torch: bool) -> None:
+def serve(memory: int, ready: Sequence[str]) -> None:
     """Answer cases until there are no more."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _warm(torch=torch)
+    _warm(ready)
     status = Path("/proc/self/status").read_text()
     taken = int(next(line.split()[1] for line in status.splitlines() if "VmSize" in line)) << 10
     resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
@@ -276,9 +284,7 @@ def serve(memory: int, *, torch: bool) -> None:
             answer = _answer(case)
         answers.write(json.dumps(attrs.asdict(answer)) + "\n")
         answers.flush()
-        if answer.place.startswith("MemoryError"):
-            return  # what is left of this process is not to be relied on
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), torch="torch" in sys.argv[2:])
+    serve(int(sys.argv[1]), sys.argv[2:])

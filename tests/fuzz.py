@@ -24,7 +24,7 @@ import attrs
 
 import mutations
 import random_texts
-from bounded import SECONDS, Answer, Case, Worker, decoded, encoded
+from bounded import SECONDS, WORKS, Answer, Case, Worker, decoded, encoded
 from tiny_archive import Tiny
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -269,8 +269,7 @@ def commands(source: random.Random) -> Case:
     command = source.choice(["check", "show", "check", "show", "fmt"])
     arguments = [command, source.choice(["chip.cimarch", "isaac", "chip", "edge_macro", "none"])]
     if command == "fmt":
-        arguments += source.choice([[], ["--check"], ["--diff"]])
-        arguments[1] = "chip.cimarch"
+        arguments = [command, "chip.cimarch", *source.choice([[], ["--check"], ["--diff"]])]
     else:
         for path, value in _settings(source).items():
             arguments += ["--set", f"{path}={value}".replace("\0", "")]
@@ -362,6 +361,14 @@ def runs(source: random.Random) -> Case:
     }  # fmt: skip
 
 
+READY = {
+    (work, torch): ("torch",) if torch else ("simulate",) if work == "simulate" else ()
+    for work in WORKS
+    for torch in (False, True)
+}
+"""What a worker has loaded, by the work of a case and whether it takes torch."""
+
+
 # ----------------------------------------------------------------- making smaller
 
 
@@ -424,13 +431,14 @@ class Campaign:
         """Make and do cases until time is up, or so many of them."""
         source = random.Random(self.seed)
         odds = [FAMILIES[name][0] for name in families]
-        worker = Worker(torch=any(name.startswith("weights") for name in families))
+        workers = {ready: Worker(*ready) for ready in READY.values()}
         end = time.monotonic() + seconds
         while time.monotonic() < end and (number is None or self.cases.total() < number):
             name = source.choices(families, odds)[0]
             case = FAMILIES[name][2](random.Random(source.random()))
-            self.note(name, case, worker)
-        worker.close()
+            self.note(name, case, workers[READY[case["work"], case.get("model") is not None]])
+        for worker in workers.values():
+            worker.close()
 
     def note(self, name: str, case: Case, worker: Worker) -> None:
         """Do one case and keep what is to be known of it."""

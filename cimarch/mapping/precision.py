@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,6 +15,8 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.workload.network import Network
 
 LIMIT = 64
+_LARGEST = 1 << 20
+_MOST_ENTRIES = 10_000
 
 
 @attrs.frozen
@@ -44,6 +46,8 @@ def precision(
     if isinstance(policy, (str, Path)):
         where = f"the precision file `{policy}`"
         policy = _read(Path(policy))
+    if isinstance(policy, Sized) and len(policy) > _MOST_ENTRIES:
+        raise _wrong(f"{where} has {len(policy)} entries, above {_MOST_ENTRIES}")
     if isinstance(policy, Mapping):
         return bits | _by_name(policy, names, bits, where)
     if isinstance(policy, Sequence) and not isinstance(policy, (str, bytes)):
@@ -60,12 +64,15 @@ def _wrong(headline: str, *helps: str, notes: tuple[str, ...] = ()) -> Descripti
 
 def _read(path: Path) -> object:
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text, object_pairs_hook=_once)
+        if path.exists() and not path.is_file():
+            raise _wrong(f"the precision file `{path}` is not a regular file")
+        if path.stat().st_size > _LARGEST:
+            raise _wrong(f"the precision file `{path}` is larger than {_LARGEST} bytes")
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise _wrong(f"the precision file `{path}` cannot be read: {reason}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, a number without end
         raise _wrong(f"the precision file `{path}` is not JSON: {error}", _FORM) from None
 
 

@@ -65,7 +65,8 @@ def open_safetensors(data: memoryview, source: str) -> object:
 
     try:
         return load(bytes(data))
-    except (SafetensorError, ValueError, KeyError, AttributeError) as error:
+    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError, RuntimeError,
+            MemoryError, OverflowError) as error:  # fmt: skip
         raise problem(
             "E116", f"`{source}` is a damaged safetensors file", notes=[str(error)[:200]]
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -29,11 +30,13 @@ class Field:
     value: object
     where: str
     file: str
+    help: str = "export the model again"
+    """What to do where it is wrong."""
 
     def get(self, key: str) -> Field | None:
         """The member `key` of an object, None where it is absent or null."""
         found = self.object().get(key)
-        return None if found is None else Field(found, _joined(self.where, key), self.file)
+        return None if found is None else self._inside(found, _joined(self.where, key))
 
     def __getitem__(self, key: str) -> Field:
         found = self.get(key)
@@ -41,9 +44,12 @@ class Field:
             raise problem(
                 "E114",
                 f"`{_joined(self.where, key)}` of `{self.file}` is missing",
-                helps=["export the model again"],
+                helps=[self.help],
             )
         return found
+
+    def _inside(self, value: object, where: str) -> Field:
+        return Field(value, where, self.file, self.help)
 
     def object(self) -> Mapping[str, object]:
         """The value, which must be an object."""
@@ -52,12 +58,12 @@ class Field:
     def items(self) -> list[Field]:
         """The members of a list."""
         found = self._typed(list)
-        return [Field(v, f"{self.where}[{i}]", self.file) for i, v in enumerate(found)]
+        return [self._inside(v, f"{self.where}[{i}]") for i, v in enumerate(found)]
 
     def members(self) -> list[tuple[str, Field]]:
         """The members of an object, by name."""
         found = self.object().items()
-        return [(key, Field(v, _joined(self.where, key), self.file)) for key, v in found]
+        return [(key, self._inside(v, _joined(self.where, key))) for key, v in found]
 
     def text(self) -> str:
         """The value, which must be a text."""
@@ -83,22 +89,44 @@ class Field:
         if type(self.value) is kind:
             return self.value
         is_a = KINDS.get(type(self.value), "null")
-        raise problem(
-            "E114",
-            f"`{self.where}` of `{self.file}` is {is_a}, not {KINDS[kind]}",
-            helps=["export the model again"],
-        )
+        told = f"`{self.where}` of `{self.file}`" if self.where else f"`{self.file}`"
+        raise problem("E114", f"{told} is {is_a}, not {KINDS[kind]}", helps=[self.help])
 
 
-def parse(data: bytes, file: str) -> Field:
-    """Parse JSON; text that is not, or is nested too deep, is a diagnostic."""
+MOST_VALUES = 1_000_000
+"""Values of one JSON text: twice the graph of a model of a hundred layers."""
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""How JSON writes half of a pair of UTF-16; a whole pair is a character."""
+
+
+def parse(data: bytes, file: str, *, once: bool = False, help: str = "") -> Field:
+    """Parse JSON; text that is not, is nested too deep or holds too much, is a diagnostic.
+
+    With `once`, no object may have a member twice. `help` is what is told of values that are wrong.
+    """
+    values = sum(data.count(sign) for sign in (b",", b"[", b"{"))
+    if values > MOST_VALUES:
+        raise problem("E112", f"`{file}` holds {values} values, above {MOST_VALUES}")
+    hook = (lambda pairs: _once(pairs, file)) if once else None
     try:
-        return Field(json.loads(data), "", file)
+        found = json.loads(data, object_pairs_hook=hook)
+        if _HALF.search(data):
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+        return Field(found, "", file, help) if help else Field(found, "", file)
     except RecursionError:
         raise problem("E113", f"`{file}` is nested too deep to be a model") from None
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise problem("E113", f"`{file}` is not JSON", notes=[reason]) from None
+
+
+def _once(pairs: list[tuple[str, object]], file: str) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise problem("E114", f"an object of `{file}` has `{twice}` twice")
+    return found
 
 
 def _joined(where: str, key: str) -> str:

@@ -17,11 +17,12 @@ import csv
 import difflib
 import io
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from numbers import Integral
 
 import attrs
 
-from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.diagnostics import MOST_FOUND, DescriptionError, Diagnostic
 from cimarch.workload.fields import parse
 from cimarch.workload.naming import Names
 from cimarch.workload.network import Network, Operation, Tensor, Weight
@@ -31,6 +32,10 @@ KINDS = {"conv2d": "conv2d", "linear": "linear", "dense": "linear", "matmul": "m
 COLUMNS = ("name", "kind", "type", "outputs", "inputs", "invocations", "repeat")
 AROUND = ("layers", "name", "source", "comment")
 """Members of a JSON table that is an object; only the layers are read."""
+MOST_ROWS = 10_000
+"""Of a table, and ten times as many lines: a network of a thousand layers is a deep one."""
+LONGEST_LINE = 10_000
+LONGEST_NAME = 1_000
 LARGEST = 1 << 40
 """Of any number in a table."""
 EXAMPLE = "name,kind,outputs,inputs,invocations,repeat"
@@ -56,16 +61,22 @@ def from_table(
     digest: str = "",
 ) -> Network:
     """Make a Network of rows (dicts by column name); all wrong rows are told in one go."""
-    rows = list(rows) if isinstance(rows, Iterable) else [rows]
+    rows = list(islice(rows, MOST_ROWS + 1)) if isinstance(rows, Iterable) else [rows]
+    if len(rows) > MOST_ROWS:
+        raise problem("E112", f"{source} has more than {MOST_ROWS} rows")
     for number, row in enumerate(rows, start=1):
         _check_columns(number, row)
     layers: list[Layer] = []
+    taken: set[str] = set()
     wrong: list[Diagnostic] = []
     for number, row in enumerate(rows, start=1):
         try:
-            layers.append(_layer(number, row, {layer.name for layer in layers}))
+            layers.append(_layer(number, row, taken))
+            taken.add(layers[-1].name)
         except DescriptionError as error:
             wrong.extend(error.diagnostics)
+        if len(wrong) >= MOST_FOUND:
+            break
     if wrong:
         raise DescriptionError(*wrong)
     if not layers:
@@ -75,6 +86,10 @@ def from_table(
 
 def read_csv(text: str, source: str) -> list[dict[str, object]]:
     """The rows of a CSV text with a line of column names; empty cells are left out."""
+    written = text.splitlines()
+    if len(written) > 10 * MOST_ROWS or max(map(len, written), default=0) > LONGEST_LINE:
+        limits = f"more than {10 * MOST_ROWS} lines, or one of more than {LONGEST_LINE} characters"
+        raise problem("E112", f"`{source}` has {limits}")
     try:
         lines = [
             line for line in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in line)
@@ -97,7 +112,7 @@ def read_csv(text: str, source: str) -> list[dict[str, object]]:
 
 def read_json(data: bytes, source: str) -> list[Mapping[str, object]]:
     """The rows of a JSON text: a list of objects, or an object with such a list as `layers`."""
-    table = parse(data, source)
+    table = parse(data, source, once=True, help=f"columns: {EXAMPLE}")
     strange = [] if isinstance(table.value, list) else sorted(set(table.object()) - set(AROUND))
     if strange:
         raise problem(
@@ -114,6 +129,8 @@ def _layer(number: int, row: Mapping[str, object], taken: set[str]) -> Layer:
     title = f"layer{number}" if name in (None, "") else name
     if not isinstance(title, str):
         raise _wrong(number, "name", title, "a text")
+    if len(title) > LONGEST_NAME:
+        raise _wrong(number, "name", title, f"a text of at most {LONGEST_NAME} characters")
     if title in taken:
         raise problem("E142", f"row {number}: a layer before it is called `{title}` too")
     return Layer(
