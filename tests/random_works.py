@@ -183,3 +183,78 @@ def _lanes_of(
             1,
         ),
     )
+
+
+def pipeline(rng: np.random.Generator, *, blocks: int = 60, longest: int = 4) -> Work:
+    """A few pieces in a row: each takes in rows of the one before, some with room for few rows.
+
+    A first piece, a write, comes before all of them; a last one may wait for every row.
+    """
+    periods = len(PERIODS) if rng.random() < 0.3 else 1
+    resources = int(rng.integers(1, 6))
+    write = Piece(Template.of(resource=[0], busy=[int(rng.integers(1, 60))]))
+    chosen: list[tuple[Template, int, int]] = []
+    most = int(rng.integers(1, blocks + 1))
+    for _ in range(int(rng.integers(1, 5))):
+        base = random_template(rng, resources=resources, longest=longest, periods=periods, slots=4)
+        template = _in_turn(rng, base)
+        cut = int(rng.integers(0, len(template))) if rng.random() < 0.2 else 0
+        rows = max(1, most * int(rng.choice([1, 1, 1, 2])) // int(rng.choice([1, 1, 1, 2])))
+        rows = rows if rng.random() < 0.9 else int(rng.integers(1, most + 1))
+        chosen.append((template, rows, cut))
+    pieces = [write]
+    for number, (template, repeat, cut) in enumerate(chosen):
+        links = _rows(rng, chosen, number) if rng.random() < 0.95 else ()
+        pieces.append(Piece(template, repeat, cut, links))
+    if rng.random() < 0.3:
+        last = [
+            Link(0, len(pieces) - 1, int(rng.integers(len(chosen[-1][0]))), [block])
+            for block in range(chosen[-1][1])
+        ]
+        end = Template.of(resource=[0], busy=[3], gates=1, opens=((0, 0),))
+        pieces.append(Piece(end, 1, 0, tuple(last)))
+    return Work(tuple(pieces), PERIODS)
+
+
+def _in_turn(rng: np.random.Generator, base: Template) -> Template:
+    """The template with three gates; a block begins when one or two before it have ended."""
+    size, edges = len(base), base.edges
+    roots = np.setdiff1d(np.arange(size), edges.slot[edges.lag == 0])
+    roots = roots[rng.random(len(roots)) < 0.98]
+    more = Edges(
+        roots,
+        rng.integers(0, size, len(roots)),
+        rng.integers(1, 3, len(roots)),
+        rng.random(len(roots)) < 0.2,
+    )
+    all_slots = np.arange(size) if rng.random() < 0.8 else np.arange(1)
+    opens = np.stack((all_slots, rng.integers(0, 3, len(all_slots))), 1)
+    return Template.of(
+        resource=base.resource,
+        busy=base.busy,
+        latency=base.latency,
+        period=base.period,
+        edges=Edges.joined([edges, more]),
+        gates=3,
+        opens=np.concatenate((opens, rng.integers(0, (size, 3), (3, 2)))),
+    )
+
+
+def _rows(
+    rng: np.random.Generator, chosen: list[tuple[Template, int, int]], number: int
+) -> tuple[Link, ...]:
+    """Gate 0: rows of the piece before; gate 1: the next one has room again; gate 2: the write."""
+    block = np.arange(chosen[number][1])
+    links = [Link(2, 0, 0, np.zeros_like(block))] if rng.random() < 0.7 else []
+    if number:
+        before, rows, _ = chosen[number - 1]
+        for _ in range(int(rng.integers(1, 3))):
+            behind = block * rows // len(block) + int(rng.integers(-2, 2))
+            behind = np.where(behind < 0, NOTHING, np.minimum(behind, rows - 1))
+            links.append(Link(0, number, int(rng.integers(len(before))), behind))
+    if number + 1 < len(chosen) and rng.random() < 0.6:
+        after, rows, _ = chosen[number + 1]
+        ahead = (block - int(rng.integers(4, 12))) * rows // len(block) - 3
+        ahead = np.where(ahead < 0, NOTHING, ahead)
+        links.append(Link(1, number + 2, int(rng.integers(len(after))), ahead))
+    return tuple(links)

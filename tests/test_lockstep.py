@@ -22,6 +22,7 @@ from test_pieces import agreed, alike
 @pytest.fixture(autouse=True)
 def small_works_are_folded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lockstep, "WORTH", 0)
+    monkeypatch.setattr(lockstep, "GAIN", 0)
 
 
 def folded(work: Work, weights: object = 1) -> int:
@@ -121,6 +122,13 @@ def test_a_work_of_little_repetition_is_run_as_it_is(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lockstep, "WORTH", 4)
     assert folded(Work((Piece(macros((5, 5, 5)), 3),))) == 0
     assert folded(Work((Piece(macros((5, 5, 5)), 4),))) == 16
+
+
+def test_a_work_with_few_that_are_alike_is_run_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five macros two are alike: of ten tasks, two need not run."""
+    monkeypatch.setattr(lockstep, "GAIN", 0.2)
+    assert folded(Work((Piece(macros((5, 5, 6, 7, 8)), 4),))) == 0
+    assert folded(Work((Piece(macros((5, 5, 6, 7)), 4),))) == 4 * 2
 
 
 @settings(max_examples=300)

@@ -62,8 +62,3 @@ def type_of(record: type, dimensions: Mapping[str, int]) -> Any:
         fields.append(numba.types.Array(kind, dimensions.get(name, 1), "C"))
     made: Any = numba.types.NamedTuple
     return made(fields, record)
-
-
-def nothing_of(argument: Any) -> Any:
-    """The signature of what takes one argument and returns nothing."""
-    return numba.types.void(argument)

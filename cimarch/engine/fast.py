@@ -13,6 +13,7 @@ from cimarch.engine.layout import ROW_BYTES, lay_out
 from cimarch.engine.lockstep import fold
 from cimarch.engine.outcome import Outcome, SlotTimes
 from cimarch.engine.pieces import Piece, Template, Work
+from cimarch.engine.rhythm import Rhythm
 from cimarch.engine.stuck import find_stuck
 from cimarch.engine.tasks import Ints, Tasks, Timeline, timeline
 
@@ -36,7 +37,9 @@ def run(tasks: Tasks) -> Timeline:
         columns={},
     )
     work = Work((Piece(template),), tasks.periods)
-    run = _run(work, lay_out(work, record=True))
+    run = lay_out(work, record=True)
+    _simulate(run, reduce=False)
+    _ended(work, run)
     return timeline(tasks, run.ready, run.start)
 
 
@@ -47,18 +50,27 @@ def run_work(
     work.check()
     folded = fold(work) if reduce else None
     if folded is None:
-        return _outcome(work, _run(work, lay_out(work, weights=weights, record=record)))
+        return _outcome(work, lay_out(work, weights=weights, record=record), reduce)
     lean = lay_out(folded.work, weights=folded.weights(weights), record=record)
     try:
-        return folded.unfold(_outcome(folded.work, _run(folded.work, lean)))
+        return folded.unfold(_outcome(folded.work, lean, reduce))
     except Deadlock:  # the whole stands still too: name its tasks
         return run_work(work, weights=weights, record=record, reduce=False)
 
 
-def _run(work: Work, run: Run) -> Run:
-    """Run to the end; raises Deadlock or MemoryError where there is none."""
+def _simulate(run: Run, reduce: bool) -> int:
+    """Run to the end; how many tasks were skipped."""
     kernel.prepare(run)
-    kernel.simulate(run)
+    if not reduce or len(run.ready):
+        kernel.simulate(run)
+        return 0
+    rhythm = Rhythm(run)
+    rhythm.simulate()
+    return rhythm.skipped
+
+
+def _ended(work: Work, run: Run) -> None:
+    """Raise a Deadlock or a MemoryError where tasks are left."""
     if run.state[kernel.FULL]:
         raise MemoryError(
             f"more than {len(run.nodes) - len(run.queues)} tasks are under way at once, "
@@ -66,11 +78,12 @@ def _run(work: Work, run: Run) -> Run:
         )
     if run.state[kernel.RAN] < len(work) or run.state[kernel.OPEN] < len(run.gates):
         raise Deadlock(find_stuck(work, run))
-    return run
 
 
-def _outcome(work: Work, run: Run) -> Outcome:
-    """What the arrays say at the end of a run."""
+def _outcome(work: Work, run: Run, reduce: bool) -> Outcome:
+    """Run, and what the arrays say at the end."""
+    skipped = _simulate(run, reduce)
+    _ended(work, run)
     opened = run.gates[:, kernel.OPENED].copy()
     whole = _timeline(work, run, opened) if len(run.ready) or not len(work) else None
     return Outcome(
@@ -83,6 +96,7 @@ def _outcome(work: Work, run: Run) -> Outcome:
         peak=int(run.state[kernel.PEAK]),
         most_rows=int(run.state[kernel.ROWS]) - len(run.queues),
         alike=0,
+        skipped=skipped,
         timeline=whole,
     )
 

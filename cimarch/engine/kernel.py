@@ -21,9 +21,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from cimarch.engine.compiled import compiled, compiled_part, nothing_of, type_of
+from cimarch.engine.compiled import compiled, compiled_part, type_of
 from cimarch.engine.tasks import JOIN, Ints
 from cimarch.engine.tasks import align as _align
 
@@ -71,7 +72,9 @@ FIRST_START, LAST_START, WAITED = range(3)
 ) = range(11)
 
 # Columns of `pieces`. LIMIT: slots of its last block; FIRST_NUMBER: of its first task; BLOCKS,
-# OPENINGS and POINTS: where it begins in `frame_of`, `gates` and `points`.
+# OPENINGS and POINTS: where it begins in `frame_of`, `gates` and `points`; LOWEST: the first block
+# that is not done; TOP: the last that ever had a frame; LEAST_GATE and MOST_GATE: of those that
+# came nearer to opening since somebody set them.
 (
     TEMPLATE,
     REPEAT,
@@ -82,7 +85,11 @@ FIRST_START, LAST_START, WAITED = range(3)
     POINTS,
     PIECE_START,
     PIECE_FINISH,
-) = range(9)
+    LOWEST,
+    TOP,
+    LEAST_GATE,
+    MOST_GATE,
+) = range(13)
 
 # Columns of `gates`: what is missing until it opens, when it did, the next gate that opens now.
 GATE_MISSING, OPENED, NEXT_GATE, OF_PIECE = range(4)
@@ -103,7 +110,9 @@ TIME, FIRST, HEAP_TIME, HEAP_BUCKET = range(4)
 # Places in `state`: how many buckets are in the heap and were ever used, the lengths of the batch
 # and of `called`; the first spare bucket, the first join to finish, the first gate to open; is the
 # batch out of order; rounds; tasks that ran; gates that opened; rows of nodes and frames ever used;
-# was there no room for a frame; the weight of the resources held, and its peak; the present time.
+# was there no room for a frame; the weight of the resources held, and its peak; the present time;
+# for who looks for a rhythm, see `note_block`: the piece that is watched, the blocks until the run
+# is to pause, and the blocks of others until another piece is watched.
 (
     HEAP,
     USED,
@@ -122,7 +131,15 @@ TIME, FIRST, HEAP_TIME, HEAP_BUCKET = range(4)
     HELD,
     PEAK,
     NOW,
-) = range(17)
+    WATCHED,
+    DUE,
+    PATIENCE,
+) = range(20)
+ANY = -2
+"""Watched is the first piece with enough blocks to come that ends a block."""
+ENOUGH = 8
+"""Blocks to come of a piece that is watched."""
+PATIENT = 256
 
 
 class Run(NamedTuple):
@@ -339,6 +356,7 @@ def take(run: Run, piece: int, block: int) -> int:
     run.frames[frame, SIZE] = size
     run.frames[frame, LEFT] = size
     run.frame_of[run.pieces[piece, BLOCKS] + block] = frame
+    run.pieces[piece, TOP] = max(run.pieces[piece, TOP], block)
     for slot in range(size):
         run.nodes[base + slot, WHEN] = run.initial[first + slot]
         run.nodes[base + slot, FRAME] = frame
@@ -482,8 +500,37 @@ def finish(run: Run, frame: int, slot: int, begin: int, time: int) -> None:
     left = run.frames[frame, LEFT] - 1
     run.frames[frame, LEFT] = left
     if left == 0:
-        run.pieces[run.frames[frame, PIECE], PIECE_FINISH] = time
+        piece = run.frames[frame, PIECE]
+        run.pieces[piece, PIECE_FINISH] = time
         give_back(run, frame, DONE)
+        note_block(run, piece)
+
+
+@compiled_part
+def note_block(run: Run, piece: int) -> None:
+    """A block of a piece is done: count it, and towards a pause where the piece is watched."""
+    lowest, repeat, first = (
+        run.pieces[piece, LOWEST],
+        run.pieces[piece, REPEAT],
+        run.pieces[piece, BLOCKS],
+    )
+    while lowest < repeat and run.frame_of[first + lowest] == DONE:
+        lowest += 1
+    run.pieces[piece, LOWEST] = lowest
+    if run.state[WATCHED] == NONE:
+        return
+    if run.state[WATCHED] == ANY and repeat - lowest >= ENOUGH:
+        run.state[WATCHED] = piece
+        run.state[PATIENCE] = PATIENT
+        run.state[DUE] = 1
+    if run.state[WATCHED] != piece:
+        run.state[PATIENCE] -= 1
+    else:
+        run.state[PATIENCE] = PATIENT
+        run.state[DUE] -= 1
+    if run.state[PATIENCE] == 0 or (run.state[WATCHED] == piece and lowest == repeat):
+        run.state[WATCHED] = ANY
+        run.state[DUE] = 1
 
 
 # Gates ----------------------------------------------------------------------------------------
@@ -499,6 +546,9 @@ def release_gates(run: Run, frame: int, out: int) -> None:
     for link in range(run.links_first[place], run.links_first[place + 1]):
         gate = run.links[link]
         run.gates[gate, GATE_MISSING] -= 1
+        piece = run.gates[gate, OF_PIECE]
+        run.pieces[piece, LEAST_GATE] = min(run.pieces[piece, LEAST_GATE], gate)
+        run.pieces[piece, MOST_GATE] = max(run.pieces[piece, MOST_GATE], gate)
         if run.gates[gate, GATE_MISSING] == 0:
             stack_gate(run, gate)
 
@@ -755,6 +805,7 @@ def grant(run: Run, time: int) -> None:
 @compiled_part
 def begin_block(run: Run, piece: int, block: int) -> None:
     """Let go of the slots of a block that wait for nothing; without one, it takes no frame."""
+    top = run.pieces[piece, TOP]
     frame = take(run, piece, block)
     if frame == NONE:
         return
@@ -765,6 +816,7 @@ def begin_block(run: Run, piece: int, block: int) -> None:
             found = True
     if not found:
         give_back(run, frame, NONE)
+        run.pieces[piece, TOP] = top
 
 
 @compiled_part
@@ -795,7 +847,7 @@ def begin_roots(run: Run, piece: int, block: int) -> None:
         let_go(run, run.frames[frame, BASE] + run.roots[place], frame, 0)
 
 
-@compiled(nothing_of(RUN), allocates=False)
+@compiled(types.void(RUN), allocates=False)
 def prepare(run: Run) -> None:
     """Let go of all that waits for nothing."""
     for piece in range(len(run.pieces)):
@@ -805,9 +857,12 @@ def prepare(run: Run) -> None:
             stack_gate(run, gate)
 
 
-@compiled(nothing_of(RUN), allocates=False)
+@compiled(types.void(RUN), allocates=False)
 def simulate(run: Run) -> None:
-    """Go on from the present time until nothing more happens, or until there is no room."""
+    """Go on from the present time until nothing more happens, there is no room, or a pause is due.
+
+    Where a pause is due, all that happens at the present time has happened.
+    """
     state = run.state
     while True:
         time = state[NOW]
@@ -816,7 +871,123 @@ def simulate(run: Run) -> None:
             queue_batch(run, time)
             grant(run, time)
             finish_joins(run, time)
-        if state[HEAP] == 0 or state[FULL]:
+        if state[HEAP] == 0 or state[FULL] or (state[WATCHED] >= 0 and state[DUE] <= 0):
             return
         state[NOW] = run.calendar[0, HEAP_TIME]
         come_true(run, state[NOW])
+
+
+# What a rhythm is found by -----------------------------------------------------------------------
+
+# In a snapshot, what a task under way is at, the cycles that go with it in the bits above.
+HAS_FINISHED, WAITS, COMES, RUNS, QUEUES = range(5)
+
+
+@compiled_part
+def mark_tasks(run: Run, at: Ints) -> None:
+    """Set `at` of every task under way, and of every resource that is held longer than its task."""
+    now = run.state[NOW]
+    for resource in range(len(run.queues)):
+        at[resource] = 0
+    for piece in range(len(run.pieces)):
+        first = run.pieces[piece, BLOCKS]
+        for block in range(run.pieces[piece, LOWEST], run.pieces[piece, TOP] + 1):
+            frame = run.frame_of[first + block]
+            if frame >= 0:
+                base = run.frames[frame, BASE]
+                for node in range(base, base + run.frames[frame, SIZE]):
+                    missing = run.nodes[node, WHEN]
+                    at[node] = HAS_FINISHED if missing == NONE else missing * 8 + WAITS
+    for place in range(run.state[HEAP]):
+        node = run.calendar[run.calendar[place, HEAP_BUCKET], FIRST]
+        after = run.calendar[place, HEAP_TIME] - now
+        while node != NONE:
+            runs = node < len(run.queues) or run.nodes[node, WHEN] == NONE
+            at[node] = after * 8 + (RUNS if runs else COMES)
+            node = run.nodes[node, LINK]
+    for resource in range(len(run.queues)):
+        node = run.queues[resource, HEAD]
+        while node != NONE:
+            at[node] = (now - run.nodes[node, WHEN]) * 8 + QUEUES
+            node = run.nodes[node, LINK]
+
+
+@compiled_part
+def write_queues(run: Run, at: Ints, out: Ints, size: int) -> int:
+    """Write down what each resource does, and who waits for it in which order."""
+    for resource in range(len(run.queues)):
+        if size + 2 > len(out):
+            return NONE
+        out[size] = at[resource] * 2 + run.queues[resource, FREE]
+        size += 1
+        node = run.queues[resource, HEAD]
+        while node != NONE:
+            if size + 4 > len(out):
+                return NONE
+            frame = run.nodes[node, FRAME]
+            piece = run.frames[frame, PIECE]
+            out[size] = piece
+            out[size + 1] = run.frames[frame, BLOCK] - run.pieces[piece, LOWEST]
+            out[size + 2] = node - run.frames[frame, BASE]
+            size += 3
+            node = run.nodes[node, LINK]
+        out[size] = NONE
+        size += 1
+    return int(size)
+
+
+@compiled(types.int64(RUN, types.int64[::1], types.int64[::1]), allocates=False)
+def snapshot(run: Run, at: Ints, out: Ints) -> int:
+    """Write down the state of all blocks under way, relative to the time and to the first blocks.
+
+    `at` has a place a node. The numbers written; NONE where `out` has too little room. Gates are
+    not in it.
+    """
+    mark_tasks(run, at)
+    size = 0
+    for piece in range(len(run.pieces)):
+        first, lowest = run.pieces[piece, BLOCKS], run.pieces[piece, LOWEST]
+        top = run.pieces[piece, TOP]
+        if lowest > top:
+            continue
+        if size + 2 + top - lowest >= len(out):
+            return NONE
+        out[size] = piece
+        out[size + 1] = top - lowest
+        size += 2
+        for block in range(lowest, top + 1):
+            frame = run.frame_of[first + block]
+            if frame < 0:
+                out[size] = frame
+                size += 1
+                continue
+            base, slots = run.frames[frame, BASE], run.frames[frame, SIZE]
+            if size + slots + 1 + top - block >= len(out):
+                return NONE
+            for slot in range(slots):
+                out[size + slot] = at[base + slot]
+            size += slots
+    out[size] = NONE
+    return write_queues(run, at, out, size + 1)
+
+
+@compiled(types.void(RUN, types.int64), allocates=False)
+def move_on(run: Run, cycles: int) -> None:
+    """Let everything that is expected, and the time itself, be so many cycles later."""
+    run.state[NOW] += cycles
+    run.recent[:] = NONE
+    for place in range(run.state[HEAP]):
+        run.calendar[place, HEAP_TIME] += cycles
+        bucket = run.calendar[place, HEAP_BUCKET]
+        run.calendar[bucket, TIME] += cycles
+        node = run.calendar[bucket, FIRST]
+        while node != NONE:
+            if node >= len(run.queues) and run.nodes[node, WHEN] != NONE:
+                run.nodes[node, WHEN] += cycles
+            node = run.nodes[node, LINK]
+    for resource in range(len(run.queues)):
+        run.queues[resource, TAIL_READY] += cycles
+        node = run.queues[resource, HEAD]
+        while node != NONE:
+            run.nodes[node, WHEN] += cycles
+            node = run.nodes[node, LINK]

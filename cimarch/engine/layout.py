@@ -84,8 +84,8 @@ def _dynamic(resources: int, templates: Ints, pieces: Ints) -> dict[str, Any]:
     queues = np.full((resources, 8), NONE, np.int64)
     queues[:, kernel.FREE] = 1
     queues[:, kernel.CALLED] = 0
-    state = np.zeros(17, np.int64)
-    state[[kernel.SPARE, kernel.JOINS, kernel.OPENING]] = NONE
+    state = np.zeros(20, np.int64)
+    state[[kernel.SPARE, kernel.JOINS, kernel.OPENING, kernel.WATCHED]] = NONE
     state[kernel.ROWS] = resources
     return {
         "frame_of": np.full(blocks, NONE, np.int32),
@@ -342,7 +342,7 @@ def _each_link(work: Work) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
 
 def _pieces(work: Work, links: _Links) -> Ints:
     template = {id(each): place for place, each in enumerate(work.templates)}
-    rows = np.empty((len(work.pieces), 9), np.int64)
+    rows = np.empty((len(work.pieces), 13), np.int64)
     for row, piece in zip(rows, work.pieces, strict=True):
         row[kernel.TEMPLATE] = template[id(piece.template)]
         row[kernel.REPEAT] = piece.repeat
@@ -351,7 +351,8 @@ def _pieces(work: Work, links: _Links) -> Ints:
     rows[:, kernel.BLOCKS] = _starts(rows[:, kernel.REPEAT])[:-1]
     rows[:, kernel.OPENINGS] = work.first_gate[:-1] - len(work)
     rows[:, kernel.POINTS] = links.points_first[:-1]
-    rows[:, kernel.PIECE_START] = rows[:, kernel.PIECE_FINISH] = NONE
+    rows[:, [kernel.PIECE_START, kernel.PIECE_FINISH, kernel.TOP, kernel.MOST_GATE]] = NONE
+    rows[:, kernel.LOWEST], rows[:, kernel.LEAST_GATE] = 0, np.iinfo(np.int64).max
     return rows
 
 

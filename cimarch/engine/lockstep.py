@@ -40,8 +40,12 @@ from cimarch.engine.outcome import Outcome, SlotTimes
 from cimarch.engine.pieces import Link, Piece, Template, Work
 from cimarch.engine.tasks import JOIN, Ints, Timeline
 
-WORTH = 4
+WORTH = 8
 """A work is looked at if it has so many times the tasks of its templates."""
+GAIN = 0.3
+"""A work is folded if more than this share of its tasks need not run."""
+GATE = 2**22
+"""The kind of wait for a gate; below are edges, above links."""
 
 
 @attrs.frozen(eq=False)
@@ -105,8 +109,10 @@ class Folded:
 
 
 def fold(work: Work) -> Folded | None:
-    """Leave one of each kind; None where nothing is like anything else or too little is."""
+    """Leave one of each kind; None where too little is like anything else, or the work is small."""
     if len(work) < WORTH * sum(len(template) for template in work.templates):
+        return None
+    if any(int(each.edges.lag.max(initial=0)) >= GATE // 2 for each in work.templates):
         return None
     nodes = _Nodes.of(work)
     likes = _likes(nodes)
@@ -129,6 +135,8 @@ class _Nodes:
     """(templates + 1) each: where those of a template begin."""
     resource: NDArray[np.int32]
     """`JOIN` for a gate too."""
+    load: NDArray[np.float64]
+    """Per resource: how many tasks hold it."""
     columns: tuple[Ints, ...]
     """What must be the same: template, busy, latency, period, where it is cut off, rank among the
     slots that hold the same resource; and whether it is a join or a gate."""
@@ -149,12 +157,18 @@ class _Nodes:
         resource = np.full(first_gate[-1], JOIN, np.int32)
         for each, first in zip(templates, first_slot, strict=False):
             resource[first : first + len(each)] = each.resource
+        load = np.zeros(work.resources)
+        for each in templates:
+            times = sum(piece.repeat for piece in work.pieces if piece.template is each)
+            real = each.resource[each.resource != JOIN]
+            load += times * np.bincount(real, minlength=work.resources)
         target, kind, source, links = _waits(work, first_slot, first_gate)
         order = np.argsort(target, kind="stable")
         return cls(
             first_slot,
             first_gate,
             resource,
+            load,
             _columns(work, first_slot, first_gate, resource),
             _starts(np.bincount(target, minlength=len(resource))),
             kind[order],
@@ -189,11 +203,9 @@ _Rows = tuple[list[NDArray[np.integer]], list[NDArray[np.integer]], list[NDArray
 
 def _waits(work: Work, first_slot: Ints, first_gate: Ints) -> tuple[Ints, Ints, Ints, _Links]:
     """Who waits, in which way, and for whom: all edges, gates and links; the kinds of links."""
-    target, way, source = _inner_waits(work, first_slot, first_gate)
-    ways, kind = np.unique(np.concatenate(way), return_inverse=True)
-    links = _link_kinds(work, len(ways))
+    target, kinds, source = _inner_waits(work, first_slot, first_gate)
+    links = _link_kinds(work, GATE + 1)
     of = {id(each): n for n, each in enumerate(work.templates)}
-    kinds: list[NDArray[np.integer]] = [kind]
     for piece, mine in zip(work.pieces, links, strict=True):
         behind = [of[id(work.pieces[link.piece].template)] for link, _ in mine]
         gates = np.array([link.gate for link, _ in mine], np.int64)
@@ -211,7 +223,7 @@ def _inner_waits(work: Work, first_slot: Ints, first_gate: Ints) -> _Rows:
     for each, slot, gate in zip(work.templates, first_slot, first_gate, strict=False):
         edges, opens = each.edges, each.opens
         rows[0].extend((edges.slot + slot, opens[:, 0] + slot))
-        rows[1].extend((2 * edges.lag + edges.after_start, np.full(len(opens), -1)))
+        rows[1].extend((2 * edges.lag + edges.after_start, np.full(len(opens), GATE)))
         rows[2].extend((edges.source + slot, opens[:, 1] + gate))
     return rows
 
@@ -267,22 +279,34 @@ def _refined(nodes: _Nodes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | N
     colour = np.zeros(len(nodes.resource), np.uint64)
     for column in nodes.columns:
         refine.colour_by(colour, column)
-    used = np.unique(nodes.resource[nodes.resource != JOIN])
-    held = np.zeros(int(used.max(initial=-1)) + 1, np.uint64)
+    held = np.zeros(len(nodes.load), np.uint64)
     buffer = np.empty(int(np.diff(nodes.first).max(initial=0)), np.uint64)
     kinds = 0
     while True:
         refine.colour_resources(colour, nodes.resource, held)
-        if len(np.unique(held[used])) == len(used):
+        if _gain(nodes.load, held) <= GAIN:
             return None
         refine.colour_by_resource(colour, nodes.resource, held)
         refine.colour_by_sources(
             nodes.first, nodes.kind, nodes.source, colour.copy(), colour, buffer
         )
-        before, kinds = kinds, len(np.unique(colour))
+        before, kinds = kinds, _different(colour)
         if kinds == before:
             refine.colour_resources(colour, nodes.resource, held)
             return colour, held
+
+
+def _gain(load: NDArray[np.float64], held: NDArray[np.uint64]) -> float:
+    """The share of tasks that need not run if resources of one colour are alike."""
+    used = np.flatnonzero(load)
+    _, kind, amount = np.unique(held[used], return_inverse=True, return_counts=True)
+    return float((load[used] * (1 - 1 / amount[kind])).sum() / max(1.0, load.sum()))
+
+
+def _different(colour: NDArray[np.uint64]) -> int:
+    """How many colours there are."""
+    line = np.sort(colour)
+    return int(np.count_nonzero(line[1:] != line[:-1])) + 1
 
 
 def _first_alike(colour: NDArray[np.uint64]) -> Ints:

@@ -46,6 +46,8 @@ class Outcome:
     """How many tasks the engine had memory for at once; 0 where it kept all of them."""
     alike: int
     """How many tasks were not run, as others run at the same times: `cimarch.engine.lockstep`."""
+    skipped: int
+    """How many tasks of those left were not run, as they repeat others: `cimarch.engine.rhythm`."""
     timeline: Timeline | None
     """Every task and gate, numbered as in `expand(work)`, where it was asked for."""
 
@@ -66,6 +68,7 @@ def outcome(work: Work, timeline: Timeline, weights: ArrayLike = 0) -> Outcome:
         peak=_peak(work, timeline, weights),
         most_rows=0,
         alike=0,
+        skipped=0,
         timeline=timeline,
     )
 

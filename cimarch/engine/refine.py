@@ -15,6 +15,9 @@ from cimarch.engine.tasks import JOIN, Ints
 Numbers = NDArray[np.int32]
 Hashes = NDArray[np.uint64]
 
+FEW = 16
+"""Things to wait for up to which sorting by insertion is faster."""
+
 
 @compiled_part
 def mix(left: int | np.uint64, right: int | np.uint64) -> np.uint64:
@@ -59,22 +62,34 @@ def colour_resources(colour: Hashes, resource: Numbers, held: Hashes) -> None:
             held[resource[slot]] += mix(colour[slot], 1)
 
 
+@compiled_part
+def sort_few(values: Hashes, length: int) -> None:
+    """Sort a short list in place."""
+    for place in range(1, length):
+        value, before = values[place], place - 1
+        while before >= 0 and values[before] > value:
+            values[before + 1] = values[before]
+            before -= 1
+        values[before + 1] = value
+
+
 @compiled("void(int64[::1], int64[::1], int32[::1], uint64[::1], uint64[::1], uint64[::1])")
 def colour_by_sources(
     first: Ints, kind: Ints, source: Numbers, of_source: Hashes, colour: Hashes, buffer: Hashes
 ) -> None:
     """Mix the set of (kind, colour of the source) of each list into the colours."""
     for row in range(len(colour)):
-        begin, end = first[row], first[row + 1]
-        for place in range(begin, end):
-            buffer[place - begin] = mix(of_source[source[place]], kind[place])
-        stretch = buffer[: end - begin]
-        if end - begin > 1:
-            stretch.sort()
+        begin, length = first[row], first[row + 1] - first[row]
+        for place in range(length):
+            buffer[place] = mix(of_source[source[begin + place]], kind[begin + place])
+        if length <= FEW:
+            sort_few(buffer, length)
+        else:
+            buffer[:length].sort()
         total = np.uint64(0)
-        for place in range(end - begin):
-            if place == 0 or stretch[place] != stretch[place - 1]:
-                total += mix(stretch[place], 2)
+        for place in range(length):
+            if place == 0 or buffer[place] != buffer[place - 1]:
+                total += mix(buffer[place], 2)
         colour[row] = mix(colour[row], total)
 
 
