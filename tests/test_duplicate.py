@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from chips import bare, chip, placed, resnet20, table
+from chips import Draft, bare, chip, placed, resnet20, run, table
 from cimarch import DescriptionError
 from cimarch.hardware.system import System
 from cimarch.language import load as bundled
@@ -209,3 +210,38 @@ def test_same_network_same_copies() -> None:
     one, other = (given(arrays(9), THREE, "fill").tiles for _ in range(2))
     assert one.array.tolist() == other.array.tolist()
     assert one.copy.tolist() == other.copy.tolist()
+
+
+# Runs -------------------------------------------------------------------------------------------
+
+
+def test_copies_take_the_windows_in_turn() -> None:
+    # 7 products of 10 ns on 3 copies: windows 0 3 6, 1 4 and 2 5.
+    done = run(arrays(3), table((8, 8, 7)), asked=Asked(duplicate={"l1": 3}))
+    tiles = done.program.columns["tile"][done.at("array")]
+    assert np.bincount(tiles).tolist() == [3, 2, 2]
+    assert done.cycles == 3 * 10
+    assert done.layer("l1")["products"] == 7
+    assert done.layer("l1")["copies"] == 3
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3, 4, 5, 16])
+def test_copies_divide_the_time_up_to_rounding(copies: int) -> None:
+    done = run(arrays(16), table((8, 8, 16)), asked=Asked(duplicate={"l1": copies}))
+    assert done.cycles == -(-16 // copies) * 10
+    assert done.count("array", "read") == 16
+
+
+def test_every_copy_is_written() -> None:
+    done = run(arrays(3), table((8, 8, 7)), weights="cold", asked=Asked(duplicate={"l1": 3}))
+    assert done.writes() == {0: 1, 1: 1, 2: 1}
+
+
+def test_rows_go_through_copies_in_a_pipeline() -> None:
+    # 4 rows of 4 windows, 2 copies: half the cycles on the arrays.
+    draft = Draft(8, 4, 4)
+    draft.conv("conv", "x", 8, 1)
+    for schedule in ("layers", "pipeline"):
+        one = run(arrays(2), draft.network(), schedule=schedule)
+        two = run(arrays(2), draft.network(), schedule=schedule, asked=Asked(duplicate="fill"))
+        assert (one.cycles, two.cycles) == (160, 80)
