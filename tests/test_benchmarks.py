@@ -37,6 +37,14 @@ def test_the_engines_are_timed_on_the_named_table() -> None:
     assert {"fast", "simpy", "builder,"} <= {line.split()[0] for line in lines if line}
 
 
+def test_pieces_are_timed_as_they_are_and_reduced() -> None:
+    lines = output("benchmarks/pieces.py", "100")
+    rows = [line.split() for line in lines if line.startswith(("repeated", "pipeline", "macros"))]
+    tasks = ["100,000", "100,000", "800,000", "104,857,700"]
+    assert [row[2] for row in rows] == tasks
+    assert [row[3] for row in rows] == ["no", "yes", "yes", "yes"]
+
+
 def test_every_recorded_command_is_a_script() -> None:
     commands = [line[2:] for line in PAGE.splitlines() if line.startswith("$ ")]
     assert len(commands) >= 4
