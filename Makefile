@@ -1,6 +1,7 @@
 # make demo    run the shipped network on ISAAC and print the report (installs no torch)
 # make test    the tests;  make test-long  those that take minutes
 # make lint    make types  make clean
+# make fuzz    wrong input of every kind for FUZZ seconds;  SEED=2 makes other cases
 # make bench   the benchmarks;  make bench-record  writes them into docs/benchmarks.md
 #
 # Each environment is made once and again when pyproject.toml changes. `PYTHON=python3.12 make demo`
@@ -11,11 +12,13 @@ PYTHON ?= python3
 VENV ?= .venv-test
 DEMO ?= .venv-demo
 JOBS ?= 2
+FUZZ ?= 300
+SEED ?= 1
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long lint types bench bench-record clean
+.PHONY: demo test test-long lint types fuzz bench bench-record clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/cimarch sim architectures/isaac.cimarch models/resnet20.pt
@@ -32,6 +35,9 @@ lint: $(VENV)/ready
 
 types: $(VENV)/ready
 	$(VENV)/bin/mypy
+
+fuzz: $(VENV)/ready
+	$(VENV)/bin/python tests/fuzz.py --seconds $(FUZZ) --seed $(SEED)
 
 bench: $(VENV)/ready
 	$(VENV)/bin/python benchmarks/record.py

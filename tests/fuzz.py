@@ -391,6 +391,8 @@ def _simpler(case: Case) -> Iterator[Case]:
             yield {**case, "text": "\n".join(lines)}
         for pieces in _shorter(mutations.PIECES.findall(case["text"])):
             yield {**case, "text": "".join(pieces)}
+        for characters in _shorter(case["text"]) if len(case["text"]) < 200 else ():
+            yield {**case, "text": characters}
     for name, content in case.get("files", {}).items():
         data = decoded(content)
         for shorter in _shorter(data):

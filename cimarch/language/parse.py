@@ -280,7 +280,7 @@ def _joined(path: tuple[ast.Word, ...]) -> ast.Word:
     return ast.Word(".".join(w.text for w in path), path[0].span.to(path[-1].span))
 
 
-_NUMBER = re.compile(r"(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"(?:[0-9]+(?:\.(?!\.)[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def split_quantity(text: str) -> tuple[str, str]:
