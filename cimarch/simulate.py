@@ -30,6 +30,7 @@ from cimarch.program.program import Program, load_program
 from cimarch.program.program import program as write_program
 from cimarch.report.columns import from_rows
 from cimarch.report.definitions import LAYERS, LEDGER, PARTS
+from cimarch.report.recording import Recording
 from cimarch.report.report import Bound, Report
 from cimarch.workload.attention import lowered
 from cimarch.workload.network import Network, Operation
@@ -65,6 +66,9 @@ def simulate(
     granularity: str = "product",
     overlap: bool = False,
     engine: str = "fast",
+    timeline: str | Path | None = None,
+    vcd: str | Path | None = None,
+    timeline_cycles: tuple[int, int | None] | None = None,
     allow_unmapped: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -83,11 +87,15 @@ def simulate(
     `"product"`, each when its own are; `"wordline"`, each group of word lines when its own are.
     With `overlap` an array is written for the next resident group as soon as its last product is
     over. `engine` is `fast` or `simpy`,
-    which give the same times. Raises DescriptionError where the system cannot run the network.
+    which give the same times. `timeline` and `vcd` are files to write every task to, as Chrome
+    trace events and as a value change dump; `timeline_cycles` (first, behind the last) takes a part
+    of the run. Raises DescriptionError where the system cannot run the network, or a file cannot be
+    written.
     """
     batch = _checked_batch(batch)
     how = Options(detail, granularity, bool(overlap))
     _check_options(network, weights, how, engine)
+    recording = Recording.of(timeline, vcd, timeline_cycles)
     tell = progress or (lambda stage, share: None)
     tell("place", 0.0)
     placed = map_network(
@@ -97,10 +105,14 @@ def simulate(
     )  # fmt: skip
     tell("program", 0.0)
     program = write_program(placed, batch=batch, weights=weights, options=how, progress=progress)
+    recording.check(program)
     tell("run", 0.0)
-    ran = _run(program, engine)
+    ran = _run(program, engine, record=bool(recording))
     loading = load_program(placed) if program.preloaded and placed.groups else None
     loaded = _run(loading, engine) if loading else None
+    if recording:
+        tell("timeline", 0.0)
+        recording.write(program, ran)
     tell("report", 0.0)
     options = {
         "weight_bits": weight_bits,
@@ -160,10 +172,10 @@ def map_network(
     )  # fmt: skip
 
 
-def _run(program: Program, engine: str) -> Outcome:
+def _run(program: Program, engine: str, *, record: bool = False) -> Outcome:
     pools = {pool.path for pool in program.placement.pools}
     arrays = [len(at) if at.path in pools else 0 for at in program.resources]
-    return run_work(program.work, engine, weights=arrays)
+    return run_work(program.work, engine, weights=arrays, record=record)
 
 
 def _placed(

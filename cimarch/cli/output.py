@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.report.files import check_writable as check_writable
+from cimarch.report.files import reason, unwritable, whole
 
 ERROR_SCHEMA = "cimarch.errors/1"
 
@@ -30,18 +31,8 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
     `mode` is who may read and write it; without it, that of any new file. Raises DescriptionError
     where the place cannot be written.
     """
-    try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-            os.chmod(beside, 0o666 & ~_umask() if mode is None else mode)
-            os.replace(beside, path)
-        except BaseException:
-            os.unlink(beside)
-            raise
-    except OSError as error:
-        raise DescriptionError(_unwritable(path, _reason(error))) from None
+    with whole(path, mode=mode) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def named_place(flag: str, text: str | None) -> Path | None:
@@ -54,26 +45,13 @@ def named_place(flag: str, text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
-def check_writable(path: Path) -> None:
-    """Find before a long run that its result could not be written after it.
-
-    Raises DescriptionError where `path` is a folder, or its folder is missing or read-only.
-    """
-    if path.is_dir():
-        raise DescriptionError(_unwritable(path, "it is a folder"))
-    if not path.parent.is_dir():
-        raise DescriptionError(_unwritable(path, f"there is no folder `{path.parent}`"))
-    if not os.access(path.parent, os.W_OK):
-        raise DescriptionError(_unwritable(path, f"the folder `{path.parent}` is read-only"))
-
-
 def check_folder(path: Path) -> None:
     """The same for a folder of files, that is made where it is missing."""
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not there.is_dir():
-        raise DescriptionError(_unwritable(path, f"`{there}` is not a folder"))
+        raise DescriptionError(unwritable(path, f"`{there}` is not a folder"))
     if not os.access(there, os.W_OK):
-        raise DescriptionError(_unwritable(path, f"the folder `{there}` is read-only"))
+        raise DescriptionError(unwritable(path, f"the folder `{there}` is read-only"))
 
 
 def make_folder(path: Path) -> None:
@@ -81,23 +59,4 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DescriptionError(_unwritable(path, _reason(error))) from None
-
-
-def _unwritable(path: Path, reason: str) -> Diagnostic:
-    return Diagnostic(
-        "E900",
-        f"`{path}` cannot be written: {reason}",
-        helps=("name a place in a folder that exists and that you may write to",),
-    )
-
-
-def _reason(error: OSError) -> str:
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise DescriptionError(unwritable(path, reason(error))) from None

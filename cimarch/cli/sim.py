@@ -20,6 +20,7 @@ from cimarch.cli.output import (
     write_whole,
 )
 from cimarch.cli.placing import placing
+from cimarch.cli.recording import cut, recording
 from cimarch.diagnostics import DescriptionError, Diagnostic
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Outputs:
     show_default=True,
     help="Both give the same cycles; simpy is the slow reference.",
 )
+@recording
 @click.option("--strict", is_flag=True, help="Whatever would be assumed is an error.")
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
@@ -109,6 +111,10 @@ def sim(
     batch: int,
     weights: str,
     engine: str,
+    timeline: str | None,
+    vcd: str | None,
+    timeline_from: int | None,
+    timeline_to: int | None,
     strict: bool,
     allow_unmapped: bool,
     json_: bool,
@@ -122,6 +128,7 @@ def sim(
     cimarch sim isaac models/resnet20.pt --set tile.ima.adc.bits=9 --json
     cimarch sim isaac resnet18 --input 1x3x224x224          (shapes only)
     cimarch sim my_chip.cimarch weights.safetensors --model resnet20 --csv tables/
+    cimarch sim my_chip.cimarch resnet20 --timeline run.json    (open it in ui.perfetto.dev)
     cimarch sim my_chip.cimarch llama-3.2-1b --tokens 512       (a prompt)
     cimarch sim my_chip.cimarch folder/ --context 512           (one more token after it)
 
@@ -157,6 +164,9 @@ def sim(
             batch=batch,
             weights=weights,
             engine=engine,
+            timeline=named_place("--timeline", timeline),
+            vcd=named_place("--vcd", vcd),
+            timeline_cycles=cut(timeline_from, timeline_to),
             allow_unmapped=allow_unmapped,
             progress=progress,
         )

@@ -1,0 +1,41 @@
+"""The flags by which a user asks for the timeline of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+_OPTIONS = (
+    click.option(
+        "--timeline", metavar="FILE", help="Write every task there, as a trace for Perfetto."
+    ),
+    click.option("--vcd", metavar="FILE", help="Write the same as waveforms, for GTKWave."),
+    click.option(
+        "--timeline-from",
+        type=click.IntRange(min=0),
+        metavar="CYCLE",
+        help="Write no task that is over by then.",
+    ),
+    click.option(
+        "--timeline-to",
+        type=click.IntRange(min=1),
+        metavar="CYCLE",
+        help="Write no task that begins then or later.",
+    ),
+)
+
+
+def recording(command: Command) -> Command:
+    """Give a command the flags, in the order in which its help lists them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def cut(first: int | None, last: int | None) -> tuple[int, int | None] | None:
+    """The cycles that the flags name; None where they name none."""
+    return None if first is None and last is None else (first or 0, last)
