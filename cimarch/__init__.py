@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cimarch.diagnostics import DescriptionError, Diagnostic
+    from cimarch.generate import generate
     from cimarch.hardware.system import System
     from cimarch.language import load, loads
     from cimarch.report.report import Report
@@ -37,6 +38,7 @@ __all__ = [
     "Report",
     "System",
     "__version__",
+    "generate",
     "load",
     "loads",
     "map_network",
@@ -51,6 +53,7 @@ _HOMES = {
     "Network": "cimarch.workload.network",
     "Report": "cimarch.report.report",
     "System": "cimarch.hardware.system",
+    "generate": "cimarch.generate",
     "load": "cimarch.language",
     "loads": "cimarch.language",
     "map_network": "cimarch.simulate",
@@ -74,7 +77,8 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """A package in which `simulate` is the function, though its module is called the same."""
+    """A package in which `simulate` and `generate` are functions, though their modules are called
+    the same."""
 
     def __setattr__(self, name: str, value: object) -> None:
         """Bind a name; importing a submodule of a public name binds the public name instead."""

@@ -22,6 +22,7 @@ LAYERS = (
     {"engine"},
     {"report"},
     {"simulate"},
+    {"generate"},
     {"cli", "__main__"},
 )
 """From the ground up: a module imports from its own layer and from those before it."""

@@ -19,7 +19,7 @@ import click
 from cimarch import __version__
 from cimarch.diagnostics import DescriptionError
 
-COMMANDS = ("check", "show", "fmt", "map", "sim", "export")
+COMMANDS = ("check", "show", "fmt", "map", "sim", "generate", "export")
 """Every command; each is `cimarch.cli.NAME.NAME`, imported when it is asked for."""
 
 EXIT_MISTAKE = 2
@@ -54,6 +54,8 @@ def cli() -> None:
     cimarch fmt my_chip.cimarch              lay it out as everybody does
     cimarch map isaac models/resnet20.pt     where does a network lie on it?
     cimarch sim isaac models/resnet20.pt     run a network on it
+    cimarch generate language_chip gpt2 --prompt 128 --tokens 64
+                                             generate text on it
     cimarch export package.module:factory --input 1x3x32x32 -o model.pt
                                              make a file of a PyTorch model
 
