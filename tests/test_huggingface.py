@@ -1,5 +1,6 @@
 """Hugging Face folders and the transformers that come with cimarch: sizes, weights, refusals."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from cimarch import DescriptionError, read_network
@@ -37,6 +40,8 @@ GPT2 = {
     "architectures": ["GPT2LMHeadModel"], "n_embd": 8, "n_layer": 1, "n_head": 2,
     "n_positions": 16, "vocab_size": 10,
 }  # fmt: skip
+QWEN = LLAMA | {"architectures": ["Qwen2ForCausalLM"], "use_sliding_window": False}
+MISTRAL = LLAMA | {"architectures": ["MistralForCausalLM"], "sliding_window": None}
 BERT = {
     "architectures": ["BertModel"], "hidden_size": 8, "num_hidden_layers": 1,
     "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 10,
@@ -139,6 +144,8 @@ def test_a_folder_without_weights_gives_shapes(tmp_path):
     ("config", "given", "turned", "prefix"),
     [
         (LLAMA, {"tokens": 3}, (), "model."),
+        (QWEN, {"tokens": 3}, (), "model."),
+        (MISTRAL, {"tokens": 3}, (), "model."),
         (GPT2, {"tokens": 3}, ("attn", "mlp"), "transformer."),
         (BERT, {"tokens": 3}, (), "bert."),
         (VIT, {}, (), "vit."),
@@ -260,10 +267,56 @@ def test_a_config_that_is_not_covered_is_told(tmp_path, change, said):
     assert said in told.headline
 
 
+def test_a_window_that_slides_over_the_keys_is_refused(tmp_path):
+    told = refused(folder(tmp_path / "m", MISTRAL | {"sliding_window": 4096}))
+    assert told.headline == "the config of `m` has `sliding_window` 4096, which is not covered"
+
+
+def test_queries_keys_and_values_of_qwen_have_a_bias(tmp_path):
+    """2 blocks x (8 + 4 + 4) numbers more than Llama's."""
+    plain = read_network(folder(tmp_path / "l", LLAMA), tokens=3).parameters
+    network = read_network(folder(tmp_path / "q", QWEN), tokens=3)
+    assert network.parameters == plain + 2 * 16
+    biased = [op.name.rpartition(".")[2] for op in network.operations if op.bias]
+    assert biased == ["q_proj", "k_proj", "v_proj"] * 2
+
+
+def test_the_config_stands_for_its_folder(tmp_path):
+    home = folder(tmp_path / "m", LLAMA)
+    by_file, by_folder = (read_network(path, tokens=3) for path in (home / "config.json", home))
+    assert by_file.operations == by_folder.operations
+    assert by_file.digest == by_folder.digest
+
+
+@given(st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_folder_is_told_or_read(tmp_path, data):
+    """Bytes changed, cut or doubled in the config or the weights: never another exception."""
+    weights = arrays(read_network(folder(tmp_path / "shapes", LLAMA), tokens=3))
+    for name in ("config.json", "model.safetensors"):
+        home = folder(tmp_path / "m", LLAMA, weights)
+        good = (home / name).read_bytes()[:4096]
+        place = data.draw(st.integers(0, len(good) - 1))
+        change = data.draw(st.sampled_from(["cut", "byte", "double", "word"]))
+        new = {
+            "cut": good[:place],
+            "byte": good[:place] + bytes([data.draw(st.integers(0, 255))]) + good[place + 1 :],
+            "double": good[:place] + good[place : place + 20] + good[place:],
+            "word": good[:place] + data.draw(st.sampled_from(WORDS)) + good[place + 1 :],
+        }[change]
+        (home / name).write_bytes(new)
+        with contextlib.suppress(DescriptionError):
+            read_network(home, tokens=3)
+
+
+WORDS = [b"null", b"-1", b"1e400", b"9" * 30, b"NaN", b"[]", b"{}", b'"', b"[[[["]
+
+
 def test_an_unknown_architecture_lists_what_is_known(tmp_path):
     told = refused(folder(tmp_path / "m", LLAMA | {"architectures": ["T5Model"]}))
     assert told.notes == (
-        "there are LlamaForCausalLM, LlamaModel, GPT2LMHeadModel, GPT2Model, BertModel, "
+        "there are LlamaForCausalLM, LlamaModel, MistralForCausalLM, Qwen2ForCausalLM, "
+        "GPT2LMHeadModel, GPT2Model, BertModel, "
         "BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, "
         "BertForTokenClassification, BertForQuestionAnswering, ViTForImageClassification",
     )

@@ -119,6 +119,18 @@ def _llama(config: _Config, head: str) -> Transformer:
     )
 
 
+def _mistral(config: _Config, head: str) -> Transformer:
+    """As Llama, where no window slides over the keys (Jiang et al., arXiv 2310.06825)."""
+    config.only("sliding_window", None)
+    return _llama(config, head)
+
+
+def _qwen2(config: _Config, head: str) -> Transformer:
+    """As Llama, with a bias on queries, keys and values (Yang et al., arXiv 2407.10671)."""
+    config.only("use_sliding_window", False)
+    return attrs.evolve(_llama(config, head), attention_bias=True)
+
+
 def _gpt2(config: _Config, head: str) -> Transformer:
     width, heads = config.whole("n_embd"), config.whole("n_head")
     config.only("add_cross_attention", False)
@@ -200,6 +212,8 @@ Maker = Callable[[_Config, str], Transformer]
 ARCHITECTURES: Mapping[str, tuple[Maker, str]] = {
     "LlamaForCausalLM": (_llama, "language"),
     "LlamaModel": (_llama, "none"),
+    "MistralForCausalLM": (_mistral, "language"),
+    "Qwen2ForCausalLM": (_qwen2, "language"),
     "GPT2LMHeadModel": (_gpt2, "language"),
     "GPT2Model": (_gpt2, "none"),
     "BertModel": (_bert, "pooler"),

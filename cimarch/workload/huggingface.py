@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+
+import attrs
 
 from cimarch.diagnostics import DescriptionError
 from cimarch.workload.blocks import build
@@ -35,14 +38,16 @@ def read_folder(folder: Path, length: Length) -> Network:
     config is not covered (E171), its weights are pickled or not those of the config (E116, E172).
     """
     data = _small(folder / CONFIG, folder)
-    model = transformer(parse(data, CONFIG), folder.resolve().name)
+    with _told_plainly():
+        model = transformer(parse(data, CONFIG), folder.resolve().name)
     tokens, context = length.of(model)
     digest = hashlib.sha256(data)
     tensors: dict[str, Weight] | None = None
     for file in _files(folder):
         opened = _opened(file)
         digest.update(bytes(opened[: 8 + int.from_bytes(opened[:8], "little")]))
-        tensors = (tensors or {}) | read_tensors(opened, str(file))
+        with _told_plainly():
+            tensors = (tensors or {}) | read_tensors(opened, str(file))
     stored = None if tensors is None else Checkpoint(tensors, model)
     network = build(
         model,
@@ -53,6 +58,19 @@ def read_folder(folder: Path, length: Length) -> Network:
         digest=digest.hexdigest(),
     )
     return told(network, stored) if stored else network
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """A field that does not fit, without the advice for a file that cimarch itself writes."""
+    try:
+        yield
+    except DescriptionError as error:
+        raise DescriptionError(*(attrs.evolve(d, helps=_HELPS.get(d.code, d.helps))
+                                 for d in error.diagnostics)) from None  # fmt: skip
+
+
+_HELPS = {"E114": ("download the folder again",)}
 
 
 def _small(path: Path, folder: Path) -> bytes:

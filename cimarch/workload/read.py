@@ -65,6 +65,8 @@ def read_network(
     data = contents(found)
     source = str(path)
     sniffed = sniff(data, source)
+    if found.name == "config.json" and sniffed.kind == "json":
+        return _read_folder(found.parent, model, length)
     if sniffed.kind in REFUSALS:
         raise refusal(source, sniffed)
     request = _Request(
