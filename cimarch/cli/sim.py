@@ -21,6 +21,7 @@ from cimarch.cli.output import (
 )
 from cimarch.cli.placing import placing
 from cimarch.cli.recording import cut, recording
+from cimarch.cli.running import running
 from cimarch.diagnostics import DescriptionError, Diagnostic
 
 if TYPE_CHECKING:
@@ -71,21 +72,7 @@ class Outputs:
 @click.option("--precision", metavar="FILE", help="Bits per operation, as JSON.")
 @click.option("--schedule", type=SCHEDULES, help="Layer by layer, or rows as they come.")
 @placing
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option(
-    "--weights",
-    type=click.Choice(["preloaded", "cold"]),
-    default="preloaded",
-    show_default=True,
-    help="Whether the first load of the weights is part of the run.",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(["fast", "simpy"]),
-    default="fast",
-    show_default=True,
-    help="Both give the same cycles; simpy is the slow reference.",
-)
+@running
 @recording
 @click.option("--strict", is_flag=True, help="Whatever would be assumed is an error.")
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
@@ -110,6 +97,9 @@ def sim(
     placement: str | None,
     batch: int,
     weights: str,
+    overlap: bool,
+    granularity: str,
+    detail: str,
     engine: str,
     timeline: str | None,
     vcd: str | None,
@@ -163,6 +153,9 @@ def sim(
             placement=placement,
             batch=batch,
             weights=weights,
+            overlap=overlap,
+            granularity=granularity,
+            detail=detail,
             engine=engine,
             timeline=named_place("--timeline", timeline),
             vcd=named_place("--vcd", vcd),
