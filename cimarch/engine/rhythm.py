@@ -38,12 +38,14 @@ from cimarch.engine import kernel
 from cimarch.engine.kernel import ANY, DONE, NONE, Run
 from cimarch.engine.tasks import Ints
 
-DEAR = 4
-"""Tasks that must run for each number of a state that is written down."""
-LEAST = 8000
+DEAR = 0.25
+"""Tasks that must run between two looks for each number of a state: what a look costs, 6 times."""
+LEAST = 1000
 """Tasks that must run between two looks."""
-PATIENT = 32
+PATIENT = 64
 """Looks in vain before they become rarer."""
+LONGEST = 2**24
+"""Numbers of a state that is still written down."""
 
 
 @attrs.frozen(eq=False)
@@ -69,7 +71,7 @@ class Rhythm:
         """Tasks that were not run."""
         self._at = np.empty(len(run.nodes), np.int64)
         room = 4 * len(run.nodes) + len(run.frame_of) + 2 * len(run.pieces) + len(run.queues)
-        self._numbers = np.empty(room + 1, np.int64)
+        self._numbers = np.empty(min(room + 1, LONGEST), np.int64)
         self._forget(NONE)
 
     def simulate(self) -> None:
@@ -106,10 +108,9 @@ class Rhythm:
             if times:
                 self.skipped += skip(self.run, self._kept, times)
             self._forget(self._piece, 1 if times else 2 * self._stride)
-        elif ran < max(LEAST, DEAR * length) or self._looks == PATIENT:
+        elif self._looks == PATIENT or (self._looks > 1 and ran < max(LEAST, DEAR * length)):
             self._forget(self._piece, 2 * self._stride)
-        else:
-            self._keep(numbers)
+        self._keep(numbers)
 
     def _keep(self, numbers: Ints) -> None:
         """Keep this state, unless the kept one has not been compared often enough."""
