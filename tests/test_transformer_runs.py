@@ -1,9 +1,13 @@
 """Transformers on chips whose units multiply: attention as elements and cycles counted by hand."""
 
+import attrs
 import pytest
 
 import cimarch
 from cimarch import DescriptionError, read_network, simulate
+from cimarch.mapping.place import place
+from cimarch.mapping.precision import precision
+from cimarch.workload.attention import lowered
 from cimarch.workload.blocks import decode, prefill
 from cimarch.workload.transformer import Transformer
 
@@ -69,6 +73,22 @@ def test_one_more_token_attends_to_all_before_it():
     assert busy(report) == 1 + 3 + 2 + 10 + 10 + 5 + 2 + 2 == 35
     assert report.macs == 480 + 80 + 160
     assert busy(simulate(chip(), decode(TINY, 19))) == 35 + 10 + 10 + 5
+
+
+def test_keys_and_values_stay_for_the_next_token():
+    """Two blocks, 9 earlier tokens and a new one: 2 x 2 x 10 x 4 bytes are held to the end, where
+    the head reads 8 bytes and its 10 logits stay too. Without states, the first are gone by then.
+    """
+    network = lowered(decode(attrs.evolve(TINY, layers=2), 9))
+    assert held_at_the_end(network) == 8 * (2 * 2 * 10 * 4 + 8 + 10)
+    assert held_at_the_end(attrs.evolve(network, states={})) == 8 * (8 + 10)
+
+
+def held_at_the_end(network):
+    """Bits in the buffer `maps` at the last site of a run layer by layer."""
+    placement = place(chip(), network, precision(network, 8, 8), schedule="layers")
+    end = len(placement.plans) - 1
+    return placement.rooms.most("maps", 0, end, end)
 
 
 def test_both_engines_agree_on_a_transformer():

@@ -62,6 +62,14 @@ class Need:
     height: int = 1
     """Rows of the tensor."""
 
+    until: int = -1
+    """When it is needed no more, where that is later: what the next inference finds there."""
+
+    @property
+    def last(self) -> int:
+        """When it may leave."""
+        return max(self.read, self.until)
+
     @property
     def least(self) -> int:
         """Bits that must be there at once."""
@@ -176,12 +184,10 @@ class Homes:
             return shared
         for whole in (True, False):
             bits = need.whole if whole else need.least
-            first = need.made if whole else need.read
+            first, last = (need.made, need.last) if whole else (need.read, need.read)
             for single in (True, False):
                 for level in levels:
-                    if (len(level) == 1) == single and self.rooms.take(
-                        level, first, need.read, bits
-                    ):
+                    if (len(level) == 1) == single and self.rooms.take(level, first, last, bits):
                         return self._settle(need, level, whole=whole)
         raise self._no_room(need, levels)
 
@@ -193,13 +199,13 @@ class Homes:
                 continue
             more = max(0, need.allot - rows) * need.row_bits
             place = Instances(home.path, home.lo, home.hi)
-            if not more or self.rooms.take(place, need.made, need.read, more):
+            if not more or self.rooms.take(place, need.made, need.last, more):
                 self._allotted[home] = (need, max(need.allot, rows))
                 return home
         for single in (True, False):
             for level in levels:
                 if (len(level) == 1) == single and self.rooms.take(
-                    level, need.made, need.read, need.allot * need.row_bits
+                    level, need.made, need.last, need.allot * need.row_bits
                 ):
                     home = self._settle(need, level, whole=True)
                     self._allotted[home] = (need, need.allot)
@@ -274,7 +280,7 @@ class Homes:
         if not whole:
             self._streamed.append((home, need))
         self._known.setdefault(need.tensor, []).append(home)
-        self._until[home] = need.read
+        self._until[home] = need.last if whole else need.read
         return home
 
     def _levels(self, at: Instances) -> list[Instances]:

@@ -19,7 +19,7 @@ from cimarch.mapping.homes import Home, Homes, Need, NoRoom, receptive_rows
 from cimarch.mapping.placement import Block, Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import Reach, Rows, extent
-from cimarch.mapping.sites import Site, Source, map_rows, sites
+from cimarch.mapping.sites import Site, Source, Views, map_rows, sites
 from cimarch.mapping.stores import Stores
 from cimarch.mapping.tiling import Ints
 from cimarch.mapping.ways import Ways
@@ -294,6 +294,14 @@ class _Placer:
                     widths[source.tensor] = max(bits, widths.get(source.tensor, 0))
         return widths
 
+    @cached_property
+    def _kept(self) -> frozenset[str]:
+        """Stored tensors that hold what the next inference finds: they stay to the end."""
+        views = Views(self.network)
+        return frozenset(
+            source.tensor for name in self.network.states.values() for source in views.sources(name)
+        )
+
     def _home(
         self, site: Site, op: Operation, source: Source, at: Instances | None, bits: int
     ) -> Home | None:
@@ -315,6 +323,7 @@ class _Placer:
             step=-(-tensor.elements * bits // op.window_rows) if site.is_matrix else 0,
             allot=self._allot.get(source.tensor, {}).get((site.index, op.name), 0),
             height=rows,
+            until=self._times[-1][1] if source.tensor in self._kept else -1,
         )
         home = self.homes.find(need)
         if home is None:
