@@ -70,7 +70,7 @@ def test_a_placement_is_the_same_when_it_is_placed_again(asked: dict[str, Any]) 
 
 
 def test_the_run_of_a_placement_file_is_the_run_it_was_saved_of(tmp_path: Path) -> None:
-    system, network = bundled("isaac"), resnet20()
+    system, network = bundled("isaac"), resnet20(8)
     file = tmp_path / "placement.json"
     file.write_text(to_text(placed(system, network, 8)))
     one = run(system, network, 8)

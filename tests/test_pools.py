@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from chips import chip, placed, run, table
+from chips import Draft, Run, chip, placed, run, table
 from cimarch import DescriptionError
 from cimarch.hardware.system import System
+from cimarch.language import load as bundled
 from cimarch.mapping.assign import Asked
 from cimarch.mapping.placement import Placement
+from cimarch.workload.network import Network
 
 TWO = """
     part big[{big}]: crossbar {{
@@ -176,3 +178,105 @@ def test_a_digital_pool_needs_no_converter_of_its_own() -> None:
     assert [plan.pool.path for plan in done.placement.plans] == ["analog", "digital"]
     assert done.count("adc", "convert") == 8
     assert done.layer("l2")["conversions"] == 0
+
+
+# What a pool serves, in the language ------------------------------------------------------------
+
+SERVES = {
+    "weight_bits": ("E031", "`serves` of `crossbar` is true or false, not a plain number"),
+    "weight_bit <= 4": ("E015", "there is no `weight_bit` here"),
+    "kind == lstm": ("E015", "`lstm` is neither one of the words here nor a parameter"),
+    "kind == 3": ("E055", "cannot compare a word with a plain number by `==`"),
+    "steps > 3": ("E057", "`steps` is known only while running"),
+    "rows / (columns - 64) > 1": ("E056", "division by zero"),
+    "rows <= 3 ns": ("E055", "cannot compare a plain number with a time"),
+}
+
+
+@pytest.mark.parametrize("condition", SERVES)
+def test_a_condition_that_means_nothing_is_told(condition: str) -> None:
+    with pytest.raises(DescriptionError) as caught:
+        two(serves=f"serves = {condition}")
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.headline) == SERVES[condition]
+
+
+def test_a_condition_reads_the_parameters_around_it_but_not_the_arrays_own() -> None:
+    # `rows` is the operation's; `widest` is the system's.
+    system = chip("""
+    param widest: count = 4
+    part array: crossbar { rows = 64, columns = 64, cell_bits = 4, serves = rows <= widest }
+    part rest: crossbar { rows = 64, columns = 64, cell_bits = 4 }
+    """)
+    found = held(placed(system, table((4, 8), (5, 8))))
+    assert [pool for pool, _, _ in found] == ["array", "rest"]
+
+
+def test_a_condition_is_no_value_for_others() -> None:
+    with pytest.raises(DescriptionError, match="depends on the operation, known only while"):
+        chip("part array: crossbar\n let x = array.serves")
+
+
+def test_a_condition_is_set_from_outside_like_any_parameter() -> None:
+    system = bundled("single_crossbar", set={"crossbar.serves": "weight_bits > 8"})
+    with pytest.raises(DescriptionError, match="no pool serves `l1`"):
+        placed(system, table((8, 8)), 8)
+
+
+# Both pools in a pipeline -----------------------------------------------------------------------
+
+
+def beside() -> System:
+    """Crossbars with dacs and converters for 4 bits, and digital arrays; one buffer, one unit."""
+    return chip("""
+    part maps: buffer { size = 64 KiB, width = 64 bit }
+    part dac[16, 64]: dac { bits = 4 }
+    part analog[16]: crossbar {
+        rows = 64, columns = 32, cell_bits = 4, encoding = signed_cell, serves = weight_bits <= 4
+        action read { latency = 10 ns }
+    }
+    part adc[16]: adc
+    part sum: accumulator
+    part digital[16]: digital_array {
+        rows = 32, columns = 64, cell_bits = 8, encoding = signed_cell
+        action read { latency = 3 ns }
+    }
+    part tree: adder_tree
+    part vector: unit { does = [relu, add] }
+    connect maps -> dac[*, *] -> analog[*] -> adc[*] -> sum -> vector
+    connect maps -> digital[*] -> tree -> vector -> maps
+    connect maps -> vector
+    connect maps -> sum
+    """)
+
+
+def residual() -> Network:
+    """Three 3 x 3 convolutions with a residual, and a classifier, on maps of 4 x 4."""
+    draft = Draft(8, 4, 4)
+    first = draft.relu("relu1", draft.conv("conv1", "x", 16, 3, padding=1))
+    second = draft.relu("relu2", draft.conv("conv2", first, 16, 3, padding=1))
+    third = draft.conv("conv3", second, 16, 3, padding=1)
+    last = draft.relu("relu3", draft.add("add", third, first))
+    draft.linear("linear", draft.view("flat", last, 256), 10)
+    return draft.network()
+
+
+@pytest.mark.parametrize("duplicate", ["none", "fill"])
+@pytest.mark.parametrize("schedule", ["layers", "pipeline"])
+def test_rows_go_from_pool_to_pool(schedule: str, duplicate: str) -> None:
+    def done(engine: str) -> Run:
+        return run(
+            beside(), residual(), schedule=schedule, engine=engine,
+            precision={"conv2": [8, 4]}, asked=Asked(duplicate=duplicate),
+        )  # fmt: skip
+
+    one, other = done("fast"), done("simpy")
+    pools = [plan.pool.path for plan in one.placement.plans]
+    assert pools == ["analog", "digital", "analog", "analog"]
+    assert one.cycles == other.cycles
+    assert one.entries == other.entries
+    # The digital convolution begins before the analog one in front of it is done; with copies that
+    # is so quick that it is done before its first row has come.
+    begin = min(int(one.timeline.start[task]) for task in one.at("digital"))
+    end = max(int(one.timeline.finish[task]) for task in one.at("analog", site=0))
+    assert (begin < end) == (schedule == "pipeline" and duplicate == "none")
