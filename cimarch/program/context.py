@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -76,6 +76,9 @@ class Context:
         self.rounded: dict[str, tuple[Fraction, int]] = {}
         self.assumed: list[str] = []
         self.transfers = Transfers(self.system, self.routes)
+        self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
+        """Bundles by identity, so that one met again and again is not hashed each time."""
+        self._periods: dict[tuple[str, bool], int] = {}
         self.tasks = 0
         """Of all pieces so far."""
         self._tolls: dict[tuple[int, ...], tuple[tuple[int, int, int, int], ...]] = {}
@@ -101,9 +104,13 @@ class Context:
         """The number of a resource, new where it is met for the first time."""
         return self.resources.setdefault(at, len(self.resources))
 
-    def charge(self, charges: Iterable[Charge]) -> int:
+    def charge(self, charges: tuple[Charge, ...]) -> int:
         """The number of a bundle of charges."""
-        return self.charges.setdefault(tuple(charges), len(self.charges))
+        known = self._numbered.get(id(charges))
+        if known is None:
+            number = self.charges.setdefault(charges, len(self.charges))
+            known = self._numbered[id(charges)] = (number, charges)
+        return known[0]
 
     def period(self, part: Part | None, *, stage: bool) -> int:
         """The number of the period on whose multiples a task becomes ready.
@@ -113,6 +120,12 @@ class Context:
         """
         if part is None:
             return 0
+        key = (part.path, stage)
+        if key not in self._periods:
+            self._periods[key] = self._period(part, stage=stage)
+        return self._periods[key]
+
+    def _period(self, part: Part, *, stage: bool) -> int:
         cycles = Fraction(1)
         if stage and part.beat is not None:
             cycles = part.beat * self.clock
@@ -174,7 +187,7 @@ class Context:
 
     def slot(
         self, at: Instances, busy: int, latency: int, kind: str, tile: int,
-        charges: Sequence[Charge], *, stage: bool,
+        charges: tuple[Charge, ...], *, stage: bool,
     ) -> Slot:  # fmt: skip
         """A task on a resource."""
         period = self.period(self.part(at), stage=stage)
@@ -226,7 +239,7 @@ class Tree:
 
     def _sofar(self, ats: tuple[Instances, ...]) -> tuple[int, ...]:
         """The slots of the longest way, up to where it is handed to several, that was gone."""
-        for end in range(len(ats), 0, -1):
+        for end in range(len(ats) if self._shared else 0, 0, -1):
             if ats[:end] in self._shared:
                 return self._shared[ats[:end]]
         return ()

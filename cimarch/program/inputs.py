@@ -20,7 +20,7 @@ from cimarch.hardware.encoding import rows_per_input
 from cimarch.hardware.routes import Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
-from cimarch.program.charges import charge, latency_of
+from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import Context, Tree
 from cimarch.program.sketch import READS, Strip
 from cimarch.program.transfers import Hop
@@ -107,6 +107,7 @@ class Inputs:
         self.leads = leads
         self.drivers = {tile: self.wiring.driver_of(array) for tile, array in arrays.items()}
         self.fetched: dict[int, list[Fetch]] = {tile: [] for tile in arrays}
+        self._fed: dict[tuple[str, int, int], tuple[int, tuple[Charge, ...]]] = {}
         for source in self._sources():
             self._fetch(source)
 
@@ -216,14 +217,21 @@ class Inputs:
         at = self.drivers[tile]
         if at is None or not self.plan.homes or all(home is None for home in self.plan.homes):
             return None
-        part = self.context.system.part(at.path)
         bits = int(self.context.placement.tiles.inputs[tile]) * self.plan.bits
+        key = (at.path, len(at), bits)
+        if key not in self._fed:
+            self._fed[key] = self._feeding(at, bits)
+        cycles, charges = self._fed[key]
+        slot = self.context.slot(at, cycles, cycles, "feed", tile, charges, stage=False)
+        return self.sketch.add(slot)
+
+    def _feeding(self, at: Instances, bits: int) -> tuple[int, tuple[Charge, ...]]:
+        """Cycles of a driver's reads for so many bits, and what they are charged."""
+        part = self.context.system.part(at.path)
         count = ceil(bits / (part.number("width") * len(at)))
         time = latency_of(part, "read", 1 / part.clock)
         priced = charge(part, "read", count * len(at), busy=count * time, members=len(at))
-        cycles = self.context.cycles(count * time, f"a read of `{part.path}`")
-        slot = self.context.slot(at, cycles, cycles, "feed", tile, (priced,), stage=False)
-        return self.sketch.add(slot)
+        return self.context.cycles(count * time, f"a read of `{part.path}`"), (priced,)
 
     def settle(self, ends: Mapping[int, int], starts: Mapping[int, int]) -> None:
         """Order the fetches: of window w after the product of window w - depth of its staging.

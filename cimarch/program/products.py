@@ -86,6 +86,7 @@ class Products:
         self.clock = wiring.system.clock
         self.dac, _ = wiring.driver
         self._found: dict[tuple[Vector, int, int], Product] = {}
+        self._busy: dict[tuple[Vector, int, int], tuple[int, int]] = {}
 
     def product(self, vector: Vector, array: int) -> Product:
         """The product of a vector on one array."""
@@ -98,24 +99,35 @@ class Products:
         if convert is not None:
             places[convert.at.path] = convert.at
         stages = tuple(attrs.evolve(s, at=places[s.at.path]) for s in found.stages)
-        aside = tuple(self._aside(vector, at, convert, found))
+        if key not in self._busy:
+            self._busy[key] = self._working(vector, convert, found)
+        aside = tuple(self._aside(vector, at, convert, found, *self._busy[key]))
         return attrs.evolve(found, stages=stages, aside=aside)
 
-    def _aside(
-        self, vector: Vector, at: Instances, convert: Convert | None, product: Product
-    ) -> Iterator[tuple[Instances, int]]:
-        """All parts that work in a product, each with its members in use and their busy cycles."""
+    def _working(
+        self, vector: Vector, convert: Convert | None, product: Product
+    ) -> tuple[int, int]:
+        """Cycles of all reads of a product, and of all its conversions."""
         reading = ceil(product.reads * shot(self.wiring, vector).time * self.clock)
+        if convert is None or self.wiring.converter is None:
+            return reading, 0
+        count = turns(self.wiring, vector, convert)
+        bursts = product.conversions // vector.lines
+        rate = self.wiring.converter.number("rate")
+        return reading, ceil(bursts * count / rate * self.clock)
+
+    def _aside(
+        self, vector: Vector, at: Instances, convert: Convert | None, product: Product,
+        reading: int, converting: int,
+    ) -> Iterator[tuple[Instances, int]]:  # fmt: skip
+        """All parts that work in a product, each with its members in use and their busy cycles."""
         yield at, product.alone or reading
         if self.dac is not None:
             yield self._beside(self.dac.path, at, vector.rows), reading
         if self.wiring.hold is not None:
             yield self._beside(self.wiring.hold.path, at, vector.lines), reading
         if convert is not None and self.wiring.converter is not None:
-            count = turns(self.wiring, vector, convert)
-            bursts = product.conversions // vector.lines
-            rate = self.wiring.converter.number("rate")
-            yield convert.at, ceil(bursts * count / rate * self.clock)
+            yield convert.at, converting
 
     def _beside(self, path: str, array: Instances, used: int) -> Instances:
         """The members of a part around an array, of those that it has the first `used`."""
