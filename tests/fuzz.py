@@ -357,8 +357,104 @@ def runs(source: random.Random) -> Case:
             "input_bits": source.choice([1, 4, 8, 64]),
             "batch": source.choice([1, 1, 2, 3]),
             "weights": source.choice(["preloaded", "cold"]),
+            **_options(source),
         },
     }  # fmt: skip
+
+
+OPTIONS: dict[str, list[Any]] = {
+    "schedule": ["layers", "pipeline", None],
+    "detail": ["mvm", "wordline"],
+    "granularity": ["operation", "product", "wordline"],
+    "overlap": [True, False],
+    "duplicate": ["none", "balance", "fill", {"l1": 2}, {"l*": 3}],
+    "spread_rows": [True, False],
+    "place": [{"l*": "array"}, ["l1=array"], {"x": "array"}, {"l1": "adc"}],
+    "engine": ["fast", "simpy"],
+}
+
+
+def _options(source: random.Random) -> dict[str, Any]:
+    """Some of the options of a run, a few of them none."""
+    chosen = source.sample(sorted(OPTIONS), source.randrange(4))
+    odd = mutations.ODD_JSON
+    return {name: source.choice(OPTIONS[name] if source.random() < 0.9 else odd) for name in chosen}
+
+
+@cache
+def _placement() -> Any:
+    """A saved placement of the table on the chip."""
+    import cimarch
+    from cimarch.mapping.saved import to_dict
+
+    placed = cimarch.map_network(
+        cimarch.loads(CHIP, file="c.cimarch"), cimarch.Network.from_table(TABLE, name="t")
+    )
+    return to_dict(placed)
+
+
+@family(4, seconds=10)
+def placements(source: random.Random) -> Case:
+    """A file of a placement, or of copies, that does not fit."""
+    name, value = source.choice([("placement", _placement()), ("duplicate", {"l1": 2, "l2": 1})])
+    content = mutations.json_text(mutations.tree(value, source), source)
+    return {
+        "work": "simulate", "path": "c.cimarch", "network": "t.json", "options": {name: "p.json"},
+        "files": {"c.cimarch": CHIP, "t.json": json.dumps(TABLE), "p.json": content},
+    }  # fmt: skip
+
+
+GPT = {
+    "architectures": ["GPT2LMHeadModel"], "n_embd": 8, "n_layer": 1, "n_head": 2,
+    "n_positions": 16, "vocab_size": 10,
+}  # fmt: skip
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"], "hidden_size": 8, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 16,
+    "vocab_size": 10, "max_position_embeddings": 16, "hidden_act": "silu",
+}  # fmt: skip
+
+
+@family(4)
+def folders(source: random.Random) -> Case:
+    """A folder of a language model whose config, or weights, are wrong."""
+    config = mutations.tree(source.choice([GPT, LLAMA]), source)
+    files = {"m/config.json": mutations.json_text(config, source)}
+    if source.random() < 0.4:
+        data = weights() if source.random() < 0.5 else mutations.raw(weights(), source)
+        files["m/model.safetensors"] = encoded(data)
+    return {"work": "network", "path": "m", "files": files}
+
+
+@cache
+def _onnx() -> bytes:
+    """A convolution, an activation and a product; empty where the package is missing."""
+    try:
+        from onnx import TensorProto, helper
+    except ImportError:
+        return b""
+    info = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Flatten", ["b"], ["c"]),
+        helper.make_node("Gemm", ["c", "v"], ["y"], transB=1),
+    ]
+    held = [
+        helper.make_tensor("w", TensorProto.FLOAT, [2, 1, 3, 3], [0.5] * 18),
+        helper.make_tensor("v", TensorProto.FLOAT, [3, 8], [0.25] * 24),
+    ]
+    sizes = [info("x", TensorProto.FLOAT, [1, 1, 4, 4])], [info("y", TensorProto.FLOAT, [1, 3])]
+    graph = helper.make_graph(nodes, "net", *sizes, held)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+@family(4)
+def onnx_of_bytes(source: random.Random) -> Case:
+    """An ONNX file of which bytes are wrong."""
+    data = mutations.raw(_onnx(), source)
+    return {"work": "network", "path": "m.onnx", "files": {"m.onnx": encoded(data)}}
 
 
 READY = {

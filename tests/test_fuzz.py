@@ -1,4 +1,4 @@
-"""The fuzzer: what it found stays mended, a short stretch finds nothing, and it makes finds small."""
+"""The fuzzer: what it found stays mended, a short stretch finds nothing, finds are made small."""
 
 from __future__ import annotations
 

@@ -81,10 +81,12 @@ def _elaborate(reading: _Reading, file: str, name: str, given: Mapping[str, obje
 
 def _choose_system(module: Module, file: str, name: str, library: Library) -> Definition:
     systems = {d.name: d for d in module.own.values() if d.tree.is_system}
+    notes: tuple[str, ...] = ()
     if name:
         if name in systems:
             return systems[name]
         headline = f"`{file}` has no system `{name}`"
+        notes = (f"its systems are {listing(systems)}",) if systems else ()
         helps = suggestion(name, systems)
     elif len(systems) == 1:
         return next(iter(systems.values()))
@@ -94,7 +96,7 @@ def _choose_system(module: Module, file: str, name: str, library: Library) -> De
     else:
         headline = f"`{file}` has no system"
         helps = ("`system Name { ... }` says what the whole chip is",)
-    problems = [*library.problems, Diagnostic("E092", headline, helps=helps)]
+    problems = [*library.problems, Diagnostic("E092", headline, notes=notes, helps=helps)]
     raise DescriptionError(*_in_order(problems))
 
 

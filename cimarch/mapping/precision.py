@@ -91,7 +91,8 @@ def _by_order(
 ) -> dict[str, Bits]:
     if len(policy) != len(names):
         raise _wrong(
-            f"{where} has {len(policy)} entries, the network {len(names)} matrix operations",
+            f"{where} has {_counted(len(policy), 'entry', 'entries')}, the network "
+            + _counted(len(names), "matrix operation", "matrix operations"),
             "give one pair per operation, or name them in an object",
             notes=(f"they are {_some(names)}",),
         )
@@ -146,6 +147,10 @@ def _whole(value: object, what: str) -> int:
     if not 1 <= count <= LIMIT:
         raise _wrong(f"{what} is {count}, outside 1..{LIMIT}")
     return count
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _some(names: list[str]) -> str:
