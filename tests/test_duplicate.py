@@ -212,6 +212,16 @@ def test_same_network_same_copies() -> None:
     assert one.copy.tolist() == other.copy.tolist()
 
 
+def test_copies_leave_room_for_operations_that_begin_with_a_buffer_of_their_own() -> None:
+    # The second begins with the first array of 4: with 8 arrays the first has 4 and the second 4.
+    asked = Asked(duplicate="fill", spaced={"l2": 4})
+    placement = placed(arrays(8), table((8, 8, 9), (8, 8, 9)), asked=asked)
+    placement.check()
+    assert placement.groups == 1
+    assert placement.tiles.array.tolist() == list(range(8))
+    assert [len(plan.copies) for plan in placement.plans] == [4, 4]
+
+
 # Runs -------------------------------------------------------------------------------------------
 
 

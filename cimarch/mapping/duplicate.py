@@ -194,5 +194,6 @@ def _fits(
     taker = Taker(pools[index])
     for stage, count in zip(stages, counts, strict=True):
         if stage.pool == index:
+            taker.space(stage.wish.spaced)
             taker.skip(stage.parts, count)
     return taker.is_within_first
