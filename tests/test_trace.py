@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import chips
 import chrome_trace
 import cimarch
 from chips import Draft, bare, chip, round_trip
@@ -104,10 +105,12 @@ def test_every_task_is_a_slice_on_the_track_of_what_it_holds(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("schedule", ["layers", "pipeline"])
 @pytest.mark.parametrize("clock", ["1 GHz", "1.2 GHz", "300 MHz"])
+@pytest.mark.parametrize("weights", ["preloaded", "cold"])
 def test_the_times_of_a_trace_are_those_of_the_report(
-    tmp_path: Path, schedule: str, clock: str
+    tmp_path: Path, schedule: str, clock: str, weights: str
 ) -> None:
-    report, trace = traced(tmp_path, tall(clock=clock), tower(), schedule=schedule, batch=2)
+    options = {"schedule": schedule, "weights": weights, "batch": 2}
+    report, trace = traced(tmp_path, tall(clock=clock), tower(), **options)
     time = nanoseconds(report.clock)
     (run,) = trace.of("run", "run")
     assert (run.start, run.end) == (0, time(report.cycles))
@@ -191,13 +194,51 @@ def test_a_buffer_never_holds_more_than_its_size(tmp_path: Path, schedule: str, 
     assert min(value for _, value in steps) == 0 == steps[-1][1]
 
 
+def joined() -> Network:
+    """Two branches behind a first convolution, added, pooled, and joined with one of them."""
+    draft = Draft(2, 8, 8)
+    first = draft.relu("relu1", draft.conv("conv1", "x", 2, 3, padding=1))
+    left = draft.conv("left", first, 2, 3, padding=1)
+    right = draft.conv("right", left, 2, 1)
+    both = draft.add("both", right, first)
+    small = draft.pool("small", both, 2, 2)
+    last = draft.conv("last", small, 2, 3, padding=1)
+    draft.linear("fc", draft.view("flat", last, 32), 3)
+    return draft.network()
+
+
+def test_no_buffer_of_a_branching_network_is_ever_overfull(tmp_path: Path) -> None:
+    ran = 0
+    for schedule in ("layers", "pipeline"):
+        for size in range(60, 260, 20):
+            system = round_trip(arrays=40, size=f"{size} B")
+            try:
+                _, trace = traced(tmp_path, system, joined(), schedule=schedule, batch=3)
+            except DescriptionError:
+                continue
+            ran += 1
+            steps = [value for _, value in trace.counters["buffers", "maps[0] bytes"]]
+            assert max(steps) <= size, (schedule, size)
+            assert min(steps) >= 0
+    assert ran >= 8
+
+
+def test_results_that_stay_on_the_chip_are_held_to_the_end(tmp_path: Path) -> None:
+    system = round_trip()
+    report, trace = traced(tmp_path, system, chips.mlp(8, 6))
+    steps = trace.counters["buffers", "maps[0] bytes"]
+    # 8 inputs of 4 bits are freed as the product is over, when 6 results of 4 bits come.
+    assert steps == [(0, 4), (1, 3), (2, 0)]
+    assert report.cycles == 2
+
+
 def test_layer_by_layer_a_map_is_held_until_its_readers_are_over(tmp_path: Path) -> None:
-    # 6 x 6 x 2 elements of 4 bits are 36 bytes: the input is there, the first map is stored beside it
-    # row by row, 6 bytes each, the input goes as layer 1 ends; nobody reads the last map.
+    # 6 x 6 x 2 elements of 4 bits are 36 bytes: the input is there, the first map is stored beside
+    # it row by row, 6 bytes each; the input goes as layer 1 ends, and the last map comes.
     report, trace = traced(tmp_path, tall(), tower(2), schedule="layers")
     steps = dict(trace.counters["buffers", "maps[0] bytes"])
     finish = dict(zip(report.layers["name"], report.layers["finish_cycle"].tolist(), strict=True))
-    assert list(steps.values()) == [36, 42, 48, 54, 60, 66, 72, 36, 0]
+    assert list(steps.values()) == [36, 42, 48, 54, 60, 66, 72, 36, 42, 48, 54, 60, 66, 72, 0]
     assert steps[finish["conv1"]] == 36
     assert steps[report.cycles] == 0
 

@@ -5,14 +5,16 @@ where storing takes no time, from when it is made; what nobody brings is there a
 room. In a pipeline it is held until every reader that
 finds it there has freed it; layer by layer, until all layers that read the tensor there are over.
 What streams through a home row by row counts as the rows that one row of results needs, while the
-layer runs.
+layer runs. Results that stay on the chip are held to the end of their inference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from math import ceil
 
 import attrs
 import numpy as np
@@ -41,6 +43,8 @@ def occupancy(program: Program, timeline: Timeline) -> list[Counter]:
     homes: dict[str, dict[Home, Held]] = {}
     for home, readers in holds.homes.items():
         homes.setdefault(home.path, {})[home] = holds.of(home, readers)
+    for home, share in holds.results.items():
+        homes.setdefault(home.path, {})[home] = holds.of_results(home, share)
     return [
         each
         for part in program.placement.system.walk()
@@ -76,6 +80,29 @@ class _Holds:
         return {home: list(readers) for home, readers in found.items()}
 
     @cached_property
+    def results(self) -> dict[Home, Fraction]:
+        """Where results stay that nothing takes off the chip, each with its share of them."""
+        placement = self.program.placement
+        found: dict[Home, Fraction] = {}
+        for plan in placement.plans:
+            tensor = plan.site.result
+            kept = {
+                (h.path, i) for h in self.homes if h.tensor == tensor for i in range(h.lo, h.hi)
+            }
+            for flow in plan.flows:
+                outputs = [block.outputs for block in plan.blocks]
+                share = Fraction(1)
+                if outputs:
+                    share = Fraction(sum(outputs[block] for block in flow.blocks), sum(outputs))
+                for store in flow.stores:
+                    at = store.at
+                    part = placement.system.part(at.path)
+                    if part.kind == "buffer" and (at.path, at.lo) not in kept:
+                        home = Home(tensor, at.path, at.lo, at.hi, store.bits, True)
+                        found[home] = min(Fraction(1), found.get(home, Fraction(0)) + share)
+        return found
+
+    @cached_property
     def stretches(self) -> list[Stretch]:
         """The pieces that make and read rows."""
         return stretches(self.program)
@@ -104,19 +131,39 @@ class _Holds:
         bits = np.full(begin.size, -(-tensor.elements * home.bits // height))
         return begin.reshape(-1), end.reshape(-1), bits
 
+    def of_results(self, home: Home, share: Fraction) -> Held:
+        """Results that stay: to the end of their inference, or until the next one's row comes."""
+        tensor = self.program.placement.network.tensors[home.tensor]
+        height = map_rows(tensor)
+        begin = self._stored(home.tensor, height)
+        over = self.timeline.finish[self.program.work.first[list(self.program.finishes)]]
+        following = np.concatenate((begin[1:], np.full((1, height), FOREVER)))
+        end = np.maximum(begin, np.minimum(following, over[:, None]))
+        bits = np.full(begin.size, ceil(share * tensor.elements * home.bits / height))
+        return begin.reshape(-1), end.reshape(-1), bits
+
     def _streamed(self, home: Home, readers: list[tuple[int, int]]) -> Held:
+        """The rows that each reader needs at once, while its site runs."""
+        found = [
+            (*self._extent(stretch), self._window(home, site, position))
+            for site, position in readers
+            for stretch in self.stretches
+            if stretch.site == site
+        ]
+        begin, end, bits = np.array(found, np.int64).T
+        return begin, end, bits
+
+    def _window(self, home: Home, site: int, position: int) -> int:
+        """Bits of a streamed tensor that a reader has room for."""
         placement = self.program.placement
+        (plan,) = (plan for plan in placement.plans if plan.site.index == site)
+        op = plan.site.operations[position]
         tensor = placement.network.tensors[home.tensor]
-        rows = map_rows(tensor)
-        sites = {site for site, _ in readers}
-        anchors = [p.site.anchor for p in placement.plans if p.site.index in sites]
-        needed = max(receptive_rows(op, rows) or rows for op in anchors)
-        more = max(-(-tensor.elements * home.bits // op.window_rows) for op in anchors)
-        whole = tensor.elements * home.bits
-        bits = min(whole, needed * -(-whole // rows)) + home.ahead * more
-        spans = [self._extent(stretch) for stretch in self.stretches if stretch.site in sites]
-        begin, end = (np.array(each, np.int64) for each in zip(*spans, strict=True))
-        return begin, end, np.full(len(begin), bits)
+        height, whole = map_rows(tensor), tensor.elements * home.bits
+        rows = receptive_rows(op, height) if position == 0 else 1
+        least = min(whole, rows * -(-whole // height)) if rows else whole
+        ahead = home.ahead if plan.site.is_matrix and position == 0 else 0
+        return least + ahead * -(-whole // op.window_rows)
 
     def _extent(self, stretch: Stretch) -> tuple[int, int]:
         first = int(self.program.work.first[stretch.number])
@@ -138,14 +185,13 @@ class _Holds:
         """(inferences, rows): from when there is what nobody makes.
 
         From the begin, as far as the home has room for rows; each further row takes the place of
-        the last one freed before it. Where all rows have room, those of the next inference are
-        there when their first reader begins.
+        the last one freed before it, or comes when its first reader begins.
         """
+        begin = np.zeros_like(freed)
         if home.rows:
             order = np.maximum.accumulate(freed.reshape(-1))
             before = np.concatenate((np.zeros(home.rows, np.int64), order))
-            return before[: freed.size].reshape(freed.shape)
-        begin = np.zeros_like(freed)
+            begin = before[: freed.size].reshape(freed.shape)
         sites = {site for site, _ in readers}
         for inference in range(1, len(freed)):
             first = min(
@@ -154,7 +200,9 @@ class _Holds:
                 if stretch.site in sites
                 and stretch.first <= inference < stretch.first + stretch.inferences
             )
-            begin[inference] = np.maximum(freed[inference - 1], first)
+            begin[inference] = np.maximum(begin[inference], first)
+            if not home.rows:
+                begin[inference] = np.maximum(begin[inference], freed[inference - 1])
         return begin
 
     def _stores(self, stretch: Stretch, height: int) -> Ints:

@@ -29,13 +29,17 @@ class Span:
 
 
 def layers(program: Program, timeline: Timeline) -> list[Span]:
-    """Every operation, once per inference and visit of a resident group.
+    """Every operation, once per inference and visit of a resident group, and its weights' writing.
 
     From the first start of its tasks to their last finish, as `start_cycle` and `finish_cycle` of
-    the report's layers say for all inferences together.
+    the report's layers say for all of these together.
     """
     names = Names(program)
-    found = []
+    found = [
+        Span(name, f"{name} weights", start, finish, group)
+        for number in program.loads
+        for name, start, finish, group in _written(program, timeline, number)
+    ]
     for stretch, step, starts, finishes in _steps(program, timeline):
         name = names.operation(stretch.site, step) or "inputs"
         for place in np.flatnonzero(finishes != NEVER).tolist():
@@ -109,6 +113,20 @@ def _extent(program: Program, timeline: Timeline, number: int) -> tuple[int, int
     if not len(held):
         return FOREVER, NEVER
     return int(timeline.start[held].min()), int(timeline.finish[held].max())
+
+
+def _written(
+    program: Program, timeline: Timeline, number: int
+) -> Iterator[tuple[str, int, int, int]]:
+    """Per operation whose weights a piece writes: its name, first start, last finish, group."""
+    piece, begin = program.work.pieces[number], int(program.work.first[number])
+    names = Names(program)
+    site = np.resize(piece.template.columns["operation"], len(piece))
+    held = np.resize(piece.template.resource != JOIN, len(piece))
+    for each in np.unique(site[held]).tolist():
+        mine = begin + np.flatnonzero(held & (site == each))
+        start, finish = timeline.start[mine].min(), timeline.finish[mine].max()
+        yield names.operation(each, 0), int(start), int(finish), piece.columns["group"]
 
 
 def _steps(program: Program, timeline: Timeline) -> Iterator[tuple[Stretch, int, Ints, Ints]]:
