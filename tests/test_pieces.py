@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import brute
-from cimarch.engine import Outcome, run, run_work
+from cimarch.engine import Outcome, layout, run, run_work
 from cimarch.engine.deadlock import Deadlock, find_cycle
 from cimarch.engine.edges import Edge
 from cimarch.engine.expand import expand
@@ -184,6 +184,15 @@ def test_a_frame_serves_any_template_of_its_size() -> None:
     found = agreed(Work((Piece(chain(9), 50), Piece(chain(10), 50, links=links))))
     assert found.makespan == 50 * 9 + 50 * 10
     assert found.most_rows == 2 * 10
+
+
+def test_more_under_way_than_there_is_memory_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred tasks that wait for nothing are all ready at 0; there is room for 64."""
+    monkeypatch.setattr(layout, "most_rows", lambda: 64)
+    work = Work((Piece(Template.of(resource=[0], busy=[1]), 100),))
+    with pytest.raises(MemoryError, match="more than 64 tasks are under way at once, 104 bytes"):
+        run_work(work)
+    assert run_work(Work((Piece(Template.of(resource=[0], busy=[1]), 64),))).makespan == 64
 
 
 # Circles --------------------------------------------------------------------------------------

@@ -55,8 +55,9 @@ PERIOD, OUT = range(2)
 FIRST_START, LAST_START, WAITED = range(3)
 
 # Columns of `templates`. SLOTS and GATES: how many of each; FIRST_SLOT and FIRST_GATE: where its
-# rows of `slots` and `opens_first` begin; LONGEST: the longest lag of its edges; LAGGED and ROOTS,
-# each with its end: its stretch of `lagged` and `roots`. KIND: of all frames of its CAPACITY.
+# rows of `slots` and `opens_first` begin; LONGEST: the longest lag of its edges; LAGGED and its
+# end: its stretch of `lagged`; ROOTS: slots that wait for nothing in any block. KIND: of all frames
+# of its CAPACITY.
 (
     SLOTS,
     GATES,
@@ -66,10 +67,9 @@ FIRST_START, LAST_START, WAITED = range(3)
     LAGGED,
     LAGGED_END,
     ROOTS,
-    ROOTS_END,
     KIND,
     CAPACITY,
-) = range(11)
+) = range(10)
 
 # Columns of `pieces`. LIMIT: slots of its last block; FIRST_NUMBER: of its first task; BLOCKS,
 # OPENINGS and POINTS: where it begins in `frame_of`, `gates` and `points`; LOWEST: the first block
@@ -164,8 +164,6 @@ class Run(NamedTuple):
     templates: Ints
     lagged: Numbers
     """(edges to later blocks, 2): the slot that waits, and how many blocks later."""
-    roots: Numbers
-    """Slots that wait for nothing."""
     opens_first: Ints
     """(gates of all templates + 1): the slots of gate g are `opens[opens_first[g]:...]`."""
     opens: Numbers
@@ -821,30 +819,20 @@ def begin_block(run: Run, piece: int, block: int) -> None:
 
 @compiled_part
 def begin_piece(run: Run, piece: int) -> None:
-    """Let go of all slots of a piece that wait for nothing."""
-    template, repeat = run.pieces[piece, TEMPLATE], run.pieces[piece, REPEAT]
-    row = run.templates[template]
-    cut = run.pieces[piece, LIMIT] < row[SLOTS]
-    for block in range(repeat):
-        if block >= row[LONGEST] and row[ROOTS] == row[ROOTS_END] and block < repeat - 1:
-            continue
-        if block < row[LONGEST] or (cut and block == repeat - 1):
+    """Let go of all slots of a piece that wait for nothing.
+
+    Only the first blocks, which lack edges, and the last, if it is cut, can have such slots where
+    the template has none.
+    """
+    row = run.templates[run.pieces[piece, TEMPLATE]]
+    repeat, block = run.pieces[piece, REPEAT], 0
+    while block < repeat and not run.state[FULL]:
+        last_cut = block == repeat - 1 and run.pieces[piece, LIMIT] < row[SLOTS]
+        if row[ROOTS] > 0 or block < row[LONGEST] or last_cut:
             begin_block(run, piece, block)
-        elif row[ROOTS] < row[ROOTS_END]:
-            begin_roots(run, piece, block)
-        if run.state[FULL]:
-            return
-
-
-@compiled_part
-def begin_roots(run: Run, piece: int, block: int) -> None:
-    """Let go of the slots of a block that wait for nothing in any block."""
-    template = run.pieces[piece, TEMPLATE]
-    frame = take(run, piece, block)
-    if frame == NONE:
-        return
-    for place in range(run.templates[template, ROOTS], run.templates[template, ROOTS_END]):
-        let_go(run, run.frames[frame, BASE] + run.roots[place], frame, 0)
+            block += 1
+        else:
+            block = max(block + 1, repeat - 1)
 
 
 @compiled(types.void(RUN), allocates=False)
@@ -867,10 +855,10 @@ def simulate(run: Run) -> None:
     while True:
         time = state[NOW]
         finish_joins(run, time)
-        while state[BATCH] > 0 or state[CALLS] > 0:
+        if state[BATCH] > 0 or state[CALLS] > 0:
             queue_batch(run, time)
             grant(run, time)
-            finish_joins(run, time)
+            continue
         if state[HEAP] == 0 or state[FULL] or (state[WATCHED] >= 0 and state[DUE] <= 0):
             return
         state[NOW] = run.calendar[0, HEAP_TIME]

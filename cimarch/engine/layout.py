@@ -49,7 +49,6 @@ def lay_out(work: Work, *, weights: ArrayLike = 0, record: bool = False) -> Run:
         initial=initial.astype(np.int32),
         templates=templates,
         lagged=_pairs(lists.local(lists.target[lagged]), lists.lag[lagged]),
-        roots=lists.local(roots).astype(np.int32),
         opens_first=opens_first,
         opens=opens,
         waits_first=waits_first,
@@ -168,17 +167,14 @@ def _shifted(columns: Sequence[NDArray[np.integer]], shifts: Ints) -> Numbers:
 
 def _templates(lists: _Lists, lagged: Ints, roots: Ints) -> Ints:
     sizes = np.diff(lists.first_slot)
-    rows = np.zeros((len(sizes), 11), np.int64)
+    rows = np.zeros((len(sizes), 10), np.int64)
     rows[:, kernel.SLOTS] = sizes
     rows[:, kernel.GATES] = np.diff(lists.first_gate)
     rows[:, kernel.FIRST_SLOT] = lists.first_slot[:-1]
     rows[:, kernel.FIRST_GATE] = lists.first_gate[:-1]
-    for begin, end, where in (
-        (kernel.LAGGED, kernel.LAGGED_END, lists.target[lagged]),
-        (kernel.ROOTS, kernel.ROOTS_END, roots),
-    ):
-        bounds = np.searchsorted(where, lists.first_slot)
-        rows[:, begin], rows[:, end] = bounds[:-1], bounds[1:]
+    bounds = np.searchsorted(lists.target[lagged], lists.first_slot)
+    rows[:, kernel.LAGGED], rows[:, kernel.LAGGED_END] = bounds[:-1], bounds[1:]
+    rows[:, kernel.ROOTS] = np.diff(np.searchsorted(roots, lists.first_slot))
     for row in rows:
         stretch = lagged[row[kernel.LAGGED] : row[kernel.LAGGED_END]]
         row[kernel.LONGEST] = lists.lag[stretch].max(initial=0)

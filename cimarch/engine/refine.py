@@ -15,9 +15,6 @@ from cimarch.engine.tasks import JOIN, Ints
 Numbers = NDArray[np.int32]
 Hashes = NDArray[np.uint64]
 
-FEW = 16
-"""Things to wait for up to which sorting by insertion is faster."""
-
 
 @compiled_part
 def mix(left: int | np.uint64, right: int | np.uint64) -> np.uint64:
@@ -63,14 +60,19 @@ def colour_resources(colour: Hashes, resource: Numbers, held: Hashes) -> None:
 
 
 @compiled_part
-def sort_few(values: Hashes, length: int) -> None:
-    """Sort a short list in place."""
-    for place in range(1, length):
-        value, before = values[place], place - 1
-        while before >= 0 and values[before] > value:
-            values[before + 1] = values[before]
-            before -= 1
-        values[before + 1] = value
+def sort(values: Hashes | Ints, begin: int, length: int) -> None:
+    """Sort a stretch in place, by Shell's method with the gaps of Tokuda's 9/4."""
+    gap = 1
+    while gap < length // 3:
+        gap = gap * 9 // 4 + 1
+    while gap > 0:
+        for place in range(begin + gap, begin + length):
+            value, before = values[place], place - gap
+            while before >= begin and values[before] > value:
+                values[before + gap] = values[before]
+                before -= gap
+            values[before + gap] = value
+        gap = gap * 4 // 9
 
 
 @compiled("void(int64[::1], int64[::1], int32[::1], uint64[::1], uint64[::1], uint64[::1])")
@@ -82,10 +84,7 @@ def colour_by_sources(
         begin, length = first[row], first[row + 1] - first[row]
         for place in range(length):
             buffer[place] = mix(of_source[source[begin + place]], kind[begin + place])
-        if length <= FEW:
-            sort_few(buffer, length)
-        else:
-            buffer[:length].sort()
+        sort(buffer, 0, length)
         total = np.uint64(0)
         for place in range(length):
             if place == 0 or buffer[place] != buffer[place - 1]:
@@ -101,19 +100,20 @@ def colour_by_resource(colour: Hashes, resource: Numbers, held: Hashes) -> None:
             colour[slot] = mix(colour[slot], held[resource[slot]])
 
 
-@compiled("int64(int64[::1], int64[::1], int32[::1], int64[::1], int64, int64[::1])")
-def distinct(first: Ints, kind: Ints, source: Numbers, of_source: Ints, row: int, out: Ints) -> int:
-    """Put the set of a list in `out`, in order; how many there are."""
-    begin, end = first[row], first[row + 1]
-    for place in range(begin, end):
-        out[place - begin] = (kind[place] << 32) + of_source[source[place]]
-    stretch = out[: end - begin]
-    if end - begin > 1:
-        stretch.sort()
+@compiled_part
+def distinct(
+    first: Ints, kind: Ints, source: Numbers, of_source: Ints, row: int, out: Ints, begin: int
+) -> int:
+    """Put the set of a list in `out` from a place on, in order; how many there are."""
+    length = first[row + 1] - first[row]
+    for place in range(length):
+        wait = first[row] + place
+        out[begin + place] = (kind[wait] << 32) + of_source[source[wait]]
+    sort(out, begin, length)
     size = 0
-    for place in range(end - begin):
-        if place == 0 or stretch[place] != stretch[place - 1]:
-            out[size] = stretch[place]
+    for place in range(begin, begin + length):
+        if place == begin or out[place] != out[begin + size - 1]:
+            out[begin + size] = out[place]
             size += 1
     return size
 
@@ -130,8 +130,8 @@ def same_sources(
     half = len(spare) // 2
     for row in range(len(like)):
         if like[row] != row:
-            mine = distinct(first, kind, source, of_source, row, spare[:half])
-            theirs = distinct(first, kind, source, of_source, like[row], spare[half:])
+            mine = distinct(first, kind, source, of_source, row, spare, 0)
+            theirs = distinct(first, kind, source, of_source, like[row], spare, half)
             if mine != theirs:
                 return False
             for place in range(mine):
