@@ -2,7 +2,8 @@
 
 The oracle (tests/oracle) runs a placement word line by word line, one process per part; the program
 merges what it may into fewer tasks, in closed form. Totals, the end of every layer, the busy cycles
-of every part and the count of every action must be the same.
+of every part and the count of every action must be the same; layer by layer, and in a pipeline,
+where the oracle finds for itself which rows a row reads, when they are made and when they are free.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import pytest
 
 import cimarch
 from cimarch.engine import run
+from cimarch.engine.outcome import outcome
 from cimarch.engine.tasks import Timeline
+from cimarch.mapping.assign import Asked
 from cimarch.mapping.place import place
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision
-from cimarch.engine.outcome import outcome
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program, program
 from cimarch.workload.network import Network
-from oracle import chip, networks
+from oracle import chip, descriptions, networks
 from oracle.descriptions import CHIPS, any_chip
 
 NETWORKS = {
@@ -45,9 +47,10 @@ CASES = [
 """No adder joins the four row blocks of `convolutions` on `analog`; on `tiles` maps take long."""
 
 
-def placed(text: str, network: Network) -> Placement:
-    """A network on a chip, 4-bit weights and inputs."""
-    return place(cimarch.loads(text), network, precision(network, 4, 4), input_bits=4)
+def placed(text: str, network: Network, bits: int = 4, **options: object) -> Placement:
+    """A network on a chip, with the same bits for weights and inputs."""
+    chosen = precision(network, bits, bits)
+    return place(cimarch.loads(text), network, chosen, input_bits=bits, **options)  # type: ignore[arg-type]
 
 
 def product(placement: Placement, **options: object) -> tuple[Program, Timeline]:
@@ -126,6 +129,99 @@ def test_the_oracle_agrees_on_chips_and_networks_as_they_fall(seed: int) -> None
     if "noc" in text and placement.groups > 1:
         pytest.skip("rows that arrive slower than a part moves them leave gaps for others")
     agree(placement, rounded=True, batch=draw.randint(1, 2))
+
+
+# Rows in a pipeline -----------------------------------------------------------------------------
+
+
+def piped(text: str, network: Network, size: int, bits: int = 4, **options: object) -> Placement:
+    """The same in a pipeline, with buffers of so many bytes."""
+    sized = text.replace("SIZE", f"{size} B")
+    return placed(sized, network, bits, schedule="pipeline", **options)
+
+
+def least(text: str, network: Network, bits: int = 4, **options: object) -> int:
+    """Bytes that the buffers must have: as many fit, one less does not."""
+
+    def fits(size: int) -> bool:
+        try:
+            piped(text, network, size, bits, **options)
+        except cimarch.DescriptionError:
+            return False
+        return True
+
+    low, high = 0, 1
+    while not fits(high):
+        low, high = high, 2 * high
+        assert high < 5000, "it fits in no buffer"
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
+
+
+@pytest.mark.parametrize("network", networks.ROWS)
+@pytest.mark.parametrize("name", descriptions.ROWS)
+def test_the_oracle_agrees_on_a_pipeline(name: str, network: str) -> None:
+    text, chosen = descriptions.ROWS[name], networks.ROWS[network]
+    size = least(text, chosen)
+    agree(piped(text, chosen, size), rounded=True, batch=2)
+    if name == "shared":
+        agree(piped(text, chosen, size + size // 3), rounded=True)
+
+
+@pytest.mark.parametrize("network", ["chain", "residual of stride 2", "tokens"])
+def test_the_oracle_agrees_on_a_pipeline_with_room_for_all(network: str) -> None:
+    placement = piped(descriptions.SHARED, networks.ROWS[network], 3000)
+    agree(placement, rounded=True, batch=3, weights="cold")
+
+
+@pytest.mark.parametrize("name", ["hold", "macro", "macro, rows kept", "linked", "digital"])
+def test_the_oracle_agrees_on_chips_where_whole_tensors_have_room(name: str) -> None:
+    for network in ("convolutions", "residual"):
+        agree(placed(CHIPS[name], NETWORKS[network], schedule="pipeline"), batch=2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_oracle_agrees_on_pipelines_as_they_fall(seed: int) -> None:
+    draw = Random(seed)
+    text, network = descriptions.any_rows(draw), networks.any_rows(draw)
+    bits = draw.choice([2, 4, 4, 6])
+    size = least(text, network, bits) + draw.choice([0, 0, 1, 5, 20, 2000])
+    agree(piped(text, network, size, bits), rounded=True, batch=draw.randint(1, 3))
+
+
+@pytest.mark.parametrize("schedule", ["layers", "pipeline"])
+@pytest.mark.parametrize("copies", [{"start": 2}, {"inner": 3, "outer": 2}, "fill"])
+def test_the_oracle_agrees_where_weights_are_held_several_times(
+    copies: object, schedule: str
+) -> None:
+    text, network = descriptions.SHARED, networks.ROWS["residual of stride 2"]
+    asked = Asked(duplicate=copies)
+    size = least(text, network, asked=asked)
+    sized = text.replace("SIZE", f"{size if schedule == 'pipeline' else 3000} B")
+    agree(placed(sized, network, schedule=schedule, asked=asked), rounded=True, batch=2)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_oracle_agrees_on_copies_as_they_fall(seed: int) -> None:
+    draw = Random(seed)
+    text, network = descriptions.any_rows(draw), networks.any_rows(draw)
+    asked = Asked(duplicate=draw.choice(["fill", "balance"]))
+    size = least(text, network, asked=asked)
+    agree(piped(text, network, size, asked=asked), rounded=True, batch=draw.randint(1, 3))
+
+
+@pytest.mark.xfail(strict=True, reason="a fetch waits for the operands of all additions behind")
+def test_a_residual_is_fetched_when_its_own_rows_are_made() -> None:
+    text, network = descriptions.SHARED, networks.two_residuals()
+    agree(piped(text, network, least(text, network)), rounded=True)
+
+
+@pytest.mark.xfail(strict=True, reason="a row of zeros waits for the first row of the map")
+def test_a_row_that_reads_only_padding_waits_for_nothing() -> None:
+    text, network = descriptions.APART, networks.bordered()
+    agree(piped(text, network, least(text, network)), rounded=True)
 
 
 def test_three_groups_of_weights_are_written_in_turn() -> None:

@@ -71,6 +71,9 @@ class _Lazy:
         )
         for _, place, _ in order:
             self._drive(self._strip(place))
+        for place in reversed(range(len(self.sites))):  # last, rows that are made but never read
+            while self.strips[place] < self.extents[place].strips:
+                self._drive(self._strip(place))
         return self.least
 
     def _drive(self, first: Iterator[tuple[str, int]]) -> None:

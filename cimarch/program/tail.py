@@ -86,6 +86,7 @@ class Tail:
         if not share:
             return
         count = self._of_row(windows, share)
+        share *= Fraction(windows, self.strip.windows) if windows else 1
         for i, waypoint in enumerate(self.flow.waypoints):
             if waypoint.operation is CARRY:
                 continue

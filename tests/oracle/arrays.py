@@ -7,7 +7,7 @@ read may start then; without one the array waits for its converters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from math import ceil
 
@@ -51,12 +51,12 @@ class Lane:
 
 
 class Arrays:
-    """The arrays of a placement's pool."""
+    """The arrays of one of a placement's pools."""
 
-    def __init__(self, bench: Bench, placement: Placement) -> None:
+    def __init__(self, bench: Bench, placement: Placement, pool: Part) -> None:
         self.bench = bench
         self.placement = placement
-        self.pool: Part = placement.pool
+        self.pool = pool
         self.routes = placement.wiring.routes
         self.kinds = {part.path: part.kind for part in placement.system.walk()}
         behind = self._behind(0)
@@ -168,13 +168,13 @@ class Arrays:
                     count(self.merger.path, "add", lines)
 
     def run(
-        self, tile: int, windows: int, ready: Callable[[int], list[simpy.Event]],
+        self, tile: int, windows: Iterable[int], ready: Callable[[int], list[simpy.Event]],
         order: Callable[[int], Order], feed: Callable[[int, Order], Job] | None, lane: Lane,
     ) -> Steps:  # fmt: skip
         """All products of a tile in one pass, one after the other."""
         sensing = self.sensing(tile)
         held: simpy.Event | None = None
-        for window in range(windows):
+        for window in windows:
             yield self.bench.all(ready(window))
             self.note(tile, sensing)
             for k in range(len(sensing.reads)):
@@ -213,6 +213,10 @@ class Arrays:
             return
         env = self.bench.env
         busy, late = self._cycles(sensing, k)[1:]
+        if not busy and not late and self.hold is None:  # it ends in the cycle in which it begins
+            following.succeed()
+            done.succeed()
+            return
         burst = self.bench.work(
             sensing.converters, busy, (*order, 1, 2 * k + 1), latency=late,
         )  # fmt: skip

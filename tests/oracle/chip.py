@@ -1,14 +1,14 @@
 """A whole run on a tiny chip: groups of weights, inferences, and the sites of a network in turn.
 
 Each window of a site is work of its own: its slices are fetched, its arrays read them, its sums
-meet. Each row of results then passes the units of the tail and is stored where it is read. A site
-begins when all of the one before is done.
+meet. Each row of results then passes the units of the tail and is stored where it is read. Layer by
+layer, a site begins when all of the one before is done; in a pipeline all of a group begin at once,
+and rows wait for each other.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from math import ceil
 
 import attrs
 import simpy
@@ -17,10 +17,11 @@ from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
 from cimarch.mapping.sites import map_rows
 from oracle.arrays import Arrays
-from oracle.hardware import Bench, Steps, settle
+from oracle.hardware import Bench, Order, Steps, settle
 from oracle.loads import Loads
-from oracle.movement import Movement
+from oracle.movement import Crossing, Movement
 from oracle.site import Pass
+from oracle.stock import Stock
 
 
 @attrs.frozen
@@ -73,7 +74,7 @@ class Chip:
         self.bench = bench
         self.placement = placement
         self.movement = Movement(bench, placement.wiring.routes)
-        self.arrays = Arrays(bench, placement)
+        self.arrays = {pool.path: Arrays(bench, placement, pool) for pool in placement.pools}
         self.loads = Loads(bench, self.movement, placement)
         self.passes = 0
 
@@ -88,23 +89,55 @@ class Chip:
     def run(self, batch: int, weights: str, ends: dict[int, tuple[int, int]]) -> Steps:
         """All inferences through all groups."""
         groups = max(1, self.placement.groups)
-        order = [(g, i) for g in range(groups) for i in range(batch)]
+        order = [(g, batch) for g in range(groups)]
         if groups > 1 and not self._waits_fit(batch):
-            order.sort(key=lambda turn: turn[1])
+            order = [(g, 1) for _ in range(batch) for g in range(groups)]
         loaded = 0 if groups == 1 and weights == "preloaded" else -1
-        for group, _ in order:
+        work = self._layers if self.placement.schedule == "layers" else self._pipeline
+        for group, inferences in order:
             if group != loaded:
                 self.passes += 1
                 yield self.loads.load(self._tiles(group), self.passes)
                 loaded = group
+            yield from work(group, inferences, ends)
+
+    def _layers(self, group: int, inferences: int, ends: dict[int, tuple[int, int]]) -> Steps:
+        """One inference after the other, one site after the other."""
+        for _ in range(inferences):
+            stock = Stock(self.bench, 1)
             if group == 0:
                 self.passes += 1
-                yield self.bench.all(self._inputs())
+                yield self._inputs(stock, self.passes)
             for plan in self._plans(group):
                 self.passes += 1
                 since = int(self.bench.env.now)
-                yield Pass(self, plan, group, self.passes).begin()
+                yield Pass(self, plan, group, self.passes, stock).begin()
                 ends[plan.site.index] = (since, int(self.bench.env.now))
+
+    def _pipeline(self, group: int, inferences: int, ends: dict[int, tuple[int, int]]) -> Steps:
+        """All inferences as one stream of rows, all sites side by side."""
+        stock, tensors = Stock(self.bench, inferences), self.placement.network.tensors
+        first = self.passes + 1
+        passes = [
+            Pass(self, plan, group, first + i, stock)
+            for i, plan in enumerate(self._plans(group), 1)
+        ]
+        self.passes = first + len(passes)
+        given = [s.tensor for s, _ in self.placement.inputs] if group == 0 else []
+        for tensor in dict.fromkeys([*given, *(each.plan.site.result for each in passes)]):
+            stock.make(tensor, map_rows(tensors[tensor]))
+        for each in passes:
+            homes = list(each.plan.read_homes())
+            for reading in each.readings:
+                stock.read(reading, [home for at, home in homes if at == reading.position])
+        came = self._inputs(stock, first) if group == 0 else self.bench.all([])
+        over = [self.bench.env.process(self._site(each, ends)) for each in passes]
+        yield self.bench.all([came, *over])
+
+    def _site(self, work: Pass, ends: dict[int, tuple[int, int]]) -> Steps:
+        since = int(self.bench.env.now)
+        yield work.begin()
+        ends[work.plan.site.index] = (since, int(self.bench.env.now))
 
     def _waits_fit(self, batch: int) -> bool:
         """Whether all inferences can wait at the boundaries of groups."""
@@ -122,17 +155,34 @@ class Chip:
                 found.append(plan)
         return found
 
-    def _inputs(self) -> list[simpy.Event]:
+    def _inputs(self, stock: Stock, number: int) -> simpy.Event:
         """Bring what the network is given from the edge to its homes, row by row."""
-        arrivals = []
         tensors = self.placement.network.tensors
         heights = list(dict.fromkeys(map_rows(tensors[s.tensor]) for s, _ in self.placement.inputs))
+        arrivals: dict[int, list[list[simpy.Event]]] = {
+            rows: [[] for _ in range(rows * stock.inferences)] for rows in heights
+        }
         for place, (source, store) in enumerate(self.placement.inputs):
             rows = map_rows(tensors[source.tensor])
             way = self.movement.crossings(
-                store.way, ceil(tensors[source.tensor].elements / rows) * store.bits
+                store.way, -(-tensors[source.tensor].elements // rows) * store.bits
             )
-            for row in range(rows):
-                order = (self.passes, heights.index(rows), row, 0, 0, place)
-                arrivals.append(self.movement.move(way, order))
-        return arrivals
+            for row, arrived in enumerate(arrivals[rows]):
+                order = (number, heights.index(rows), row, 0, 0, place)
+                arrived.append(self.bench.env.event())
+                room = stock.room(source.tensor, row)
+                self.bench.env.process(self._input(way, order, room, arrived[-1]))
+        for rows, arrived in arrivals.items():
+            mine = [
+                s.tensor for s, _ in self.placement.inputs if map_rows(tensors[s.tensor]) == rows
+            ]
+            self.bench.env.process(stock.making(dict.fromkeys(mine), arrived))
+        return self.bench.all(e for rows in arrivals.values() for events in rows for e in events)
+
+    def _input(
+        self, way: list[Crossing], order: Order, room: list[simpy.Event], arrived: simpy.Event
+    ) -> Steps:
+        """A row comes when its home has room."""
+        yield self.bench.all(room)
+        yield self.movement.move(way, order)
+        arrived.succeed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from random import Random
 
 BARE = """
@@ -198,4 +199,96 @@ def any_chip(draw: Random) -> str:
     for likely, pattern, new in changes:
         if draw.random() < likely:
             text = re.sub(pattern, new, text)
+    return text
+
+
+# Chips for pipelines of rows: SIZE of the buffers that rows are held in is to be filled in
+
+SHARED = """
+from std import crossbar, dac, sample_hold, adc, accumulator, buffer, unit, link
+system Shared {
+    clock = 500 MHz
+    part port: link { width = 16 bit, rate = 250 MHz }
+    part maps: buffer { size = SIZE, width = 32 bit }
+    part input[12]: buffer { size = 48 B, width = 32 bit }
+    part dac[12, 40]: dac { bits = 4 }
+    part x[12]: crossbar {
+        rows = 40, columns = 16, cell_bits = 4, encoding = signed_cell
+        action read { latency = 4 ns }
+        action write { latency = 6 ns }
+    }
+    part hold[12, 16]: sample_hold
+    part adc[12, 4]: adc { rate = 1 GHz }
+    part psum[3]: accumulator { bits = 20 }
+    part vec: unit { does = [relu, add, max_pool, average_pool], lanes = 2, stages = 2 }
+    connect port -> maps -> input[*] -> dac[*, *] -> x[*] -> hold[*, *] -> adc[*, *] -> psum[*]
+    connect psum[*] -> vec -> maps
+    connect vec -> port
+    connect maps -> vec
+    connect port -> x[*].write
+}
+"""
+
+APART = """
+from std import crossbar, adc, accumulator, buffer, unit, bus, host
+system Apart {
+    clock = 1 GHz
+    part desk: host { width = 8 bit, rate = 500 MHz }
+    part bus: bus { width = 24 bit }
+    part near[6]: buffer { size = SIZE, width = 16 bit }
+    part x[12]: crossbar {
+        rows = 40, columns = 16, cell_bits = 4, encoding = signed_cell
+        action read { latency = 3 ns }
+    }
+    part adc[12]: adc { rate = 2.5 GHz }
+    part psum[6]: accumulator { bits = 20 }
+    part vec[6]: unit { does = [relu, add, max_pool, average_pool] }
+    connect desk <-> bus -> near[*] -> x[*] -> adc[*] -> psum[*] -> vec[*] -> bus
+    connect near[*] -> vec[*]
+}
+"""
+
+POOLS = """
+from std import crossbar, digital_array, dac, adc, accumulator, adder_tree, buffer, unit, link
+system Pools {
+    clock = 1 GHz
+    part port: link { width = 8 bit, rate = 1 GHz }
+    part maps: buffer { size = SIZE, width = 32 bit }
+    part dac[6, 40]: dac { bits = 2 }
+    part x[6]: crossbar {
+        rows = 40, columns = 16, cell_bits = 4, encoding = signed_cell
+        serves = columns > 3
+        action read { latency = 5 ns }
+    }
+    part adc[6]: adc { rate = 4 GHz }
+    part psum: accumulator { bits = 20 }
+    part stage: buffer { size = 64 B, width = 16 bit }
+    part y[6]: digital_array {
+        rows = 40, columns = 16, cell_bits = 4, encoding = signed_cell
+        action read { latency = 2 ns }
+    }
+    part tree: adder_tree
+    part vec: unit { does = [relu, add, max_pool, average_pool], lanes = 4 }
+    connect port <-> maps -> dac[*, *] -> x[*] -> adc[*] -> psum -> vec -> maps
+    connect maps -> stage -> y[*] -> tree -> vec
+    connect maps -> vec
+}
+"""
+
+ROWS = {"shared": SHARED, "apart": APART, "pools": POOLS}
+"""By where rows are: in one buffer, in a buffer of each two arrays, read by two kinds of arrays."""
+
+
+def any_rows(draw: Random) -> str:
+    """One of the chips for rows, with other widths and times; SIZE is still to be filled in."""
+    text = draw.choice(list(ROWS.values()))
+    changes: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+        (r"width = \d+ bit", lambda _: f"width = {draw.choice([4, 8, 16, 24, 40])} bit"),
+        (r"latency = \d+ ns", lambda _: f"latency = {2 * draw.randint(1, 20)} ns"),
+        (r"lanes = \d+", lambda _: f"lanes = {draw.randint(1, 5)}"),
+        (r"size = 48 B", lambda _: f"size = {draw.choice([1, 20, 48])} B"),
+        (r"rate = [\d.]+ .Hz", lambda _: f"rate = {draw.choice([100, 250, 500, 1000])} MHz"),
+    )
+    for pattern, new in changes:
+        text = re.sub(pattern, new, text)
     return text

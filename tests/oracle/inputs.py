@@ -16,7 +16,7 @@ from oracle.hardware import Job, Order, Steps, pass_on
 from oracle.movement import Crossing, next_bus, stated
 
 if TYPE_CHECKING:
-    from oracle.site import Pass
+    from oracle.site import Pass, Work
 
 FREE = ("dac", "sample_hold", "adc", "unit", "shift_add", "accumulator", "adder_tree")
 """Kinds that stand between a buffer and the word lines that it drives."""
@@ -35,10 +35,55 @@ class Slice:
     tiles: list[int]
 
 
-class Inputs:
-    """The input side of one site's work in one group."""
+class Leads:
+    """The rows that a site brings in from the edge, where a home has no room for all of them."""
 
     def __init__(self, site: Pass) -> None:
+        self.site = site
+        self.rows: list[list[simpy.Event]] = [[] for _ in range(site.rows)]
+        for home in site.plan.homes:
+            if site.matrix and home is not None and not home.whole:
+                self._stream(home)
+
+    def _stream(self, home: Home) -> None:
+        """Bring the rows of a tensor that is too large for its home from the edge, row by row."""
+        site = self.site
+        elements = Fraction(site.network.tensors[home.tensor].elements, site.height)
+        for place, member in enumerate(home.members):
+            edge = site.plan.wiring.edge_into(member)
+            if edge is None:
+                continue
+            way = site.movement.crossings(edge[1], ceil(elements * home.bits))
+            for row in range(site.rows):
+                arrival = site.env.event()
+                site.env.process(self._lead(row - home.ahead, (row, place), way, arrival))
+                self.rows[row].append(arrival)
+
+    def _lead(
+        self, room: int, order: tuple[int, int], way: list[Crossing], arrival: simpy.Event
+    ) -> Steps:
+        """A row comes when the products of the rows before `room`, which leave, are done."""
+        site = self.site
+        last = max(0, room) * site.per_row
+        gone = range(max(0, last - len(site.works)), last)
+        done = [
+            work.lanes[tile].done[window]
+            for work in site.works
+            for tile in work.chosen
+            for window in gone
+            if window in work.windows
+        ]
+        yield site.bench.all([*site.needs(0, order[0]), *done])
+        yield site.movement.move(way, (*site.order(order[0], 0), order[1]))
+        arrival.succeed()
+
+
+class Inputs:
+    """The input side of one copy's work in one group."""
+
+    def __init__(self, work: Work) -> None:
+        site = work.site
+        self.work = work
         self.site = site
         self.bench = site.bench
         self.env = site.env
@@ -46,29 +91,34 @@ class Inputs:
         self.plan = site.plan
         self.op = site.op
         self.tiles = site.placement.tiles
-        self.leads: list[list[simpy.Event]] = [[] for _ in range(site.rows)]
         self.came: dict[tuple[int, int], list[simpy.Event]] = {}
         at_hand = all(home is None for home in self.plan.homes)
-        self.drivers = {tile: None if at_hand else self._driver(tile) for tile in site.chosen}
+        self.drivers = {tile: None if at_hand else self._driver(tile) for tile in work.chosen}
         self.slices = list(self._slices())
         self.depths = self._depths()
 
     def begin(self) -> None:
-        """Start all that streams in and all fetches."""
-        for home in self.plan.homes:
-            if home is not None and not home.whole:
-                self._stream(home)
+        """Start all fetches."""
         for members in self._alike():
-            for window in range(self.site.windows):
-                self._fetch(members, window)
+            for place in range(len(self.work.windows)):
+                self._fetch(members, place)
+        for tile in self.work.chosen:
+            for window in self.work.windows:
+                if (tile, window) not in self.came:
+                    row = window // self.site.per_row
+                    self.site.take(0, row, *self.work.results(tile, window))
 
     def ready(self, tile: int, window: int) -> list[simpy.Event]:
         """Events that together mean that a window's inputs are where a tile needs them."""
         came = self.came.get((tile, window))
-        return self.leads[window // self.site.per_row] if came is None else came
+        return self._begun(window // self.site.per_row) if came is None else came
+
+    def _begun(self, row: int) -> list[simpy.Event]:
+        """What a row begins with: what it reads is made, and what streams in is there."""
+        return [*self.site.needs(0, row), *self.site.leads.rows[row]]
 
     def _array(self, tile: int) -> Instances:
-        return self.site.chip.arrays.array(int(self.tiles.array[tile]))
+        return self.site.arrays.array(int(self.tiles.array[tile]))
 
     def _driver(self, tile: int) -> Instances | None:
         """The buffer whose words go to a tile's word lines with only converters between."""
@@ -92,7 +142,7 @@ class Inputs:
 
     def _slices_of(self, home: Home, rows: range) -> Iterator[Slice]:
         found: dict[tuple[Instances, int, int, Instances], Slice] = {}
-        for tile in self.site.chosen:
+        for tile in self.work.chosen:
             group = int(self.tiles.channel_group[tile])
             begin = group * self.op.rows + int(self.tiles.row0[tile])
             end = begin + int(self.tiles.inputs[tile])
@@ -136,7 +186,7 @@ class Inputs:
         return list(alike.values())
 
     def _way(self, slice_: Slice, window: int) -> list[Crossing]:
-        port = "in" if slice_.place.path == self.site.placement.pool.path else None
+        port = "in" if slice_.place.path == self.plan.pool.path else None
         route = self.site.routes.find(slice_.member, slice_.place, port)
         assert route is not None
         return self.movement.crossings(route, self._new(slice_, window) * self.plan.bits)
@@ -145,8 +195,10 @@ class Inputs:
         """Inputs of a slice that its staging does not keep from the windows before; at least 1."""
         part = self.site.placement.system.part(slice_.place.path)
         reuse = part.params.get("reuse", "none")
-        if reuse == "none" or self.op.geometry is None:
+        geometry, alone = self.op.geometry, self.work.copies == 1
+        if reuse == "none" or geometry is None or geometry.dilation != (1, 1) or not alone:
             return len(slice_.rows)
+        window %= self.site.height * self.site.per_row
         first = 0 if reuse == "rows" else window - window % self.site.per_row
         first = max(first, window - 1) if reuse == "columns" else first
         kept = {
@@ -170,24 +222,29 @@ class Inputs:
 
     # Moving it
 
-    def _fetch(self, slices: Sequence[Slice], window: int) -> None:
+    def _fetch(self, slices: Sequence[Slice], place: int) -> None:
+        """Fetch what one of the copy's windows reads."""
+        window = self.work.windows[place]
+        row = window // self.site.per_row
         arrivals = [self.env.event() for _ in slices]
         for slice_, arrival in zip(slices, arrivals, strict=True):
             for tile in slice_.tiles:
                 self.came.setdefault((tile, window), []).append(arrival)
-        self.site.all += arrivals
-        self.env.process(self._send(slices, window, arrivals))
+        self.site.own(row, *arrivals)
+        self.site.take(0, row, *arrivals)
+        self.env.process(self._send(slices, place, arrivals))
 
-    def _send(self, slices: Sequence[Slice], window: int, arrivals: Sequence[simpy.Event]) -> Steps:
-        """Send when what streams in is there and all places have room."""
+    def _send(self, slices: Sequence[Slice], place: int, arrivals: Sequence[simpy.Event]) -> Steps:
+        """Send when what is read is there and all places have room."""
+        window = self.work.windows[place]
         row, inside = divmod(window, self.site.per_row)
         room = [
-            self.site.lanes[tile].done[window - self.depths[slice_.place]]
+            self.work.lanes[tile].done[self.work.windows[place - self.depths[slice_.place]]]
             for slice_ in slices
             for tile in slice_.tiles
-            if window >= self.depths[slice_.place]
+            if place >= self.depths[slice_.place]
         ]
-        yield self.bench.all(self.leads[row] + room)
+        yield self.bench.all([*self._begun(row), *room])
         base = self.site.order(row, 1, inside)
         came = self.movement.spread(
             [self._way(slice_, window) for slice_ in slices],
@@ -195,29 +252,6 @@ class Inputs:
         )
         for event, arrival in zip(came, arrivals, strict=True):
             self.env.process(pass_on(event, arrival))
-
-    def _stream(self, home: Home) -> None:
-        """Bring the rows of a tensor that is too large for its home from the edge, row by row."""
-        elements = Fraction(self.site.network.tensors[home.tensor].elements, self.site.rows)
-        for place, member in enumerate(home.members):
-            edge = self.site.placement.wiring.edge_into(member)
-            if edge is None:
-                continue
-            way = self.movement.crossings(edge[1], ceil(elements * home.bits))
-            for row in range(self.site.rows):
-                arrival = self.env.event()
-                self.env.process(self._lead(row - home.ahead, (row, place), way, arrival))
-                self.leads[row].append(arrival)
-
-    def _lead(
-        self, room: int, order: tuple[int, int], way: list[Crossing], arrival: simpy.Event
-    ) -> Steps:
-        """A row comes when the products of the row before `room`, which leaves, are done."""
-        per_row = self.site.per_row
-        before = range((room - 1) * per_row, room * per_row) if room > 0 else ()
-        yield self.bench.all(self.site.lanes[t].done[w] for t in self.site.chosen for w in before)
-        yield self.movement.move(way, (*self.site.order(order[0], 0), order[1]))
-        arrival.succeed()
 
     def feed(self, tile: int, order: Order) -> Job:
         """Read a product's inputs out of the buffer that drives the array."""

@@ -8,6 +8,7 @@ from math import ceil
 import simpy
 
 from cimarch.hardware.routes import Instances
+from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Placement
 from oracle.hardware import Bench, Order, Steps
 from oracle.movement import Crossing, Movement, stated
@@ -20,7 +21,6 @@ class Loads:
         self.bench = bench
         self.movement = movement
         self.placement = placement
-        self.pool = placement.pool
 
     def load(self, tiles: Sequence[int], number: int) -> simpy.Event:
         """Write some tiles' weights; the event that all are written."""
@@ -31,17 +31,17 @@ class Loads:
         """Send a tile's rows one after the other; its array is held from the first write on."""
         env, placement = self.bench.env, self.placement
         rows, columns = int(placement.tiles.rows[tile]), int(placement.tiles.columns[tile])
-        at = placement.wiring.array(int(placement.tiles.array[tile]))
-        source = placement.wiring.weight_source(at)
-        port = placement.wiring.weight_port
-        route = placement.wiring.routes.find(source, at, port) if source is not None else None
-        bits = columns * self.pool.integer("cell_bits")
+        wiring = placement.plans[int(placement.tiles.site[tile])].wiring
+        at = wiring.array(int(placement.tiles.array[tile]))
+        source = wiring.weight_source(at)
+        route = wiring.routes.find(source, at, wiring.weight_port) if source is not None else None
+        bits = columns * wiring.pool.integer("cell_bits")
         way = self.movement.crossings(route, bits) if route is not None else []
         here = [env.event() for _ in range(rows)]
         done = env.event()
         for row in range(rows):
             env.process(self._row(way, row, (*order, row), here[row]))
-        env.process(self._write(at, here, columns, order, done))
+        env.process(self._write(wiring.pool, at, here, columns, order, done))
         return done
 
     def _row(self, way: Sequence[Crossing], row: int, order: Order, here: simpy.Event) -> Steps:
@@ -57,14 +57,14 @@ class Loads:
         here.succeed()
 
     def _write(
-        self, at: Instances, here: Sequence[simpy.Event], columns: int, order: Order,
+        self, pool: Part, at: Instances, here: Sequence[simpy.Event], columns: int, order: Order,
         done: simpy.Event,
     ) -> Steps:  # fmt: skip
         """Write rows as they come; the whole array at once when all have come."""
         env = self.bench.env
-        pulses = self.pool.integer("pulses")
-        once = stated(self.pool, "write", 1 / self.pool.clock) * pulses
-        per = self.pool.word("write_per")
+        pulses = pool.integer("pulses")
+        once = stated(pool, "write", 1 / pool.clock) * pulses
+        per = pool.word("write_per")
         each = once * columns if per == "cell" else once
         groups = [list(here)] if per == "array" else [[row] for row in here]
         written = env.event()
@@ -73,7 +73,7 @@ class Loads:
         yield held.started
         for k, rows in enumerate(groups):
             yield self.bench.all(rows)
-            self.bench.count(self.pool.path, "write", pulses * (columns if per == "cell" else 1))
+            self.bench.count(pool.path, "write", pulses * (columns if per == "cell" else 1))
             cycles = each * self.bench.system.clock
             yield env.timeout(max(1, ceil((k + 1) * cycles) - ceil(k * cycles)))
         written.succeed()

@@ -33,14 +33,17 @@ class Maker:
 
     def conv(
         self, name: str, source: str, outputs: int, kernel: int = 3, *,
-        stride: int = 1, padding: int = 0, groups: int = 1,
+        stride: int = 1, padding: int = 0, groups: int = 1, dilation: int = 1,
     ) -> str:  # fmt: skip
         """A square convolution."""
         channels, height, width = self.tensors[source].shape
-        high, wide = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
+        reach = (kernel - 1) * dilation + 1
+        high, wide = ((n + 2 * padding - reach) // stride + 1 for n in (height, width))
         op = Operation(
             name, "conv2d", (source,), (name,), weight=name, groups=groups,
-            geometry=Geometry((kernel, kernel), (stride, stride), (padding,) * 4, groups=groups),
+            geometry=Geometry(
+                (kernel, kernel), (stride, stride), (padding,) * 4, (dilation,) * 2, groups
+            ),
             rows=channels // groups * kernel * kernel, columns=outputs // groups,
             windows=high * wide, window_rows=high,
         )  # fmt: skip
@@ -73,13 +76,40 @@ class Maker:
         """A residual."""
         return self.digital(f"{one}.add", "add", "", one, other)
 
-    def pool(self, source: str, kernel: int, *, function: str = "max") -> str:
-        """A pooling whose windows do not overlap; the whole map where the kernel is 0."""
-        channels, height, width = self.tensors[source].shape
-        size = (kernel, kernel) if kernel else (height, width)
+    def pool(
+        self, source: str, kernel: int, *, function: str = "max", stride: int = 0, padding: int = 0
+    ) -> str:
+        """A pooling; its windows do not overlap without a stride; the whole map where the kernel
+        is 0.
+        """
+        channels, *sides = self.tensors[source].shape
+        size = (kernel, kernel) if kernel else (sides[0], sides[1])
+        steps = (stride, stride) if stride else size
         name = f"{source}.pool"
-        op = Operation(name, "pool", (source,), (name,), function, Geometry(size, size))
-        return self._add(op, (channels, height // size[0], width // size[1]))
+        geometry = Geometry(size, steps, (padding,) * 4)
+        op = Operation(name, "pool", (source,), (name,), function, geometry)
+        high, wide = (
+            (n + 2 * padding - k) // s + 1 for n, k, s in zip(sides, size, steps, strict=True)
+        )
+        return self._add(op, (channels, high, wide))
+
+    def concat(self, name: str, *sources: str, along: int = 0) -> str:
+        """Tensors behind each other along an axis."""
+        shape = list(self.tensors[sources[0]].shape)
+        shape[along] = sum(self.tensors[source].shape[along] for source in sources)
+        settings = (("dim", along), ("sizes", tuple(shape)))
+        return self._add(
+            Operation(name, "concat", sources, (name,), settings=settings), tuple(shape)
+        )
+
+    def part(
+        self, name: str, source: str, axis: int, start: int, length: int, step: int = 1
+    ) -> str:
+        """Some of a tensor: `length` places of an axis."""
+        sizes = self.tensors[source].shape
+        settings = (("dim", axis), ("start", start), ("step", step), ("sizes", sizes))
+        shape = tuple(length if i == axis else n for i, n in enumerate(sizes))
+        return self._add(Operation(name, "slice", (source,), (name,), settings=settings), shape)
 
     def done(self, *outputs: str) -> Network:
         """The network whose results these are."""
@@ -152,3 +182,163 @@ def any_convolutions(draw: Random) -> Network:
     last = make.conv("third", last, 3, 2, stride=2) if draw.random() < 0.3 else last
     last = make.pool(last, 0, function="average") if draw.random() < 0.4 else last
     return make.done(make.linear("classify", last, 5) if draw.random() < 0.5 else last)
+
+
+# Networks of which rows are made and read in many ways ------------------------------------------
+
+
+def chain(*, stride: int = 1, dilation: int = 1, kernels: tuple[int, ...] = (3, 3, 3)) -> Network:
+    """Convolutions behind each other; stride and dilation are those of all but the first."""
+    make = Maker()
+    last = make.conv("conv0", make.input(2, 8, 4), 3, kernels[0], padding=kernels[0] // 2)
+    for i, kernel in enumerate(kernels[1:], start=1):
+        last = make.conv(
+            f"conv{i}", last, 3 + i, kernel, stride=stride, padding=dilation * (kernel // 2),
+            dilation=dilation,
+        )  # fmt: skip
+    return make.done(last)
+
+
+def pooled(kernel: int, stride: int, padding: int = 0) -> Network:
+    """A convolution, a pooling of its relu, a convolution."""
+    make = Maker()
+    first = make.relu(make.conv("first", make.input(2, 6, 6), 3, padding=1))
+    pool = make.pool(first, kernel, stride=stride, padding=padding)
+    return make.done(make.conv("second", pool, 4, padding=1))
+
+
+def downsampled() -> Network:
+    """A residual of which both paths have stride 2."""
+    make = Maker()
+    start = make.relu(make.conv("start", make.input(2, 6, 6), 4, padding=1))
+    inner = make.relu(make.conv("inner", start, 6, padding=1, stride=2))
+    outer = make.conv("outer", inner, 6, padding=1)
+    return make.done(make.relu(make.add(outer, make.conv("side", start, 6, 1, stride=2))))
+
+
+def branches(along: int) -> Network:
+    """Two convolutions of one map, behind each other along an axis, and a convolution of both."""
+    make = Maker()
+    start = make.conv("start", make.input(2, 5, 5), 4, padding=1)
+    wide = make.conv("wide", start, 3, padding=1)
+    small = make.conv("small", start, 3, 1)
+    both = make.concat("both", wide, small, along=along)
+    return make.done(make.conv("last", both, 3, padding=1))
+
+
+def flattened() -> Network:
+    """Two convolutions and a classifier of the whole map."""
+    make = Maker()
+    first = make.conv("first", make.input(2, 5, 5), 4, padding=1)
+    second = make.relu(make.conv("second", first, 3, padding=1))
+    return make.done(make.linear("classify", second, 5))
+
+
+def two_readers() -> Network:
+    """A map that two convolutions read, one of them without its border."""
+    make = Maker()
+    start = make.conv("start", make.input(2, 5, 5), 4, padding=1)
+    return make.done(make.conv("one", start, 3, padding=1), make.conv("other", start, 2))
+
+
+def tokens() -> Network:
+    """Six tokens through three layers."""
+    make = Maker()
+    first = make.linear("one", make.input(6, 10), 8)
+    second = make.relu(make.linear("two", first, 9))
+    return make.done(make.linear("three", second, 4))
+
+
+def every_second_row() -> Network:
+    """A convolution of the odd rows of a map."""
+    make = Maker()
+    start = make.conv("start", make.input(2, 6, 4), 4, padding=1)
+    odd = make.part("odd", start, 1, 1, 3, 2)
+    return make.done(make.conv("last", odd, 4, padding=1))
+
+
+def deep() -> Network:
+    """A residual before a pooling, one behind it, a pooling of all and a classifier."""
+    make = Maker()
+    start = make.conv("start", make.input(2, 6, 4), 4, padding=1)
+    inner = make.conv("inner", start, 4, padding=1)
+    pool = make.pool(make.relu(make.add(inner, start)), 2)
+    side = make.conv("side", pool, 4, 1)
+    total = make.add(make.conv("last", pool, 4, padding=1), side)
+    return make.done(make.linear("classify", make.pool(total, 0, function="average"), 3))
+
+
+def digital() -> Network:
+    """A map added to itself and pooled before the first convolution."""
+    make = Maker()
+    given = make.input(3, 6, 4)
+    return make.done(make.conv("last", make.pool(make.add(given, given), 2), 4, padding=1))
+
+
+def two_residuals() -> Network:
+    """A convolution whose results meet the maps of both convolutions before it."""
+    make = Maker()
+    start = make.conv("start", make.input(2, 6, 4), 4, padding=1)
+    inner = make.conv("inner", start, 4, padding=1)
+    outer = make.conv("outer", inner, 4, padding=1)
+    return make.done(make.add(make.add(outer, start), inner))
+
+
+def bordered() -> Network:
+    """A 1 x 1 convolution that pads: its first and last row read zeros only."""
+    make = Maker()
+    start = make.conv("start", make.input(3, 6, 4), 3, 1, padding=1)
+    return make.done(make.conv("last", start, 4, 1))
+
+
+ROWS = {
+    "chain": chain(),
+    "strides and dilation": chain(stride=2, dilation=2, kernels=(3, 3)),
+    "strides above the kernel": chain(stride=3, kernels=(3, 2, 1)),
+    "pooling on the way": pooled(2, 2),
+    "pooling that overlaps": pooled(3, 1, 1),
+    "pooling that overlaps, by two": pooled(3, 2, 1),
+    "residual": residual(),
+    "residual of stride 2": downsampled(),
+    "channels side by side": branches(0),
+    "rows behind rows": branches(1),
+    "flattened": flattened(),
+    "two readers": two_readers(),
+    "tokens": tokens(),
+    "every second row": every_second_row(),
+    "deep": deep(),
+    "digital": digital(),
+}
+"""By how their rows are read."""
+
+
+def any_rows(draw: Random) -> Network:
+    """Up to four convolutions with what may lie between them."""
+    make = Maker()
+    last = make.input(draw.randint(1, 3), draw.randint(5, 9), draw.randint(3, 5))
+    before: list[str] = []
+    for i in range(draw.randint(1, 4)):
+        kernel, channels = draw.choice([1, 2, 3, 3]), draw.randint(2, 5)
+        dilation = draw.choice([1, 1, 1, 2])
+        padding = draw.choice([0, kernel // 2 * dilation])
+        height, width = make.tensors[last].shape[1:]
+        if min(height, width) + 2 * padding <= (kernel - 1) * dilation:
+            padding = kernel // 2 * dilation
+        last = make.conv(
+            f"conv{i}", last, channels, kernel, padding=padding, dilation=dilation,
+            stride=draw.choice([1, 1, 2, 3]),
+        )  # fmt: skip
+        same = [b for b in before if make.tensors[b].shape == make.tensors[last].shape]
+        beside = [b for b in before if make.tensors[b].shape[1:] == make.tensors[last].shape[1:]]
+        if same and draw.random() < 0.7:
+            last = make.add(last, draw.choice(same))
+        elif beside and draw.random() < 0.4:
+            last = make.concat(f"both{i}", last, draw.choice(beside))
+        last = make.relu(last) if draw.random() < 0.4 else last
+        height, width = make.tensors[last].shape[1:]
+        if draw.random() < 0.3 and min(height, width) > 1:
+            last = make.pool(last, 2, stride=draw.choice([1, 2]))
+        before.append(last)
+    if draw.random() < 0.3:
+        last = make.pool(last, 0, function="average")
+    return make.done(make.linear("classify", last, 3) if draw.random() < 0.3 else last)

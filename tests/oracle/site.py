@@ -1,4 +1,8 @@
-"""One site's work in one group of weights: products window by window, and where their sums meet."""
+"""One site's work in one group of weights: products window by window, and where their sums meet.
+
+The work goes on through all inferences of a batch that run as one stream: its rows and windows are
+counted over them. Where a site's weights are there d times, copy c takes windows c, c + d, ...
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,13 @@ import simpy
 
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.flows import Flow
-from cimarch.mapping.placement import Plan
-from cimarch.mapping.sites import is_global, map_rows
-from oracle.arrays import Lane
+from cimarch.mapping.placement import Copy, Plan
+from oracle.arrays import Arrays, Lane
 from oracle.hardware import Job, Order, Steps
-from oracle.inputs import Inputs
+from oracle.inputs import Inputs, Leads
 from oracle.movement import stated
+from oracle.rows import joined_rows, readings
+from oracle.stock import Stock
 from oracle.tail import Tail
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ LEAD, WINDOW, ROW, STRIP = range(4)
 class Pass:
     """One site's work in one resident group."""
 
-    def __init__(self, chip: Chip, plan: Plan, group: int, number: int) -> None:
+    def __init__(self, chip: Chip, plan: Plan, group: int, number: int, stock: Stock) -> None:
         self.chip = chip
         self.bench = chip.bench
         self.env = chip.bench.env
@@ -39,88 +44,67 @@ class Pass:
         self.op = plan.site.anchor
         self.group = group
         self.number = number
+        self.stock = stock
         self.matrix = plan.site.is_matrix
-        tiles = self.placement.tiles
-        self.here = {
-            b: [int(t) for t in block.tiles if tiles.resident[t] == group]
-            for b, block in enumerate(plan.blocks)
-        }
-        self.chosen = [t for present in self.here.values() for t in present]
-        pool = next((op for op in plan.site.tail if op.kind == "pool"), None)
-        self.rows = (
-            self.op.window_rows if self.matrix else map_rows(self.network.tensors[self._made])
-        )
-        self.per_row = self.op.windows // self.rows if self.matrix else 0
-        self.joined = 1
-        if pool is not None and self.matrix:
-            assert pool.geometry is not None or is_global(self.network, pool)
-            whole = is_global(self.network, pool)
-            self.joined = self.rows if whole else pool.geometry.stride[0]  # type: ignore[union-attr]
-        self.windows = self.rows * self.per_row
-        self.all: list[simpy.Event] = []
+        self.arrays: Arrays = chip.arrays[plan.pool.path]
+        self.height, self.joined = joined_rows(self.network, plan.site)
+        """Rows of the anchor's results in one inference, and those that make one stored row."""
+        self.rows = self.height * stock.inferences
+        self.strips = self.rows // self.joined
+        self.per_row = self.op.windows // self.height if self.matrix else 0
+        self.readings = list(readings(self.network, plan.site))
+        self.parts: list[list[simpy.Event]] = [[] for _ in range(self.strips)]
+        """Per strip, all that is done for it."""
+        self.taken: dict[tuple[int, int], list[simpy.Event]] = {}
+        """(operation, row of its work) -> what is over when it has read its inputs."""
+        copies = [copy for copy in plan.copies if self._present(copy)] or [plan.copies[0]]
+        self.works = [Work(self, copy, c, len(copies)) for c, copy in enumerate(copies)]
 
-    @property
-    def _made(self) -> str:
-        return self.op.outputs[0]
+    def _present(self, copy: Copy) -> bool:
+        resident = self.placement.tiles.resident
+        return any(int(resident[t]) == self.group for block in copy.blocks for t in block.tiles)
 
     def begin(self) -> simpy.Event:
         """Start everything; the event that all of it is done."""
-        sums: dict[int, list[simpy.Event]] = {}
-        if self.matrix:
-            self._windows()
-            for f, flow in enumerate(self.plan.flows):
-                sums[f] = [
-                    self.bench.all(self._sums(flow, window)) for window in range(self.windows)
-                ]
-        for f, flow in enumerate(self.plan.flows):
-            if not self.matrix or any(self.here[b] for b in flow.blocks):
-                Tail(self, flow, f, sums.get(f, [])).begin()
-        return self.bench.all(self.all)
+        self.leads = Leads(self)
+        place = 0
+        for work in self.works:
+            for flow, sums in zip(work.flows, work.begin(), strict=True):
+                if not self.matrix or any(work.here[b] for b in flow.blocks):
+                    Tail(work, flow, place, sums).begin()
+                place += 1
+        self.env.process(self.stock.making([self.plan.site.result], self.parts))
+        for reading in self.readings:
+            times = len(reading.needs) * self.stock.inferences
+            done = [self._over(reading.position, row, times) for row in range(times)]
+            self.env.process(self.stock.freeing(reading, done))
+        return self.bench.all(event for events in self.parts for event in events)
+
+    def _over(self, position: int, row: int, times: int) -> list[simpy.Event]:
+        """What is over when an operation has read; where it fetches nothing, all of the row."""
+        return self.taken.get((position, row), self.parts[row * self.strips // times])
+
+    def own(self, row: int, *events: simpy.Event) -> None:
+        """Say what belongs to a row of the anchor's results."""
+        self.parts[row // self.joined] += events
+
+    def take(self, position: int, row: int, *events: simpy.Event) -> None:
+        """Say what ends the reading of a row of an operation's work."""
+        self.taken.setdefault((position, row), []).extend(events)
+
+    def needs(self, position: int, row: int) -> list[simpy.Event]:
+        """The rows that a row of an operation's work needs of what it reads."""
+        return [
+            event
+            for reading in self.readings
+            if reading.position == position
+            for event in self.stock.there(reading, row)
+        ]
 
     def order(self, row: int, phase: int, window: int = 0) -> Order:
         """The place of a piece of work of a row."""
         strip, inside = divmod(row, self.joined)
         return (self.number, strip, inside if phase != STRIP else self.joined, phase, window)
-
-    # Windows
-
-    def _windows(self) -> None:
-        self.lanes = {
-            tile: Lane({w: self.env.event() for w in range(self.windows)},
-                       {w: self.env.event() for w in range(self.windows)})
-            for tile in self.chosen
-        }  # fmt: skip
-        self.inputs = Inputs(self)
-        self.inputs.begin()
-        for tile in self.chosen:
-            self._products(tile)
-
-    def _products(self, tile: int) -> None:
-        def ready(window: int) -> list[simpy.Event]:
-            return self.inputs.ready(tile, window)
-
-        def order(window: int) -> Order:
-            row, place = divmod(window, self.per_row)
-            return (*self.order(row, WINDOW, place), tile)
-
-        def feed(window: int, order: Order) -> Job:
-            return self.inputs.feed(tile, order)
-
-        driven = self.inputs.drivers[tile] is not None
-        run = self.chip.arrays.run
-        self.env.process(
-            run(tile, self.windows, ready, order, feed if driven else None, self.lanes[tile])
-        )
-        for window in range(self.windows):
-            self.all += self.results(tile, window)
-
-    def results(self, tile: int, window: int) -> list[simpy.Event]:
-        """The events that together mean that a product's results are there."""
-        lane = self.lanes[tile]
-        driven = self.inputs.drivers[tile] is not None
-        return [lane.done[window], lane.fed[window]] if driven else [lane.done[window]]
-
-    # Sums
 
     def sum_bits(self, rows: int) -> int:
         """Bits of a partial sum of some rows, at most those of what merges slices and steps."""
@@ -128,49 +112,8 @@ class Pass:
             return self.plan.bits
         bits = self.placement.bits[self.op.name]
         wide = bits.input + bits.weight + ceil(log2(rows))
-        merger = self.chip.arrays.merger
+        merger = self.arrays.merger
         return min(wide, merger.integer("bits")) if merger is not None else wide
-
-    def _sums(self, flow: Flow, window: int) -> list[simpy.Event]:
-        """Events for when a window's sums have met."""
-        row, inside = divmod(window, self.per_row)
-        events = []
-        for b in flow.blocks:
-            came = []
-            for tile in self.here[b]:
-                event = self.env.event()
-                order = (*self.order(row, WINDOW, inside), tile, 3)
-                self.env.process(self._gather(flow, b, tile, window, order, event))
-                came.append(event)
-            if flow.adder is not None and len(came) > 1:
-                event = self.env.event()
-                order = (*self.order(row, WINDOW, inside), self.here[b][0], 4)
-                self.env.process(self._add(flow.adder, b, came, order, event))
-                came = [event]
-            events += came
-        self.all += events
-        return events
-
-    def _gather(
-        self, flow: Flow, b: int, tile: int, window: int, order: Order, event: simpy.Event
-    ) -> Steps:
-        yield self.bench.all(self.results(tile, window))
-        target = flow.adder or flow.origin
-        array = self.chip.arrays.array(int(self.placement.tiles.array[tile]))
-        route = None if target.path == array.path else self.routes.find(array, target)
-        if route is not None:
-            wide = self.sum_bits(int(self.placement.tiles.inputs[tile]))
-            bits = self.plan.blocks[b].outputs * wide
-            yield self.movement.move(self.movement.crossings(route, bits), order)
-        event.succeed()
-
-    def _add(
-        self, at: Instances, b: int, came: list[simpy.Event], order: Order, event: simpy.Event
-    ) -> Steps:
-        yield self.bench.all(came)
-        count = self.plan.blocks[b].outputs * (len(came) - 1)
-        yield self.add(at, count, len(came), (*order, 0)).done
-        event.succeed()
 
     def add(self, at: Instances, count: int, terms: int, order: Order) -> Job:
         """Additions at an adder: each member one a cycle; a tree all terms of a sum in one."""
@@ -185,3 +128,121 @@ class Pass:
             at, self.bench.cycles(turns * each), order, stage=True,
             latency=self.bench.cycles((turns + levels - 1) * each),
         )  # fmt: skip
+
+
+class Work:
+    """What one copy of a site's weights does."""
+
+    def __init__(self, site: Pass, copy: Copy, number: int, copies: int) -> None:
+        self.site = site
+        self.bench = site.bench
+        self.env = site.env
+        self.blocks = copy.blocks
+        self.flows = copy.flows
+        self.number = number
+        self.copies = copies
+        resident = site.placement.tiles.resident
+        self.here = {
+            b: [int(t) for t in block.tiles if resident[t] == site.group]
+            for b, block in enumerate(copy.blocks)
+        }
+        self.chosen = [t for present in self.here.values() for t in present]
+        self.windows = range(number, site.rows * site.per_row, copies)
+        """Those that it takes."""
+        self.lanes = {
+            tile: Lane({w: self.env.event() for w in self.windows},
+                       {w: self.env.event() for w in self.windows})
+            for tile in self.chosen
+        }  # fmt: skip
+
+    def windows_of(self, rows: range) -> list[int]:
+        """The windows of some rows that this copy takes."""
+        per_row = self.site.per_row
+        return [w for w in range(rows.start * per_row, rows.stop * per_row) if w in self.windows]
+
+    def share_of(self, rows: range) -> int:
+        """Of how many windows of some rows the results are here; 1 of 1 where there are none."""
+        return len(self.windows_of(rows)) if self.site.matrix else 1
+
+    def begin(self) -> list[dict[int, simpy.Event]]:
+        """Start all windows; per flow and window the event that its sums have met."""
+        if not self.site.matrix:
+            return [{} for _ in self.flows]
+        self.inputs = Inputs(self)
+        self.inputs.begin()
+        for tile in self.chosen:
+            self._products(tile)
+        return [
+            {window: self.bench.all(self._sums(flow, window)) for window in self.windows}
+            for flow in self.flows
+        ]
+
+    def _products(self, tile: int) -> None:
+        site = self.site
+
+        def order(window: int) -> Order:
+            row, place = divmod(window, site.per_row)
+            return (*site.order(row, WINDOW, place), tile)
+
+        def feed(window: int, order: Order) -> Job:
+            return self.inputs.feed(tile, order)
+
+        def ready(window: int) -> list[simpy.Event]:
+            return self.inputs.ready(tile, window)
+
+        driven = self.inputs.drivers[tile] is not None
+        lane = self.lanes[tile]
+        run = site.arrays.run(tile, self.windows, ready, order, feed if driven else None, lane)
+        self.env.process(run)
+        for window in self.windows:
+            site.own(window // site.per_row, *self.results(tile, window))
+
+    def results(self, tile: int, window: int) -> list[simpy.Event]:
+        """The events that together mean that a product's results are there."""
+        lane = self.lanes[tile]
+        driven = self.inputs.drivers[tile] is not None
+        return [lane.done[window], lane.fed[window]] if driven else [lane.done[window]]
+
+    # Sums
+
+    def _sums(self, flow: Flow, window: int) -> list[simpy.Event]:
+        """Events for when a window's sums have met."""
+        row, inside = divmod(window, self.site.per_row)
+        base = self.site.order(row, WINDOW, inside)
+        events = []
+        for b in flow.blocks:
+            came = []
+            for tile in self.here[b]:
+                event = self.env.event()
+                self.env.process(self._gather(flow, b, tile, window, (*base, tile, 3), event))
+                came.append(event)
+            if flow.adder is not None and len(came) > 1:
+                event = self.env.event()
+                order = (*base, self.here[b][0], 4)
+                self.env.process(self._add(flow.adder, b, came, order, event))
+                came = [event]
+            events += came
+        self.site.own(row, *events)
+        return events
+
+    def _gather(
+        self, flow: Flow, b: int, tile: int, window: int, order: Order, event: simpy.Event
+    ) -> Steps:
+        yield self.bench.all(self.results(tile, window))
+        site = self.site
+        target = flow.adder or flow.origin
+        array = site.arrays.array(int(site.placement.tiles.array[tile]))
+        route = None if target.path == array.path else site.routes.find(array, target)
+        if route is not None:
+            wide = site.sum_bits(int(site.placement.tiles.inputs[tile]))
+            bits = self.blocks[b].outputs * wide
+            yield site.movement.move(site.movement.crossings(route, bits), order)
+        event.succeed()
+
+    def _add(
+        self, at: Instances, b: int, came: list[simpy.Event], order: Order, event: simpy.Event
+    ) -> Steps:
+        yield self.bench.all(came)
+        count = self.blocks[b].outputs * (len(came) - 1)
+        yield self.site.add(at, count, len(came), (*order, 0)).done
+        event.succeed()
