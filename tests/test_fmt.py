@@ -178,7 +178,7 @@ def test_the_bundled_descriptions_are_laid_out(file: Path) -> None:
     assert check_laws(text) == text
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.integers(0, 10**9))
 def test_any_layout_of_a_generated_description_obeys_the_laws(seed: int) -> None:
     try:
@@ -187,7 +187,7 @@ def test_any_layout_of_a_generated_description_obeys_the_laws(seed: int) -> None
         return
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.sampled_from(ARCHITECTURES), st.integers(0, 10**9))
 def test_any_mutation_of_a_bundled_description_obeys_the_laws(file: Path, seed: int) -> None:
     text = mutations.text(file.read_text(encoding="utf-8"), random.Random(seed), ["#", "\n", ","])
