@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 
 from cimarch.engine import run as run_engine
+from cimarch.engine.outcome import outcome
 from cimarch.engine.tasks import Timeline
 from cimarch.hardware.system import System
 from cimarch.language import loads
@@ -15,9 +16,8 @@ from cimarch.mapping.assign import NOTHING_ASKED, Asked
 from cimarch.mapping.place import place
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import precision as read_precision
-from cimarch.engine.outcome import outcome
 from cimarch.program.check import check
-from cimarch.program.context import KIND
+from cimarch.program.context import KIND, Options
 from cimarch.program.ledger import Entry, Ledger
 from cimarch.program.program import Program, load_program
 from cimarch.program.program import program as write_program
@@ -309,11 +309,12 @@ def placed(system: System, network: Network, bits: int = 4, **options: object) -
 
 def run(
     system: System, network: Network, bits: int = 4, *, batch: int = 1,
-    weights: str = "preloaded", engine: str = "fast", **options: object,
+    weights: str = "preloaded", engine: str = "fast", how: Options | None = None,
+    **options: object,
 ) -> Run:  # fmt: skip
-    """Place, write, run and check."""
+    """Place, write (`how`: in which detail), run and check."""
     placement = placed(system, network, bits, **options)
-    program = write_program(placement, batch=batch, weights=weights)
+    program = write_program(placement, batch=batch, weights=weights, options=how)
     return _done(program, engine)
 
 
