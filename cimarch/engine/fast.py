@@ -37,7 +37,7 @@ def run(tasks: Tasks) -> Timeline:
         columns={},
     )
     work = Work((Piece(template),), tasks.periods)
-    run = lay_out(work, record=True)
+    run = lay_out(work, record=True, sums=False)
     _simulate(run, reduce=False)
     _ended(work, run)
     return timeline(tasks, run.ready, run.start)

@@ -153,7 +153,7 @@ class Run(NamedTuple):
     extras: Ints
     """(slots that have a period or a gate behind them, 2)"""
     times: Ints
-    """(slots of all templates, 3)"""
+    """(slots of all templates, 3); empty where that is not asked for"""
     first: Numbers
     """(2 slots + 1): the successors of slot s after its start are `successors[first[2s]:
     first[2s + 1]]`, those after its finish go on to `first[2s + 2]`."""
@@ -764,10 +764,11 @@ def start_task(run: Run, node: int, frame: int, slot: int, time: int) -> None:
     ready, piece = run.nodes[node, WHEN], run.frames[frame, PIECE]
     run.nodes[node, WHEN] = NONE
     run.state[RAN] += 1
-    if run.times[slot, FIRST_START] == NONE:
-        run.times[slot, FIRST_START] = time
-    run.times[slot, LAST_START] = time
-    run.times[slot, WAITED] += time - ready
+    if len(run.times) > 0:
+        if run.times[slot, FIRST_START] == NONE:
+            run.times[slot, FIRST_START] = time
+        run.times[slot, LAST_START] = time
+        run.times[slot, WAITED] += time - ready
     if run.pieces[piece, PIECE_START] == NONE:
         run.pieces[piece, PIECE_START] = time
     if len(run.ready) > 0:

@@ -23,11 +23,11 @@ ROW_BYTES = 104
 """Of a task under way, at most: its row of `nodes`, its places in the batch and the calendar."""
 
 
-def lay_out(work: Work, *, weights: ArrayLike = 0, record: bool = False) -> Run:
+def lay_out(work: Work, *, weights: ArrayLike = 0, record: bool = False, sums: bool = True) -> Run:
     """All arrays of a run, at its beginning. The work has been checked.
 
     `weights` is what each resource counts in the peak while it is held; with `record`, the run
-    keeps when every task was ready and started.
+    keeps when every task was ready and started; without `sums`, nothing per slot.
     """
     lists, links = _lists(work.templates), _links(work)
     initial = np.bincount(lists.target, minlength=lists.size)
@@ -43,7 +43,7 @@ def lay_out(work: Work, *, weights: ArrayLike = 0, record: bool = False) -> Run:
     return Run(
         slots=slots,
         extras=extras,
-        times=np.full((lists.size, 3), (NONE, NONE, 0), np.int64),
+        times=np.full((lists.size if sums else 0, 3), (NONE, NONE, 0), np.int64),
         first=first,
         successors=successors,
         initial=initial.astype(np.int32),
