@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 IMPORTS = (
     "cimarch.cli.sim", "cimarch.language.build", "cimarch.workload.pt2", "cimarch.simulate",
-    "cimarch.engine.fast", "cimarch.report.terminal",
+    "cimarch.engine.fast", "cimarch.engine.refine", "cimarch.report.terminal",
 )  # fmt: skip
 """Where the packages come in that a run needs; imported ahead, so that no stage pays for them."""
 
@@ -110,15 +110,15 @@ def follow(watch: Watch) -> Callable[[str, float], None]:
 
 
 def counted() -> list[int]:
-    """Let the engine note how many tasks each table has that it runs."""
+    """Let the engine note how many tasks each work has that it runs."""
     simulate, sizes = sys.modules["cimarch.simulate"], []
-    engine = simulate.run
+    engine = simulate.run_work
 
-    def noted(tasks, name):  # type: ignore[no-untyped-def]
-        sizes.append(len(tasks.resource))
-        return engine(tasks, name)
+    def noted(work, *arguments, **options):  # type: ignore[no-untyped-def]
+        sizes.append(len(work))
+        return engine(work, *arguments, **options)
 
-    simulate.run = noted  # type: ignore[attr-defined]
+    simulate.run_work = noted  # type: ignore[attr-defined]
     return sizes
 
 
