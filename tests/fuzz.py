@@ -259,7 +259,7 @@ def settings(source: random.Random) -> Case:
 @family(4)
 def settings_of_a_program(source: random.Random) -> Case:
     """Values of Python from outside."""
-    values = {path: source.choice(mutations.ODD_JSON) for path in source.sample(PATHS, 2)}
+    values = {path: mutations.odd_json(source) for path in source.sample(PATHS, 2)}
     return {"work": "loads", "text": CHIP, "set": values}
 
 
@@ -377,8 +377,9 @@ OPTIONS: dict[str, list[Any]] = {
 def _options(source: random.Random) -> dict[str, Any]:
     """Some of the options of a run, a few of them none."""
     chosen = source.sample(sorted(OPTIONS), source.randrange(4))
-    odd = mutations.ODD_JSON
-    return {name: source.choice(OPTIONS[name] if source.random() < 0.9 else odd) for name in chosen}
+    found = {name: source.choice(OPTIONS[name]) for name in chosen}
+    odd = [name for name in chosen if source.random() < 0.1]
+    return found | {name: mutations.odd_json(source) for name in odd}
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -48,6 +49,11 @@ ODD_JSON: list[Any] = [
     *("", "x", "\0", "a" * 5000, "1", "Infinity", "NaN", [], {}, [[]], [{}], {"": {}}, {"a": 1}),
     *(float("inf"), float("nan"), [0] * 300, "as_int", {"as_int": -1}, {"as_none": True}),
 ]
+
+
+def odd_json(source: random.Random) -> Any:
+    """One of the odd values, as a copy that may be changed."""
+    return copy.deepcopy(source.choice(ODD_JSON))
 
 
 def some(source: random.Random, *numbers: int) -> int:
@@ -162,12 +168,12 @@ def tree(original: Any, source: random.Random) -> Any:
     for _ in range(some(source, 1, 1, 1, 2, 5)):
         found = places(made)
         if not found:
-            return source.choice(ODD_JSON)
+            return odd_json(source)
         here, key = source.choice(found)
         there, other = source.choice(found)
         change = source.randrange(6)
         if change == 0:
-            here[key] = source.choice(ODD_JSON)
+            here[key] = odd_json(source)
         elif change == 1:
             del here[key]
         elif change == 2:
@@ -179,7 +185,7 @@ def tree(original: Any, source: random.Random) -> Any:
         elif isinstance(here[key], int) and not isinstance(here[key], bool):
             here[key] += source.choice([-1, 1, 1000, -1000])
         else:
-            here[key] = source.choice(ODD_JSON)
+            here[key] = odd_json(source)
     return made
 
 
