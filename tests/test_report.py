@@ -152,7 +152,7 @@ def test_the_summary_names_the_bottleneck_and_the_operation_that_it_delays_most(
     text = " ".join(render(small()).split())
     assert "bound by tile.ima.adc[3] busy 890 cycles, 89.0 % of the time" in text
     assert "delays most conv1 waits there for 77 cycles" in text
-    assert "at one time 1 of them at most are held" in text
+    assert "peak arrays 1 of these are held at one time" in text
     alone = small(bound=Bound("tile.ima.adc", (3, 4), 890, 0.89))
     assert "delays most" not in render(alone)
 

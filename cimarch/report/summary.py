@@ -102,7 +102,7 @@ def _space(report: Report) -> list[Line]:
 def _peak_arrays(report: Report) -> list[Line]:
     if not report.peak_arrays:
         return []
-    return [Line("at one time", count(report.peak_arrays), "of them at most are held")]
+    return [Line("peak arrays", count(report.peak_arrays), "of these are held at one time")]
 
 
 def _bound(report: Report) -> list[Line]:
