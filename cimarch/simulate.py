@@ -20,7 +20,7 @@ from cimarch.mapping.duplicate import Duplicate
 from cimarch.mapping.flows import able
 from cimarch.mapping.place import place as place_network
 from cimarch.mapping.placement import Placement
-from cimarch.mapping.pools import Wanted, pairs
+from cimarch.mapping.pools import Wanted, pairs, pools_of
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
 from cimarch.program.assumed import assumed_times
@@ -32,7 +32,7 @@ from cimarch.report.columns import from_rows
 from cimarch.report.definitions import LAYERS, LEDGER, PARTS
 from cimarch.report.recording import Recording
 from cimarch.report.report import Bound, Report
-from cimarch.workload.attention import lowered
+from cimarch.workload.attention import HOW, lowered
 from cimarch.workload.network import Network, Operation
 
 Progress = Callable[[str, float], None]
@@ -46,6 +46,7 @@ UNMAPPED = frozenset({"sdpa", "other"})
 PRODUCT = Operation("product", "matmul", ("left", "right"), ("result",))
 """A product of two operands that are known only at run time."""
 MULTIPLY = "add `matmul` and `softmax` to the `does` of a unit that multiplies two operands"
+WRITE = "let a pool hold one of the two, which is written there: `operands = true`"
 
 
 def simulate(
@@ -62,6 +63,7 @@ def simulate(
     duplicate: Duplicate = "none",
     spread_rows: bool = False,
     placement: Saved | None = None,
+    attention: str | None = None,
     detail: str = "mvm",
     granularity: str = "product",
     overlap: bool = False,
@@ -79,18 +81,17 @@ def simulate(
     apart where all fit at once; `"cold"` counts it in. `schedule` is `"layers"` (each layer waits
     for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
     are there); None takes the pipeline where the network has rows and the buffers have room for
-    those that must be held. `place`, `duplicate`, `spread_rows` and `placement` are those of
-    `map_network`. `detail` is `"mvm"`, where the reads and conversions of a product are merged as
-    far as nothing can come between them, or `"wordline"`, where each read and each burst of
-    conversions is a task: times, counts and energy are the same. `granularity` says when the arrays
-    of an operation begin a window: `"operation"`, all together when the inputs of all are there;
-    `"product"`, each when its own are; `"wordline"`, each group of word lines when its own are.
-    With `overlap` an array is written for the next resident group as soon as its last product is
-    over. `engine` is `fast` or `simpy`,
-    which give the same times. `timeline` and `vcd` are files to write every task to, as Chrome
-    trace events and as a value change dump; `timeline_cycles` (first, behind the last) takes a part
-    of the run. Raises DescriptionError where the system cannot run the network, or a file cannot be
-    written.
+    those that must be held. `place`, `duplicate`, `spread_rows`, `placement` and `attention` are
+    those of `map_network`. `detail` is `"mvm"`, where the reads and conversions of a product are
+    merged as far as nothing can come between them, or `"wordline"`, where each read and each burst
+    of conversions is a task: times, counts and energy are the same. `granularity` says when the
+    arrays of an operation begin a window: `"operation"`, all together when the inputs of all are
+    there; `"product"`, each when its own are; `"wordline"`, each group of word lines when its own
+    are. With `overlap` an array is written for the next resident group as soon as its last product
+    is over. `engine` is `fast` or `simpy`, which give the same times. `timeline` and `vcd` are
+    files to write every task to, as Chrome trace events and as a value change dump;
+    `timeline_cycles` (first, behind the last) takes a part of the run. Raises DescriptionError
+    where the system cannot run the network, or a file cannot be written.
     """
     batch = _checked_batch(batch)
     how = Options(detail, granularity, bool(overlap))
@@ -101,8 +102,9 @@ def simulate(
     placed = map_network(
         system, network, weight_bits=weight_bits, input_bits=input_bits, precision=precision,
         schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
-        placement=placement, allow_unmapped=allow_unmapped,
+        placement=placement, attention=attention, allow_unmapped=allow_unmapped,
     )  # fmt: skip
+    _check_sequences(placed, batch)
     tell("program", 0.0)
     program = write_program(placed, batch=batch, weights=weights, options=how, progress=progress)
     recording.check(program)
@@ -127,6 +129,7 @@ def simulate(
         "place": dict(pairs(place)),
         "duplicate": _plain(duplicate),
         "spread_rows": spread_rows,
+        "attention": _way_of(placed),
         "placement": _plain(placement) if isinstance(placement, (str, Path)) else None,
         "engine": engine,
         "set": {o.path: o.text for o in system.overrides},
@@ -146,6 +149,7 @@ def map_network(
     duplicate: Duplicate = "none",
     spread_rows: bool = False,
     placement: Saved | None = None,
+    attention: str | None = None,
     allow_unmapped: bool = False,
 ) -> Placement:
     """Place a network on a system, without running it.
@@ -154,11 +158,16 @@ def map_network(
     the last that matches; others go to the first pool that serves them and has room. `duplicate` is
     `"none"`, `"balance"`, `"fill"`, or the copies of operations by name (or a JSON file of such).
     `spread_rows` puts fewer rows on an array, where fewer word lines than rows may be active and
-    arrays are free. `placement` takes a saved one over as it is. The others are those of
-    `simulate`. Raises DescriptionError where the system cannot hold or route it.
+    arrays are free. `placement` takes a saved one over as it is. `attention` says what multiplies
+    two operands that are known only at run time: `"digital"`, a unit that does `matmul`;
+    `"written"`, arrays into which the second is written, of a pool with `operands = true`; None
+    takes a unit where there is one, else such a pool. The others are those of `simulate`. Raises
+    DescriptionError where the system cannot hold or route it.
     """
     _check_network(network, schedule)
-    network = lowered(network) if _multiplies(system) else network
+    _check_attention(system, network, attention)
+    way = _attention(system, attention)
+    network = lowered(network, attention=way) if way else network
     skipped, unmapped = _unmapped(system, network, allow_unmapped)
     bits = read_precision(network, weight_bits, input_bits, precision)
     asked = Asked(pools=place, duplicate=duplicate, spread_rows=bool(spread_rows), saved=placement)
@@ -297,6 +306,54 @@ def _multiplies(system: System) -> bool:
     return not units or any(able(unit, PRODUCT) for unit in units)
 
 
+def _attention(system: System, asked: str | None) -> str | None:
+    """What multiplies two operands that are known only at run time: what is asked for, else a unit
+    that can, else arrays that may hold operands; at once, where there is no unit; else nothing."""
+    if asked is not None:
+        return asked
+    if any(able(unit, PRODUCT) for unit in system.of_kind("unit")):
+        return "digital"
+    if any(pool.flag("operands") for pool in pools_of(system)):
+        return "written"
+    return "digital" if _multiplies(system) else None
+
+
+def _check_attention(system: System, network: Network, asked: object) -> None:
+    """Raise DescriptionError where the system has not what is asked to multiply two operands."""
+    if asked not in (None, *HOW):
+        raise _out_of_range(f"`attention` is `{asked}`, neither `digital` nor `written`")
+    if not any(op.kind == "sdpa" or op.is_dynamic for op in network.operations):
+        return
+    if asked == "written" and not any(pool.flag("operands") for pool in pools_of(system)):
+        raise _no_attention("`attention` is `written`, but no pool has `operands = true`", WRITE)
+    if asked == "digital" and not _multiplies(system):
+        raise _no_attention("`attention` is `digital`, but no unit does `matmul`", MULTIPLY)
+
+
+def _no_attention(headline: str, *helps: str) -> DescriptionError:
+    return DescriptionError(Diagnostic("E241", headline, helps=helps))
+
+
+def _way_of(placement: Placement) -> str | None:
+    """What multiplies two operands in a placement; None where nothing had to."""
+    products = [op for plan in placement.plans for op in plan.site.operations if op.is_dynamic]
+    if not products:
+        return None
+    return "written" if products[0].written else "digital"
+
+
+def _check_sequences(placement: Placement, batch: int) -> None:
+    """Raise DescriptionError where the arrays would have to hold several sequences' keys."""
+    written = [plan.writing for plan in placement.plans if plan.writing is not None]
+    standing = [each for each in written if each.earlier]
+    if batch > 1 and standing:
+        raise _no_attention(
+            f"the arrays hold {standing[0].earlier} earlier keys of one sequence, not of a batch "
+            f"of {batch}",
+            "run one inference: `--batch 1`, or leave attention to a unit: `--attention digital`",
+        )
+
+
 def _unmapped(
     system: System, network: Network, allowed: bool
 ) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -305,11 +362,12 @@ def _unmapped(
     left = [
         op
         for op in network.operations
-        if op.kind in UNMAPPED or (op.is_dynamic and not digital and network.has_geometry)
+        if op.kind in UNMAPPED
+        or (op.is_dynamic and not (digital or op.written) and network.has_geometry)
     ]
     if left and not allowed:
         op = left[0]
-        unit = [] if op.kind == "other" else [MULTIPLY]
+        unit = [] if op.kind == "other" else [MULTIPLY, WRITE]
         raise DescriptionError(
             Diagnostic(
                 "E241",

@@ -107,6 +107,7 @@ def test_attention_needs_a_unit_that_multiplies():
     )
     assert told.helps == (
         "add `matmul` and `softmax` to the `does` of a unit that multiplies two operands",
+        "let a pool hold one of the two, which is written there: `operands = true`",
         "leave such operations out with `--allow-unmapped`",
     )
 

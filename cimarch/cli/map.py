@@ -78,6 +78,7 @@ def map(
     duplicate: str,
     spread_rows: bool,
     placement: str | None,
+    attention: str | None,
     strict: bool,
     allow_unmapped: bool,
     json_: bool,
@@ -110,7 +111,7 @@ def map(
     placed = cimarch.map_network(
         system, network, weight_bits=weight_bits, input_bits=input_bits, precision=precision,
         schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
-        placement=placement, allow_unmapped=allow_unmapped,
+        placement=placement, attention=attention, allow_unmapped=allow_unmapped,
     )  # fmt: skip
     if strict:
         nothing_assumed(placed.assumed)

@@ -29,6 +29,11 @@ _OPTIONS = (
         help="Spread rows over free arrays where few word lines are active at once.",
     ),
     click.option("--placement", metavar="FILE", help="Take over a placement that `map -o` wrote."),
+    click.option(
+        "--attention",
+        type=click.Choice(["digital", "written"]),
+        help="Two operands of a run: a unit multiplies, or one is written into arrays.",
+    ),
 )
 
 

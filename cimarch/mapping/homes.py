@@ -61,6 +61,10 @@ class Need:
     """In a pipeline of rows, the least that must be held at once; 0 where all of it must be."""
     height: int = 1
     """Rows of the tensor."""
+    port: str = "in"
+    """By which it enters arrays: `in`, or what leads to the cells, where it is written there."""
+    entire: bool = False
+    """Whether it must not stream through from outside."""
 
     until: int = -1
     """When it is needed no more, where that is later: what the next inference finds there."""
@@ -174,7 +178,7 @@ class Homes:
         that another reader has already is shared. Raises DescriptionError where not even the rows
         have room.
         """
-        levels = self._levels(need.at)
+        levels = self._levels(need.at, need.port)
         if not levels:
             return None
         if need.allot:
@@ -182,7 +186,7 @@ class Homes:
         shared = self._shared(need, levels)
         if shared is not None:
             return shared
-        for whole in (True, False):
+        for whole in (True,) if need.entire else (True, False):
             bits = need.whole if whole else need.least
             first, last = (need.made, need.last) if whole else (need.read, need.read)
             for single in (True, False):
@@ -283,11 +287,11 @@ class Homes:
         self._until[home] = need.last if whole else need.read
         return home
 
-    def _levels(self, at: Instances) -> list[Instances]:
+    def _levels(self, at: Instances, port: str) -> list[Instances]:
         """Buffers on the way to a reader, nearest first; only the one that the pool names."""
-        levels = list(self.wiring.feeders(at))
+        levels = list(self.wiring.feeders(at, port))
         pool = self.wiring.system.part(at.path)
-        named = pool.word("home") if pool.kind in ARRAYS else ""
+        named = pool.word("home") if pool.kind in ARRAYS and port == "in" else ""
         if not named:
             return levels
         chosen = [level for level in levels if level.path == named]
@@ -337,6 +341,8 @@ def receptive_rows(op: Operation, rows: int) -> int:
     if op.geometry is not None:
         reach = (op.geometry.kernel[0] - 1) * op.geometry.dilation[0] + 1
         return min(reach, rows)
+    if op.written:
+        return rows // op.window_rows if rows > 1 and rows % op.window_rows == 0 else 0
     if op.is_matrix:
         return 1 if op.windows == rows > 1 else 0
     return 1 if op.kind in ("add", "mul", "activation", "norm", "softmax") else 0

@@ -16,9 +16,10 @@ from cimarch.mapping.allot import Key, least_rows
 from cimarch.mapping.assign import NOTHING_ASKED, Asked, assign
 from cimarch.mapping.flows import CARRY, Flow, Operand, no_way
 from cimarch.mapping.homes import Home, Homes, Need, NoRoom, receptive_rows
+from cimarch.mapping.operands import Writing, writing
 from cimarch.mapping.placement import Block, Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
-from cimarch.mapping.rows import Reach, Rows, extent
+from cimarch.mapping.rows import Extent, Reach, Rows, extent
 from cimarch.mapping.sites import Site, Source, Views, map_rows, sites
 from cimarch.mapping.stores import Stores
 from cimarch.mapping.tiling import Ints
@@ -127,7 +128,7 @@ class _Placer:
 
     def wiring_of(self, site: Site) -> Wiring:
         """The surroundings of a site's pool."""
-        return self.wirings[self.pools[site.index]]
+        return self.wirings[self.pools[site.index if site.index >= 0 else -1 - site.index]]
 
     def place(self, unmapped: tuple[str, ...]) -> Placement:
         self._assume_missing()
@@ -141,6 +142,11 @@ class _Placer:
             self._homes(site, tuple(chain(*copies)), tuple(chain(*flows)))
             for site, copies, flows in zip(self.sites, blocks, drafts, strict=True)
         ]
+        self._check_standing()
+        writings = {
+            index: attrs.evolve(each, homes=self._written_homes(each))
+            for index, each in self.writings.items()
+        }
         stores = Stores(
             self.wiring, self.network, self.homes, self._assume,
             bits=self.input_bits, times=self._times, end=self._times[-1][1] + 1,
@@ -161,6 +167,7 @@ class _Placer:
                 tuple(settled.get(home, home) if home else None for home in anchor),
                 self._reads(site),
                 self.wiring_of(site),
+                _moved(writings.get(site.index), settled),
             )
             for site, copies, flows, (anchor, _), done in zip(
                 self.sites, blocks, drafts, homes, complete, strict=True
@@ -243,9 +250,7 @@ class _Placer:
         self, site: Site, blocks: tuple[Block, ...], flows: tuple[Flow, ...]
     ) -> tuple[tuple[Home | None, ...], tuple[Flow, ...]]:
         if site.is_matrix:
-            arrays = np.concatenate([self.tiles.array[b.tiles] for b in blocks])
-            at = Instances(self.wiring_of(site).pool.path, int(arrays.min()), int(arrays.max()) + 1)
-            here: Instances | None = at
+            here: Instances | None = self._arrays_of(site)
         else:
             here = (
                 flows[0].origin if flows[0].origin.path != self.wiring_of(site).pool.path else None
@@ -255,6 +260,63 @@ class _Placer:
             for source in site.reads[0]
         )
         return anchor, tuple(self._operands(site, flow) for flow in flows)
+
+    def _written_homes(self, written: Writing) -> tuple[Home | None, ...]:
+        """Where the tensors of an operand are, from which it is written into its arrays."""
+        return tuple(self._written_home(written, reach) for reach in written.reaches)
+
+    def _written_home(self, written: Writing, reach: Reach) -> Home | None:
+        site, tensor = written.site, self.network.tensors[reach.source.tensor]
+        op, wiring = site.anchor, self.wiring_of(site)
+        at = self._arrays_of(self._site_of(written))
+        bits = max(self.bits[op.name].weight, self._widths[tensor.name])
+        rows = map_rows(tensor)
+        need = Need(
+            tensor=tensor.name,
+            at=at,
+            bits=bits,
+            whole=tensor.elements * bits,
+            rows=0,
+            row_bits=-(-tensor.elements * bits // rows),
+            made=self._made(tensor.name),
+            read=self._times[self._site_of(written).index][1],
+            operation=op.name,
+            allot=self._allot.get(tensor.name, {}).get((site.index, op.name), 0),
+            height=rows,
+            port=wiring.weight_port,
+            entire=True,
+        )
+        home = self.homes.find(need)
+        if home is None:
+            self._no_home_to_write_from(written, tensor.name)
+        return home
+
+    def _no_home_to_write_from(self, written: Writing, tensor: str) -> None:
+        """Without any buffer the operand is at hand; where some are, one must lead there."""
+        wiring = self.wiring_of(written.site)
+        path = wiring.pool.path
+        if not self.system.of_kind("buffer"):
+            self._assume(f"what is written into `{path}` is at hand: the system has no buffer")
+            return
+        port = ".write" if wiring.weight_port == "write" else ""
+        raise DescriptionError(
+            Diagnostic(
+                "E226",
+                f"no buffer leads to the cells of `{path}`, where `{written.site.anchor.name}` has "
+                f"`{tensor}` written",
+                span=wiring.pool.span,
+                helps=(f"connect a buffer to `{path}{port}`",),
+            )
+        )
+
+    def _site_of(self, written: Writing) -> Site:
+        return self.sites[-1 - written.site.index]
+
+    def _arrays_of(self, site: Site) -> Instances:
+        """The arrays of a site's tiles, and what lies between them."""
+        arrays = self.tiles.array[self.tiles.site == site.index]
+        path = self.wiring_of(site).pool.path
+        return Instances(path, int(arrays.min()), int(arrays.max()) + 1)
 
     def _operands(self, site: Site, flow: Flow) -> Flow:
         skip = 0 if site.is_matrix else 1
@@ -292,6 +354,9 @@ class _Placer:
             for bits, sources in zip(wanted, site.reads, strict=True):
                 for source in sources:
                     widths[source.tensor] = max(bits, widths.get(source.tensor, 0))
+            for source in site.operand:
+                bits = self.bits[site.anchor.name].weight
+                widths[source.tensor] = max(bits, widths.get(source.tensor, 0))
         return widths
 
     @cached_property
@@ -332,6 +397,33 @@ class _Placer:
             self._assume_streamed(home)
         return home
 
+    # What is written at run time
+
+    @cached_property
+    def writings(self) -> dict[int, Writing]:
+        """Per site the operand that an inference writes into its arrays."""
+        rows = Rows(self.network)
+        found = {site.index: writing(self.network, rows, site) for site in self.sites}
+        return {index: each for index, each in found.items() if each is not None}
+
+    def _check_standing(self) -> None:
+        """Raise DescriptionError where earlier keys do not stay in their arrays."""
+        standing = [each for each in self.writings.values() if each.earlier]
+        if standing and self.groups > 1:
+            op = standing[0].site.anchor
+            raise DescriptionError(
+                Diagnostic(
+                    "E234",
+                    f"the keys of {standing[0].earlier} earlier tokens do not stay in the arrays "
+                    f"of `{op.name}`: the network takes {self.groups} resident groups",
+                    notes=("another group's weights are written over them",),
+                    helps=(
+                        "describe more arrays, so that all fits one group",
+                        "leave attention to a unit that does `matmul`: `--attention digital`",
+                    ),
+                )
+            )
+
     # Rows of a pipeline
 
     @cached_property
@@ -357,7 +449,11 @@ class _Placer:
         if self.schedule == "layers":
             return {}
         rows = Rows(self.network)
-        return {site.index: tuple(rows.of(site)) for site in self.sites}
+        found = {site.index: tuple(rows.of(site)) for site in self.sites}
+        for index, each in self.writings.items():
+            found[index] += (each.reach,)
+            found[each.site.index] = each.reaches
+        return found
 
     @cached_property
     def _allot(self) -> dict[str, dict[tuple[int, str], int]]:
@@ -369,28 +465,42 @@ class _Placer:
             return {}
         least: dict[Key, int] = {}
         for group in sorted({time for times in self._times for time in times}):
-            mine = [s for s in self.sites if self._times[s.index] == (group, group)]
+            sites = [s for s in self.sites if self._times[s.index] == (group, group)]
+            mine = [each for site in sites for each in self._with_writing(site)]
             inputs = self.network.inputs if group == 0 else ()
+            heights = {name: map_rows(tensor) for name, tensor in self.network.tensors.items()}
+            heights |= {each.name: len(each.keys) for each in self.writings.values()}
             least |= least_rows(
                 mine,
-                [extent(self.network, site) for site in mine],
+                [self._extent(site) for site in mine],
                 [self._reaches[site.index] for site in mine],
-                {name: map_rows(tensor) for name, tensor in self.network.tensors.items()},
+                heights,
                 inputs,
             )
         late = {
             source.tensor
             for site in self.sites
-            for sources in site.reads
+            for sources in (*site.reads, site.operand)
             for source in sources
             if self._times[site.index] != (max(0, self._made(source.tensor)),) * 2
         }
         found: dict[str, dict[tuple[int, str], int]] = {}
         for (index, position, tensor), rows in least.items():
             if tensor not in late:
-                op = self.sites[index].operations[position]
+                site = self.sites[index if index >= 0 else -1 - index]
+                op = site.operations[position]
                 found.setdefault(tensor, {})[index, op.name] = rows
         return found
+
+    def _with_writing(self, site: Site) -> list[Site]:
+        """A site, and before it the writing of its operand."""
+        found = self.writings.get(site.index)
+        return [found.site, site] if found else [site]
+
+    def _extent(self, site: Site) -> Extent:
+        if site.index < 0:
+            return Extent(len(self.writings[-1 - site.index].keys), 1)
+        return extent(self.network, site)
 
     def _assume_streamed(self, home: Home) -> None:
         if self.wiring.edge_into(home.members[0]) is None:
@@ -408,6 +518,7 @@ class _Placer:
             for site in self.sites
             if site.is_matrix and self.pools[site.index] == pool
             for op in (site.anchor,)
+            if not op.written
         )
 
     def _check_weights(self) -> None:
@@ -444,6 +555,14 @@ _IDEAL = (
     (ADDERS, "partial sums are added at once and free: the system has no adder"),
     (("buffer",), "inputs and results are at hand at once: the system has no buffer"),
 )
+
+
+def _moved(written: Writing | None, settled: Mapping[Home, Home]) -> Writing | None:
+    """An operand whose tensors are where, at last, they are."""
+    if written is None:
+        return None
+    homes = tuple(settled.get(home, home) if home else None for home in written.homes)
+    return attrs.evolve(written, homes=homes)
 
 
 def _settled(flow: Flow, settled: Mapping[Home, Home]) -> Flow:

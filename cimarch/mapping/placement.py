@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from cimarch.hardware.encoding import (
     arrays_per_weight,
@@ -17,6 +18,7 @@ from cimarch.hardware.encoding import (
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.flows import Flow, Store
 from cimarch.mapping.homes import Home, Rooms
+from cimarch.mapping.operands import Writing
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import Reach
 from cimarch.mapping.sites import Site, Source
@@ -62,6 +64,8 @@ class Plan:
     wiring: Wiring
     """The surroundings of the pool that holds the site's weights; for a digital site, of the pool
     whose results it reads."""
+    writing: Writing | None = None
+    """The operand that is written into the arrays, where this is none of stored weights."""
 
     @property
     def pool(self) -> Part:
@@ -164,6 +168,13 @@ class Placement:
     def available(self) -> int:
         """Arrays that the system has, in all pools."""
         return sum(pool.count for pool in self.pools)
+
+    @cached_property
+    def written(self) -> NDArray[np.bool_]:
+        """Of each tile, whether an operand is written into it at run time: it holds no weights."""
+        sites = [plan.site.index for plan in self.plans if plan.site.anchor.written]
+        found: NDArray[np.bool_] = np.isin(self.tiles.site, sites)
+        return found
 
     def resident(self, group: int) -> list[Plan]:
         """The sites with work in a group: digital ones with the matrix site before them."""

@@ -44,10 +44,13 @@ def choices(
     found: dict[str, tuple[int, ...]] = {}
     wrong = []
     for op in listed:
+        able = [i for i, pool in enumerate(pools) if not op.written or pool.flag("operands")]
         if op.name in named:
             found[op.name] = (named[op.name],)
+            if named[op.name] not in able:
+                wrong.append(_holds_no_operands(op, pools[named[op.name]]))
             continue
-        fit = [i for i, pool in enumerate(pools) if serves(pool, op, bits[op.name])]
+        fit = [i for i in able if serves(pools[i], op, bits[op.name])]
         if not fit:
             wrong.append(_served_by_none(op, pools, bits[op.name]))
         found[op.name] = tuple(fit)
@@ -139,6 +142,16 @@ def _no_operation(pattern: str, path: str, names: list[str]) -> Diagnostic:
         f"--place {pattern}={path}: `{pattern}` matches no matrix operation of the network",
         notes=(f"they are {listing(names[:6])}{more}",),
         helps=suggestion(pattern, names),
+    )
+
+
+def _holds_no_operands(op: Operation, pool: Part) -> Diagnostic:
+    return Diagnostic(
+        "E202",
+        f"`{op.name}` has an operand that is known only at run time, which `{pool.path}` may not "
+        "hold",
+        span=pool.span,
+        helps=("let it: `operands = true`", "place it in a pool that may"),
     )
 
 

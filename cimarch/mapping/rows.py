@@ -98,12 +98,12 @@ class Rows:
         needs = np.zeros(count, np.int64)
         frees = np.full(count, height, np.int64)
         for name in op.inputs:
-            if position and name in chain:
+            if (position and name in chain) or (op.written and name != op.inputs[0]):
                 continue
             if all(s.tensor != source.tensor for s in self._views.sources(name)):
                 continue
             seen = map_rows(self._network.tensors[name])
-            first, last = self._behind(name, source.tensor, height)
+            first, last = self.behind(name, source.tensor, height)
             most = np.concatenate(([0], np.maximum.accumulate(last) + 1))
             least = np.concatenate((np.minimum.accumulate(first[::-1])[::-1], [height]))
             asked, done = _of_operation(op, seen, count)
@@ -112,7 +112,7 @@ class Rows:
         frees[-1:] = height
         return Reach(source, position, per_strip, needs, frees)
 
-    def _behind(self, name: str, tensor: str, height: int) -> tuple[Ints, Ints]:
+    def behind(self, name: str, tensor: str, height: int) -> tuple[Ints, Ints]:
         """Per row of what is read: the first and the last row of the tensor that it shows.
 
         A row that shows nothing of it has `height` and -1.
@@ -164,6 +164,9 @@ def _of_operation(op: Operation, seen: int, count: int) -> tuple[Ints, Ints]:
         top = row * g.stride[0] - g.padding[0]
         reach = (g.kernel[0] - 1) * g.dilation[0] + 1
         return np.clip(top + reach, 1, seen), np.clip(top + g.stride[0], 0, seen)
+    if op.written and seen % count == 0 and seen > 1:
+        each = seen // count
+        return (row + 1) * each, (row + 1) * each
     if seen == count > 1 and (op.kind in ROWWISE or (op.weight is not None and op.windows == seen)):
         return row + 1, row + 1
     return np.full(count, seen), np.zeros(count, np.int64)

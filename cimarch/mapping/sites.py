@@ -2,8 +2,9 @@
 
 A site is one anchor operation with its tail: the digital operations that its results pass before
 they are stored, each the only reader of the one before. A product of two operands that are known
-only at run time has no weight to place: it is a digital anchor. Views (reshape, slice, pad) move
-nothing: who reads a view reads the tensor behind it.
+only at run time has no weight to place: it is a digital anchor, unless its second operand is
+written into arrays. Views (reshape, slice, pad) move nothing: who reads a view reads the tensor
+behind it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Site:
     """What the anchor reads, then what each operation of the tail reads besides the chain."""
     result: str
     """The tensor that leaves the site."""
+    operand: tuple[Source, ...] = ()
+    """What is written into the arrays: the second operand of a product of two tensors."""
 
     @property
     def is_matrix(self) -> bool:
@@ -72,6 +75,7 @@ class _Draft:
     tail: list[Operation]
     reads: list[tuple[Source, ...]]
     result: str
+    operand: tuple[Source, ...] = ()
 
 
 class _Cutter:
@@ -93,7 +97,7 @@ class _Cutter:
         for op in self.working:
             self._take(op)
         return tuple(
-            Site(i, d.anchor, tuple(d.tail), tuple(d.reads), d.result)
+            Site(i, d.anchor, tuple(d.tail), tuple(d.reads), d.result, d.operand)
             for i, d in enumerate(self.drafts)
         )
 
@@ -102,8 +106,10 @@ class _Cutter:
         alone = op.is_matrix or op.is_dynamic
         host = None if alone else self._host(op, sources)
         if host is None:
-            reads = tuple(s for group in sources for s in group)
-            self.drafts.append(_Draft(op, [], [reads], op.outputs[0]))
+            put = sources[:1] if op.written else sources
+            reads = tuple(s for group in put for s in group)
+            operand = sources[1] if op.written else ()
+            self.drafts.append(_Draft(op, [], [reads], op.outputs[0], operand))
             host = len(self.drafts) - 1
         else:
             draft = self.drafts[host]

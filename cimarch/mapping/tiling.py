@@ -105,7 +105,8 @@ class Cut:
     diagonals: tuple[tuple[int, int], ...]
     """(first channel group, channel groups) of each tile along the groups."""
     widths: tuple[int, ...] = ()
-    """Columns of each tile, in order, where tiles may share an array."""
+    """Columns of each tile, in order, where tiles may share an array; what is written at run time
+    has its arrays for itself."""
 
     @property
     def blocks(self) -> int:
@@ -142,7 +143,7 @@ def cut(op: Operation, pool: Part, bits: Bits, reads: int = 0) -> Cut:
         for _, _, wide, _ in column_blocks
     )
     row_blocks = tuple(_row_blocks(rows, array_rows, pool))
-    is_shared = pool.word("array_use") == "shared"
+    is_shared = pool.word("array_use") == "shared" and not op.written
     return Cut(row_blocks, tuple(column_blocks), diagonals, widths if is_shared else ())
 
 
@@ -326,7 +327,6 @@ class Taker:
     def __init__(self, pool: Arrays) -> None:
         self.arrays = pool.part.count
         self.columns = pool.part.integer("columns")
-        self.is_shared = pool.part.word("array_use") == "shared"
         self.shelf = (0, 0, self.columns)
         """The array last shared, its resident group, and how many of its columns are taken."""
         self.domains = sorted(pool.domains, key=lambda d: d.arrays)
@@ -363,7 +363,7 @@ class Taker:
         """Take the arrays of some copies of a matrix without saying which."""
         sums = len(parts.row_blocks)
         reach = self._reach(sums)
-        if (self.is_shared and sums == 1) or (reach > 1 and self.arrays % reach):
+        if (parts.widths and sums == 1) or (reach > 1 and self.arrays % reach):
             for _ in range(copies):
                 self.take(parts, np.array(parts.widths, np.int64))
             return
@@ -375,7 +375,7 @@ class Taker:
     def take(self, parts: Cut, columns: Ints) -> Taken:
         """Arrays, resident groups and first columns of the tiles of a matrix, `columns` wide."""
         blocks, sums = parts.blocks, len(parts.row_blocks)
-        if self.is_shared and sums == 1:
+        if parts.widths and sums == 1:
             return self.shelves(columns)
         arrays, resident = self.blocks(blocks, sums)
         return arrays, resident, np.zeros_like(arrays)

@@ -108,10 +108,10 @@ class Wiring:
             )
         )
 
-    def feeders(self, at: Instances) -> Iterator[Instances]:
-        """Buffers upstream of a place (of arrays: by their inputs), nearest first."""
-        port = "in" if self.system.part(at.path).kind in ARRAYS else None
-        for reached in self.routes.upstream(at, port):
+    def feeders(self, at: Instances, port: str = "in") -> Iterator[Instances]:
+        """Buffers upstream of a place (of arrays: by their inputs, or by a port), nearest first."""
+        entered = port if self.system.part(at.path).kind in ARRAYS else None
+        for reached in self.routes.upstream(at, entered):
             if self.system.part(reached.path).kind == "buffer":
                 yield reached
 

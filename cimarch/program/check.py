@@ -6,6 +6,8 @@ These checks read the finished timeline and know nothing of how the program was 
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 
 from cimarch.engine.tasks import Ints, Timeline
@@ -20,16 +22,19 @@ def check(program: Program, timeline: Timeline) -> None:
 
     The engine's rules (`Timeline.check`); no product on an array while or before its own weights
     are written, and no write before all products of what it replaces are done; every staging
-    buffer within its size; every tile written as often as it must be.
+    buffer within its size; operands in arrays as far as a row needs them, and no further.
     """
     timeline.check(program.tasks)
     program.placement.check()
-    _hazards(program, timeline)
+    _hazards(program, timeline, _operands(program, timeline))
     _staging(program, timeline)
 
 
-def _hazards(program: Program, timeline: Timeline) -> None:
-    """On every array, the products between two writes are those of the tile just written."""
+def _hazards(program: Program, timeline: Timeline, idle: Set[int]) -> None:
+    """On every array, the products between two writes are those of the tile just written.
+
+    `idle` are products with an array of which no key is needed yet, whatever is in it.
+    """
     tiles = program.placement.tiles
     tile = program.columns["tile"].astype(np.int64)
     kind = program.columns["kind"]
@@ -54,8 +59,13 @@ def _hazards(program: Program, timeline: Timeline) -> None:
             assert start >= used_until, f"array {current} is written while it is in use"
             loaded, written_until = int(mine[i]), finish
             continue
+        if task in idle:
+            used_until = max(used_until, finish)
+            continue
         if loaded < 0:
-            assert program.preloaded, f"a product on array {current} before anything is written"
+            standing = bool(placement.written[mine[i]])
+            message = f"a product on array {current} before anything is written"
+            assert program.preloaded or standing, message
             loaded = int(mine[i])
         assert mine[i] == loaded, f"a product on array {current} uses another tile's weights"
         assert start >= written_until, f"a product on array {current} before it is written"
@@ -78,6 +88,47 @@ def _staging(program: Program, timeline: Timeline) -> None:
                 starts = timeline.start[_at(program, placed, array.copy, fetch.root)]
                 early = starts[held:] < ends[: len(starts) - held] if held < len(starts) else False
                 assert not np.any(early), f"`{fetch.place}` is filled before it is free"
+
+
+def _operands(program: Program, timeline: Timeline) -> set[int]:
+    """A product finds the keys that its row needs written, and no others but where all are there
+    before (layer by layer): no key is written before the rows that do not need it are done.
+
+    Returns the products that need no key of their array.
+    """
+    idle: set[int] = set()
+    kind = program.columns["kind"]
+    tile = program.columns["tile"]
+    done: dict[int, int] = {}
+    """Per tile the inferences so far."""
+    exact = program.placement.schedule == "pipeline"
+    for placed in program.placed:
+        work = placed.work
+        if work.operand is None:
+            continue
+        first = int(program.work.first[placed.piece])
+        mine = np.arange(first, first + len(program.work.pieces[placed.piece]))
+        uses = mine[np.isin(kind[mine], [KIND[name] for name in USES])]
+        keys = work.operand.keys()
+        for number, each in work.arrays.items():
+            writes = np.flatnonzero((kind == KIND["write"]) & (tile == number))
+            tasks = uses[tile[uses] == number]
+            window = np.arange(len(tasks)) // work.tasks_of(number) * len(work.copies) + each.copy
+            inference, row = np.divmod(window // work.strip.windows, work.size.rows)
+            inference += done.get(number, 0)
+            held = work.operand.held(number)[row]
+            needed = np.where(held > 0, held + inference * keys[number], 0)
+            most = (inference if exact else inference + 1) * keys[number]
+            most += held if exact else 0
+            ends, begins = np.sort(timeline.finish[writes]), np.sort(timeline.start[writes])
+            ready = np.searchsorted(ends, timeline.start[tasks], "right")
+            begun = np.searchsorted(begins, timeline.finish[tasks], "left")
+            assert (ready >= needed).all(), f"a product on tile {number} before its keys are there"
+            assert (begun <= most).all(), f"a key is written on tile {number} while it is in use"
+            done[number] = int(inference.max()) + 1
+            if not work.plan.writing or not work.plan.writing.earlier:
+                idle |= set(tasks[held == 0].tolist())
+    return idle
 
 
 def _at(program: Program, placed: Placed, copy: int, slot: int) -> Ints:

@@ -309,14 +309,24 @@ class Ledger:
         return dict(found.values())
 
     def writes(self) -> dict[str, int]:
-        """Per pool, how often the array that is written most is written."""
+        """Per pool, how often the cells that are written most are written.
+
+        Each key of an operand has cells of its own: an inference writes every cell once, but for
+        arrays that are written as a whole.
+        """
         slots = self.slots.take(self.slots.kind == KIND["write"])
-        times = np.bincount(slots.resource, weights=slots.count).tolist()
+        each = [self._keys_apart(tile) for tile in slots.tile.tolist()]
+        times = np.bincount(slots.resource, weights=slots.count / np.array(each, np.int64)).tolist()
         found: dict[str, int] = {}
         for at, written in zip(self.program.resources, times, strict=False):
             if written:
-                found[at.path] = max(found.get(at.path, 0), int(written))
+                found[at.path] = max(found.get(at.path, 0), round(written))
         return found
+
+    def _keys_apart(self, tile: int) -> int:
+        """Writes of a tile that are of different cells."""
+        pool = self.placement.pools[int(self.placement.tiles.pool[tile])]
+        return 1 if pool.word("write_per") == "array" else self.program.keys.get(tile, 1)
 
     def _part(
         self, part: Part, lines: list[Entry], used: Mapping[str, int], busy: Mapping[str, int]

@@ -18,14 +18,14 @@ import numpy as np
 from cimarch.engine.edges import Edge
 from cimarch.engine.pieces import Template
 from cimarch.engine.tasks import JOIN
-from cimarch.hardware.system import RUNNING_NAMES, Part
+from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.wiring import Wiring
-from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import KIND, Context
 from cimarch.program.products import Vector
 from cimarch.program.streams import Draft, End
 from cimarch.program.transfers import Hop, Toll
+from cimarch.program.writes import writing
 
 
 @attrs.frozen
@@ -140,13 +140,13 @@ class Loads:
         """Busy cycles, latency, kind and charge of each crossing, then of the writing itself."""
         key = (pool.path, vector, tuple(hop.toll for hop in crossed))
         if key not in self._known:
-            each, final, priced = self._write(pool, vector)
-            slowest = max([each, *(hop.toll.busy for hop in crossed)])
-            seconds = final + (vector.rows - 1) * slowest
+            write = writing(pool, vector)
+            slowest = max([write.each, *(hop.toll.busy for hop in crossed)])
+            seconds = write.final + (vector.rows - 1) * slowest
             last = self.context.cycles(seconds, f"writing `{pool.path}`")
             tasks = [self._crossing(hop, vector.rows) for hop in crossed]
             found = [(busy, late, "load", charges) for busy, late, charges in tasks]
-            self._known[key] = [*found, (last, last, "write", self.context.charge((priced,)))]
+            self._known[key] = [*found, (last, last, "write", self.context.charge((write.priced,)))]
         return self._known[key]
 
     def _crossing(self, hop: Hop, rows: int) -> tuple[int, int, int]:
@@ -167,28 +167,3 @@ class Loads:
 
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.context.clock))
-
-    def _write(self, pool: Part, vector: Vector) -> tuple[Fraction, Fraction, Charge]:
-        """Seconds that the cells take between rows and after the last row, and the charge.
-
-        What is one write is the pool's `write_per`: a row of cells, a cell, or the whole array
-        (which waits for its last row).
-        """
-        rows, columns = vector.rows, vector.columns
-        per = pool.word("write_per")
-        pulses = pool.integer("pulses")
-        running = dict.fromkeys(RUNNING_NAMES, Fraction(1))
-        running |= {"active_columns": Fraction(columns if per != "cell" else 1)}
-        running |= {"active_rows": Fraction(rows if per == "array" else 1)}
-        running |= {"weight_bits": Fraction(vector.bits.weight)}
-        running |= {"input_bits": Fraction(vector.bits.input)}
-        cycle = 1 / pool.clock
-        time = latency_of(pool, "write", cycle, running) * pulses
-        count, each, final = {
-            "array": (1, Fraction(0), time),
-            "cell": (rows * columns, time * columns, time * columns),
-            "row": (rows, time, time),
-        }[per]
-        busy = final + (rows - 1) * each
-        priced = charge(pool, "write", count * pulses, busy=busy, running=running)
-        return each, final, priced

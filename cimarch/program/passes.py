@@ -20,6 +20,7 @@ from cimarch.mapping.placement import Copy, Placement, Plan
 from cimarch.mapping.rows import extent
 from cimarch.program.context import Context
 from cimarch.program.inputs import Fetch, Inputs, Stream, streams
+from cimarch.program.operands import OperandPass
 from cimarch.program.products import Product, Products, Vector
 from cimarch.program.sketch import Laid, Strip
 from cimarch.program.tail import Tail
@@ -60,6 +61,10 @@ class SitePass:
         self.strip = Strip(windows, self.size.joined, len(self.copies))
         self.arrays: dict[int, _Array] = {}
         self.fetched: dict[int, list[Fetch]] = {}
+        self.operand = OperandPass(context, plan, resident) if plan.writing else None
+        """What writes the operand that is in the arrays."""
+        self.products_done: list[int] = []
+        """Per row sketch, where an operand is written: the slot that ends the row's products."""
         self.laid = self._build()
 
     def _build(self) -> Laid:
@@ -75,7 +80,24 @@ class SitePass:
                     tails.append((number, flow, Tail(self.context, self, flow, gathered, number)))
         for number, flow, tail in tails:
             self._rows(number, flow, tail)
+        if self.operand is not None:
+            self._tell_products()
         return self.strip.lay_out(self.size.strips)
+
+    def tasks_of(self, tile: int) -> int:
+        """Tasks that hold the array in one of a tile's products."""
+        path = self.plan.pool.path
+        return sum(stage.at.path == path for stage in self.arrays[tile].product.stages)
+
+    def _tell_products(self) -> None:
+        """Say for every row when its products are over: then its arrays may be written."""
+        for place, sketch in enumerate(self.strip.row):
+            slot = self.context.join(sketch)
+            after = self.strip.row_after_window[place]
+            mine = self.strip.copies_of(place)
+            ends = [(each.copy, end) for each in self.arrays.values() for end in each.ends]
+            after += [(slot, copy, end) for copy, end in ends if copy in mine]
+            self.products_done.append(slot)
 
     def _present(self, copy: Copy) -> Mapping[int, tuple[int, ...]]:
         return copy.present.get(self.resident, {})

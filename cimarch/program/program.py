@@ -81,6 +81,8 @@ class Program:
     """What the program had to fill in, a sentence each."""
     brought: tuple[Brought, ...] = ()
     """Which pieces bring the network's inputs."""
+    keys: Mapping[int, int] = attrs.field(factory=dict)
+    """Per tile that an operand is written into, how many of its keys an inference writes there."""
 
     @cached_property
     def tasks(self) -> Tasks:
@@ -223,9 +225,10 @@ class _Writer:
 
     @cached_property
     def _tiles(self) -> dict[int, list[int]]:
-        """Per group the tiles loaded for it."""
+        """Per group the tiles loaded for it: those of stored weights."""
         resident = self.placement.tiles.resident
         order = np.argsort(resident, kind="stable")
+        order = order[~self.placement.written[order]]
         groups, first = np.unique(resident[order], return_index=True)
         parts = np.split(order, first[1:])
         return {int(g): part.tolist() for g, part in zip(groups, parts, strict=False)}
@@ -249,7 +252,7 @@ class _Writer:
             self.placement, tuple(resources), Work(pieces, periods, COLUMNS),
             tuple(context.charges), tuple(self._rounded()), self._asides(), preloaded,
             tuple(self.placed), tuple(self.loads), finishes, tuple(context.assumed),
-            tuple(self.brought),
+            tuple(self.brought), self._keys(),
         )  # fmt: skip
 
     def _asides(self) -> dict[int, tuple[tuple[Instances, int], ...]]:
@@ -258,6 +261,10 @@ class _Writer:
             for work in self.passes.values()
             for tile, each in work.arrays.items()
         }
+
+    def _keys(self) -> dict[int, int]:
+        operands = [work.operand for work in self.passes.values() if work.operand is not None]
+        return {tile: count for operand in operands for tile, count in operand.keys().items()}
 
     def _rounded(self) -> Iterator[str]:
         clock = self.context.clock

@@ -20,6 +20,7 @@ from cimarch.mapping.placement import Placement
 from cimarch.mapping.rows import Reach
 from cimarch.mapping.sites import map_rows
 from cimarch.program.context import Context
+from cimarch.program.operands import BROUGHT, WRITTEN, OperandPass
 from cimarch.program.passes import SitePass
 from cimarch.program.sketch import (
     FREED,
@@ -86,6 +87,17 @@ class _Track:
     """(position, tensor) -> where it is read."""
 
 
+@attrs.frozen(eq=False)
+class _Operand:
+    """The pieces that write an operand into arrays."""
+
+    work: OperandPass
+    joins: _Track
+    """A block a key, in order."""
+    runs: tuple[_Track, ...]
+    """One for each of the pass's runs."""
+
+
 class Stream:
     """The pieces of one resident group."""
 
@@ -109,6 +121,10 @@ class Stream:
         """Inference -> the piece that is over when all of it is."""
         self.brought: list[Brought] = []
         self._inputs: list[tuple[tuple[str, ...], Laid, int]] | None = None
+        self._keys: dict[str, int] = {}
+        """Operands in their arrays, with the keys of each."""
+        self._readers: dict[int, tuple[SitePass, _Track]] = {}
+        """The piece of an operand's joins -> the site that has it in its arrays."""
 
     def run(
         self, passes: Sequence[SitePass], inferences: range, *, inputs: bool
@@ -132,6 +148,10 @@ class Stream:
             self.barrier = self._joined(tuple(self._end(t, 1) for t in tracks))
         done = []
         for work in passes:
+            for written in self._operand_tracks(work, 1, {"inference": inference}):
+                self._bar(written.runs)
+                self._collect(written, 1)
+                self.barrier = (self._end(written.joins, 1),)
             track = self._site(work, 1, {"inference": inference})
             self._await_weights(work, track)
             self._bar([track])
@@ -145,11 +165,17 @@ class Stream:
     def _pipeline(
         self, tracks: list[_Track], passes: Sequence[SitePass], inferences: range
     ) -> list[tuple[SitePass, int]]:
-        sites = [self._site(work, len(inferences), {}) for work in passes]
+        operands: list[_Operand] = []
+        sites: list[_Track] = []
+        for work in passes:
+            mine = self._operand_tracks(work, len(inferences), {})
+            operands += mine
+            sites.append(self._site(work, len(inferences), {}))
+            self._readers |= {each.joins.piece: (work, sites[-1]) for each in mine}
         for work, track in zip(passes, sites, strict=True):
             self._await_weights(work, track)
-        tracks = tracks + sites
-        self._bar(tracks)
+        tracks = [*tracks, *(each.joins for each in operands), *sites]
+        self._bar([*tracks, *(run for each in operands for run in each.runs)])
         makers: dict[str, list[_Track]] = {}
         readers: dict[str, list[_Track]] = {}
         for track in tracks:
@@ -159,6 +185,9 @@ class Stream:
                 readers.setdefault(tensor, []).append(track)
         for track in tracks:
             self._tie(track, makers, readers)
+        for each in operands:
+            self._collect(each, len(inferences))
+            self._tie_runs(each, makers)
         for place, inference in enumerate(inferences):
             self._finish(inference, tuple(self._end(t, place + 1) for t in tracks))
         self.barrier = self._joined(tuple(self._end(t, len(inferences)) for t in tracks))
@@ -173,6 +202,8 @@ class Stream:
         """Link the gates of a piece to the rows that it needs and to the room for its results."""
         draft = self.drafts[track.piece]
         for (purpose, index), gate in track.laid.gates.items():
+            if purpose in (BROUGHT, WRITTEN):
+                continue
             strip = track.laid.strip
             each = strip.strips if purpose == LATER_OPERANDS else strip.rows
             total = self._total(track, purpose)
@@ -241,7 +272,8 @@ class Stream:
         return min((home.rows for home in homes if home.rows), default=0)
 
     def _height(self, tensor: str) -> int:
-        return map_rows(self.placement.network.tensors[tensor])
+        known = self.placement.network.tensors.get(tensor)
+        return self._keys[tensor] if known is None else map_rows(known)
 
     def _signalled(
         self, track: _Track, signal: int, numbers: Ints
@@ -283,6 +315,63 @@ class Stream:
         return _Track(
             piece, work.laid, size.rows, size.strips, (work.plan.site.result,), reaches, homes
         )
+
+    # What is written into arrays at run time
+
+    def _operand_tracks(
+        self, work: SitePass, inferences: int, columns: Mapping[str, int]
+    ) -> list[_Operand]:
+        """The pieces that write the operand of a site; none where it has none."""
+        operand = work.operand
+        if operand is None:
+            return []
+        written, name = operand.writing, operand.writing.name
+        self._keys[name] = operand.rows
+        columns = {"operation": work.plan.site.index, **columns}
+        runs = tuple(
+            _Track(
+                self._add(run.laid, run.count * inferences, columns),
+                run.laid, run.count, run.count, (),
+            )
+            for run in operand.runs
+        )  # fmt: skip
+        homes = {
+            (0, reach.source.tensor): (home,)
+            for reach, home in zip(written.reaches, written.homes, strict=True)
+            if home is not None
+        }
+        piece = self._add(operand.laid, operand.rows * inferences, columns)
+        joins = _Track(
+            piece, operand.laid, operand.rows, operand.rows, (name,), written.reaches, homes
+        )
+        return [_Operand(operand, joins, runs)]
+
+    def _collect(self, operand: _Operand, inferences: int) -> None:
+        """Let a key's joins wait for its transfer and for its writing."""
+        draft = self.drafts[operand.joins.piece]
+        for run, track in zip(operand.work.runs, operand.runs, strict=True):
+            blocks = np.full((inferences, operand.work.rows), NOTHING)
+            mine = np.arange(run.count * inferences).reshape(inferences, run.count)
+            blocks[:, run.first : run.first + run.count] = mine
+            for purpose, signal in ((BROUGHT, FREED), (WRITTEN, MADE)):
+                gate = operand.joins.laid.gates[purpose, 0]
+                slot = run.laid.signal_at[signal, 0]
+                draft.links.append(Link(gate, track.piece, slot, blocks.ravel()))
+
+    def _tie_runs(self, operand: _Operand, makers: Mapping[str, Sequence[_Track]]) -> None:
+        """Link the writing of each key to the rows that it needs, and to the products before it:
+        those of the rows that do not need it, of the inferences before all."""
+        work, reader = self._readers[operand.joins.piece]
+        before = operand.work.writing.before
+        for run, track in zip(operand.work.runs, operand.runs, strict=True):
+            draft = self.drafts[track.piece]
+            inference, key = np.divmod(np.arange(draft.repeat), run.count)
+            key += run.first
+            needed = self._needed(operand.joins, READS, inference * operand.work.rows + key, makers)
+            row = inference * reader.rows + before[key] - 1
+            gates = track.laid.gates
+            draft.links += [Link(gates[READS, 0], *each) for each in needed]
+            draft.links += [Link(gates[ROOM, 0], *each) for each in _products(work, reader, row)]
 
     def _input_tracks(self, inferences: int) -> list[_Track]:
         """The pieces that bring the network's inputs to their homes, row by row."""
@@ -363,6 +452,17 @@ def last_products(
         ends = tuple(End(piece, place, draft.repeat - 1) for place in places)
         found[work.plan.pool.path, each.array] = ends
     return found
+
+
+def _products(work: SitePass, track: _Track, rows: Ints) -> Iterator[tuple[int, int, Ints]]:
+    """Where the products of a site's rows are over: piece, slot, and the blocks of each."""
+    each = track.laid.strip.rows
+    for index in range(each):
+        mine = (rows >= 0) & (rows % each == index)
+        if mine.any():
+            done = work.products_done[index % len(work.products_done)]
+            slot = track.laid.row_at[index] + done
+            yield track.piece, slot, np.where(mine, rows // each, NOTHING)
 
 
 _SIGNALS = {READS: FREED, OPERANDS: TAKEN, LATER_OPERANDS: PASSED}

@@ -141,6 +141,9 @@ class Tail:
     def _of_row(self, windows: int, share: Fraction) -> Fraction:
         """Values of the flow that a row of the anchor's results has."""
         op = self.site.op
+        if op.written:  # keys that a token does not see have no score
+            elements = self.site.placement.network.tensors[op.outputs[0]].elements
+            return Fraction(elements * windows, self.site.size.rows * self.strip.windows) * share
         if self.site.plan.site.is_matrix:
             return Fraction(op.columns * op.groups * windows) * share
         elements = self.site.placement.network.tensors[op.outputs[0]].elements
@@ -205,7 +208,7 @@ class Tail:
 
     def _work_of(self, op: Operation, count: Fraction) -> Fraction:
         """Elements of a unit's work: values, or a product's multiply-accumulates of a row."""
-        return Fraction(op.macs, self.site.size.rows) if op.is_dynamic else count
+        return Fraction(op.macs, self.site.size.rows) if op.is_dynamic and not op.written else count
 
     def _made_by_anchor(self, pool: Operation) -> Fraction:
         elements = self.site.placement.network.tensors[pool.outputs[0]].elements

@@ -11,6 +11,11 @@ for each head: scores and weights have as many elements, and each of the two pro
 many multiply-accumulates. An operation has whole numbers of windows and columns, so the mean number
 of keys is taken, (2 C + T + 1) / 2 columns in each of T windows, and where that is no whole number
 two tokens are a window: 2 C + T + 1 columns in each of T / 2. Both give the exact product.
+
+**Two ways.** A digital unit multiplies, or keys and values are written into arrays, to which
+queries and probabilities are put as vectors. An array's product takes all the keys that it has room
+for, so there the matrices have a column (of scores) or a row (of values) for every key; what is
+needed of their products, and what a unit does between, is as many as above.
 """
 
 from __future__ import annotations
@@ -20,27 +25,27 @@ import attrs
 from cimarch.workload.naming import Names
 from cimarch.workload.network import Network, Operation, Tensor
 
-HOW = ("digital",)
-"""`digital`: a unit that does `matmul` multiplies, and skips the keys that a token does not see."""
+HOW = ("digital", "written")
+"""`digital`: a unit that does `matmul` multiplies, and skips the keys that a token does not see.
+`written`: the second operand is written into arrays, the first is put to them."""
 
 
 def lowered(network: Network, *, attention: str = "digital") -> Network:
     """A network without `sdpa`: each becomes `matmul`, `softmax`, `matmul` (and `add` of a mask).
 
     The products have no weight: their operands are two tensors, the second of them the matrix
-    (keys, turned; values). `rows` x `columns` x `windows` x `groups` are the multiply-accumulates
-    that are needed, see above; `groups` are the heads. Raises ValueError for another `attention`.
+    (keys, turned; values). `digital`: `rows` x `columns` x `windows` x `groups` are the
+    multiply-accumulates that are needed, see above; `groups` are the heads. `written`: the matrices
+    have all keys, `groups` are the heads of keys, `windows` tokens x heads / heads of keys; every
+    other product of two tensors is `written` too. Raises ValueError for another `attention`.
     """
     if attention not in HOW:
         raise ValueError(f"`attention` is {attention!r}, not one of {', '.join(HOW)}")
-    if not any(op.kind == "sdpa" for op in network.operations):
+    write = attention == "written"
+    splitter = (_Writer if write else _Splitter)(network)
+    if not any(op.kind == "sdpa" or (write and op.is_dynamic) for op in network.operations):
         return network
-    splitter = _Splitter(network)
-    operations = [
-        new
-        for op in network.operations
-        for new in (splitter.split(op) if op.kind == "sdpa" else [op])
-    ]
+    operations = [new for op in network.operations for new in splitter.lowered(op)]
     return attrs.evolve(network, operations=tuple(operations), tensors=splitter.tensors)
 
 
@@ -102,7 +107,12 @@ class _Splitter:
         self.tensors = dict(network.tensors)
         self.names = Names({*network.tensors, *(op.name for op in network.operations)})
 
+    def lowered(self, op: Operation) -> list[Operation]:
+        """What an operation becomes."""
+        return self.split(op) if op.kind == "sdpa" else [op]
+
     def split(self, op: Operation) -> list[Operation]:
+        """The products, the softmax and the mask of one `sdpa`."""
         sizes = Attention.of(self.network, op)
         query, key, value, *masks = op.inputs
         scores = self._product(op, "scores", sizes, (query, key))
@@ -153,3 +163,51 @@ class _Splitter:
         self.tensors[name] = Tensor(name, shape)
         settings = (("sizes", shape), ("dim", 2)) if kind == "softmax" else ()
         return Operation(name, kind, inputs, (name,), function, settings=settings)
+
+
+class _Writer(_Splitter):
+    """Splits them into products whose second operand is written into arrays."""
+
+    def lowered(self, op: Operation) -> list[Operation]:
+        """What an operation becomes."""
+        return super().lowered(self._turned(op) if op.is_dynamic and not op.written else op)
+
+    def _turned(self, op: Operation) -> Operation:
+        """A product of two tensors; where the second is one turned over, that one's rows are its
+        columns."""
+        left, right = op.inputs
+        maker = next((other for other in self.network.operations if right in other.outputs), None)
+        if maker is not None and _swaps_last(maker):
+            return attrs.evolve(op, inputs=(left, maker.inputs[0]), written="columns")
+        return attrs.evolve(op, written="rows")
+
+    def _product(
+        self,
+        op: Operation,
+        what: str,
+        sizes: Attention,
+        inputs: tuple[str, str],
+        outputs: tuple[str, ...] = (),
+    ) -> Operation:
+        skipping = super()._product(op, what, sizes, inputs, outputs)
+        return attrs.evolve(
+            skipping,
+            rows=sizes.keys if outputs else sizes.head_dim,
+            columns=sizes.value_dim if outputs else sizes.keys,
+            groups=sizes.kv_heads,
+            windows=sizes.tokens * sizes.heads // sizes.kv_heads,
+            written="rows" if outputs else "columns",
+            needed=skipping.macs,
+            settings=(
+                *skipping.settings,
+                ("earlier", sizes.earlier), ("is_causal", int(sizes.causal)),
+            ),
+        )  # fmt: skip
+
+
+def _swaps_last(op: Operation) -> bool:
+    """Whether a view turns its last two dimensions over, and nothing else."""
+    dims = dict(op.settings).get("dims", ())
+    if op.function != "permute" or not isinstance(dims, tuple) or len(dims) < 2:
+        return False
+    return dims == (*range(len(dims) - 2), len(dims) - 1, len(dims) - 2)

@@ -85,6 +85,13 @@ class Operation:
     """Products per matrix and inference: positions of the output map, or tokens."""
     window_rows: int = 1
     """Rows of the output map that the windows lie in: windows = window_rows * (windows per row)."""
+    written: str = ""
+    """Of a product of two tensors, how the second comes into arrays, where it is written there as
+    the matrix: each of its rows (a token's key, or its value) is one of the matrix's `columns`, or
+    one of its `rows`."""
+    needed: int = 0
+    """Multiply-accumulates that are needed, where they are fewer than those of whole matrices
+    (keys that a token does not see); 0: all."""
     settings: tuple[tuple[str, Setting], ...] = ()
     """What else the operator was given. Axes count the dimensions of `sizes`, where that is listed:
     the input's elements in order, under that shape."""
@@ -92,12 +99,12 @@ class Operation:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
-        return self.rows * self.columns * self.groups * self.windows
+        return self.needed or self.rows * self.columns * self.groups * self.windows
 
     @property
     def is_matrix(self) -> bool:
-        """Whether it is a product with a stored matrix, which crossbars can hold."""
-        return self.kind in MATRIX_KINDS and not self.is_dynamic
+        """Whether it is a product with a matrix that crossbars hold: stored, or written there."""
+        return self.kind in MATRIX_KINDS and (not self.is_dynamic or bool(self.written))
 
     @property
     def is_dynamic(self) -> bool:
