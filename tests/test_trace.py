@@ -309,6 +309,25 @@ def test_a_part_with_too_many_tasks_says_where_to_end_it(
     assert len(trace.of("array")) + len(trace.of("adc")) == 3
 
 
+def test_a_part_behind_the_end_is_told_where_the_run_is_over(tmp_path: Path) -> None:
+    with pytest.raises(
+        DescriptionError, match="first cycle is 13, and the run is over at cycle 13"
+    ):
+        simulate(bare(), vectors(3), vcd=tmp_path / "t", timeline_cycles=(13, None), **BITS)
+    simulate(bare(), vectors(3), vcd=tmp_path / "t", timeline_cycles=(12, None), **BITS)
+    assert [each.name for each in tmp_path.iterdir()] == ["t"]
+
+
+def test_any_power_is_written(tmp_path: Path) -> None:
+    # 256 conversions in 4 ns, as whole picowatts; more than 64 bits have room for in larger steps.
+    for costs, joules in (("1 fJ", 1e-15), ("1 J", 1.0), ("1000000000000000000 J", 1e18)):
+        system = bare(adc=f"action convert {{ energy = {costs} }}")
+        _, trace = traced(tmp_path, system, vectors(1), vcd=tmp_path / "t")
+        steps = trace.counters["arrays and power", "power W"]
+        assert [t for t, _ in steps] == [1, 5]
+        assert steps[0][1] == pytest.approx(256 * joules / 4e-9)
+
+
 def test_a_run_too_long_to_be_kept_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,7 +380,7 @@ def test_the_same_run_is_the_same_bytes_with_either_engine(tmp_path: Path) -> No
 
 
 def test_names_from_a_file_are_written_as_json_and_as_words_of_a_comment(tmp_path: Path) -> None:
-    name = 'a "b" $end \\ \n'
+    name = 'a "b" $end \\ \n \ud800'
     row = {"name": name, "kind": "linear", "outputs": 8, "inputs": 8}
     report, trace = traced(
         tmp_path, round_trip(), Network.from_table([row]), vcd=tmp_path / "run.vcd"

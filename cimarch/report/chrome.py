@@ -159,7 +159,7 @@ def _counters(
         name = json.dumps(counter.name)
         head = f'{{"ph":"C","name":{name},"pid":{process},"tid":{process},"ts":'
         for cycle, value in zip(counter.times.tolist(), counter.values.tolist(), strict=True):
-            shown = value if counter.per_unit == 1 else value / counter.per_unit
+            shown = value if counter.per_unit == 1 else counter.of(value)
             yield f'{head}{microseconds(time(cycle))},"args":{{"{counter.unit}":{shown}}}}}'
 
 

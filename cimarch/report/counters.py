@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import attrs
 import numpy as np
@@ -12,7 +13,8 @@ from cimarch.engine.tasks import Ints
 from cimarch.program.program import Program
 from cimarch.report.slices import Slices
 
-PICO = 10**12
+PICO = Fraction(10**12)
+NOTHING = Fraction(0)
 
 
 @attrs.frozen(eq=False)
@@ -25,11 +27,15 @@ class Counter:
     """Ascending, each once."""
     values: Ints
     """From that cycle on."""
-    per_unit: int = 1
+    per_unit: Fraction = Fraction(1)
     """How many of a value make one unit."""
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def of(self, value: int) -> float:
+        """A value in units."""
+        return float(value / self.per_unit)
 
     def within(self, first: int, last: int) -> Counter:
         """The part of `first <= cycle < last`, beginning with the value at `first`."""
@@ -47,7 +53,7 @@ def counter(
     unit: str,
     times: Sequence[ArrayLike],
     changes: Sequence[ArrayLike],
-    per_unit: int = 1,
+    per_unit: Fraction = Fraction(1),
 ) -> Counter:
     """Add changes up; those of one cycle are one step, and one that changes nothing is none."""
     none = np.zeros(0, np.int64)
@@ -72,22 +78,29 @@ def active_arrays(program: Program, found: Slices) -> Counter:
 def power(program: Program, found: Slices, makespan: int) -> Counter:
     """Joules of tasks spread evenly over the cycles that they hold their part, and leakage.
 
-    In whole picowatts. Actions of unknown cost count as nothing. The integral over the run is the
-    energy of the report.
+    In whole picowatts, or larger steps where these would not fit 64 bits. Actions of unknown cost
+    count as nothing. The integral over the run is the energy of the report.
     """
     clock = program.placement.system.clock
     kinds, which = np.unique(np.stack((found.charge, found.busy)), axis=1, return_inverse=True)
-    watts = [
-        round(
-            sum((c.joules or 0 for c in program.charges[charge]), 0 * clock) * clock * PICO / busy
-        )
-        for charge, busy in kinds.T.tolist()
-    ]
-    each = np.array([*watts, 0], np.int64)[which.reshape(-1)]
+    joules = [sum((c.joules or NOTHING for c in charges), NOTHING) for charges in program.charges]
+    watts = [joules[charge] * clock / busy for charge, busy in kinds.T.tolist()]
     parts = program.placement.system.walk()
-    leakage = round(sum((part.leakage * part.count for part in parts), 0 * clock) * PICO)
+    leakage = sum((part.leakage * part.count for part in parts), NOTHING)
+    most = max(watts, default=NOTHING) * len(program.resources) + leakage
+    steps = _steps(most)
+    each = np.array([*(round(w * steps) for w in watts), 0], np.int64)[which.reshape(-1)]
+    always = round(leakage * steps)
     return counter(
         "power", "W",
-        (found.start + found.busy, found.start, [0, makespan]), (-each, each, [leakage, -leakage]),
-        PICO,
+        (found.start + found.busy, found.start, [0, makespan]), (-each, each, [always, -always]),
+        steps,
     )  # fmt: skip
+
+
+def _steps(most: Fraction) -> Fraction:
+    """Steps of one unit: 10^12, or as few as 64 bits have room for."""
+    steps = PICO
+    while most * steps >= 2**62:
+        steps /= 10**3
+    return steps

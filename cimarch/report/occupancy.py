@@ -30,7 +30,7 @@ from cimarch.report.counters import Counter, counter
 from cimarch.report.slices import FOREVER
 from cimarch.report.stretches import Stretch, stretches
 
-BITS = 8
+BITS = Fraction(8)
 """Of a byte."""
 
 Held = tuple[Ints, Ints, Ints]

@@ -94,6 +94,14 @@ def scene(program: Program, outcome: Outcome, part: Part) -> Scene:
     timeline = outcome.timeline
     assert timeline is not None, "the run was not recorded"
     last = FOREVER if part.last is None else part.last
+    if part.first and part.first >= outcome.makespan:
+        raise DescriptionError(
+            Diagnostic(
+                "E049",
+                f"the timeline's first cycle is {part.first}, and the run is over at cycle "
+                f"{outcome.makespan}",
+            )
+        )
     tasks = slices(program, timeline, part.first, last)
     if len(tasks) > MOST_SHOWN:
         room = max(int(tasks.start[MOST_SHOWN]), part.first + 1)

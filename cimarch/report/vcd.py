@@ -74,7 +74,7 @@ class _Signal:
     kind: str
     bits: int
     sign: str
-    per_unit: int = 1
+    per_unit: Fraction = Fraction(1)
     """How many of a value make one unit of a real."""
     unknown: bool = False
     """Whether it is `x` while it says nothing."""
@@ -86,7 +86,7 @@ class _Signal:
     def value(self, number: int) -> str:
         """The line that gives it a value."""
         if self.kind == "real":
-            return f"r{number / self.per_unit!r} {self.sign}"
+            return f"r{float(number / self.per_unit)!r} {self.sign}"
         if self.bits == 1:
             return f"{number}{self.sign}"
         return f"bx {self.sign}" if number == UNKNOWN else f"b{number:b} {self.sign}"
@@ -108,7 +108,9 @@ class _Signals:
         for counter in (*scene.totals, *scene.buffers):
             self._add(f"{plain(counter.name)}_{counter.unit}", "real", 64, per=counter.per_unit)
 
-    def _add(self, name: str, kind: str, bits: int, *, per: int = 1, unknown: bool = False) -> None:
+    def _add(
+        self, name: str, kind: str, bits: int, *, per: Fraction = Fraction(1), unknown: bool = False
+    ) -> None:
         self.all.append(_Signal(name, kind, bits, sign(len(self.all)), per, unknown))
 
     def of(self, place: int) -> list[_Signal]:
@@ -153,7 +155,8 @@ def _head(scene: Scene, timescale: str, signals: _Signals) -> Iterator[str]:
 
 def _safe(text: str) -> str:
     """A name as words of a comment: on one line, and nothing in it ends the comment."""
-    return " ".join(text.split()).replace("$", "_")
+    words = " ".join(text.split()).replace("$", "_")
+    return words.encode("utf-8", "backslashreplace").decode()
 
 
 def _declared(scene: Scene, signals: _Signals) -> Iterator[str]:
