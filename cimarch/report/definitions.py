@@ -129,7 +129,12 @@ LAYERS = (
     Column("writes", "int", "arrays written during the run", 0),
     Column("joules", "float", "energy charged to it; unknown if any action's cost is", NAN),
     Column("bound_by", "text", "path of the part that is busy longest for it", ""),
-    Column("waited_at", "text", "the resource (path and instances) in whose queue its tasks wait longest", ""),
+    Column(
+        "waited_at",
+        "text",
+        "resource (path and instances) whose queue its tasks wait in longest",
+        "",
+    ),
     Column("waited_cycles", "int", "cycles that they wait there for others, added up", 0),
 )
 
