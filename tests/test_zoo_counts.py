@@ -226,3 +226,89 @@ def test_every_layers_counts_are_its_geometrys(chip, name):
     found = [{key: int(table[key][index]) for key in expected[0]} for index in matrices]
     assert found == expected
     assert sum(layer["conversions"] for layer in expected) == sum(table["conversions"])
+
+
+# Schedules, copies, word lines ------------------------------------------------------------------
+
+
+SMALL = ("mlp", "resnet20", "mobilenetv2_cifar")
+
+
+def simulated(chip, name, **options):
+    given = dict(CHIPS[chip].settings) | options.pop("set", {})
+    system = cimarch.load(chip, set=given)
+    return cimarch.simulate(system, shapes_only(name), weights="cold", **options)
+
+
+def found(report, *columns):
+    table = report.layers
+    matrices = [index for index, rows in enumerate(table["rows"]) if rows]
+    return [tuple(int(table[key][index]) for key in columns) for index in matrices]
+
+
+def total(report, part, action):
+    ledger = zip(
+        report.ledger["part"], report.ledger["action"], report.ledger["count"], strict=True
+    )
+    return sum(int(count) for path, done, count in ledger if (path, done) == (part, action))
+
+
+@pytest.mark.parametrize("schedule", ["layers", "pipeline"])
+@pytest.mark.parametrize(
+    ("chip", "name"),
+    [("edge_macro", name) for name in SMALL]
+    + [
+        ("isaac", "mlp"),
+        pytest.param("isaac", "resnet20", marks=pytest.mark.long),
+        pytest.param("isaac", "mobilenetv2_cifar", marks=pytest.mark.long),
+    ],
+)
+def test_no_schedule_and_no_batch_changes_a_layers_counts(chip, name, schedule):
+    once = [counts(layer, CHIPS[chip]) for layer in NETWORKS[name]]
+    expected = [(2 * each["products"], 2 * each["conversions"]) for each in once]
+    report = simulated(chip, name, schedule=schedule, batch=2)
+    assert [pair[0] for pair in expected] == [row[0] for row in found(report, "products")]
+    assert sum(pair[1] for pair in expected) == sum(report.layers["conversions"])
+
+
+@pytest.mark.parametrize("schedule", ["layers", "pipeline"])
+def test_copies_are_written_each_and_share_the_windows(schedule):
+    # 3 copies of every layer of ResNet-20 that has so many windows: all but the last.
+    network, chip = shapes_only("resnet20"), CHIPS["isaac"]
+    copies = {o.name: min(3, o.windows) for o in products(network)}
+    report = simulated("isaac", "resnet20", schedule=schedule, duplicate=copies)
+    expected = []
+    for layer in NETWORKS["resnet20"]:
+        once, each = counts(layer, chip), min(3, layer.side**2)
+        expected.append((each, each * once["tiles"], once["products"], each * once["writes"]))
+    assert found(report, "copies", "tiles", "products", "writes") == expected
+    conversions = sum(counts(layer, chip)["conversions"] for layer in NETWORKS["resnet20"])
+    assert sum(report.layers["conversions"]) == conversions
+
+
+def groups(layer, lines, rows):
+    """Groups of word lines of a window: of full arrays of rows, and of the last one."""
+    full, rest = divmod(layer.rows, rows)
+    across = -(-layer.columns // 32)  # 128 columns, 4 a weight
+    return across * (full * -(-rows // lines) + -(-rest // lines))
+
+
+def test_half_the_word_lines_take_twice_the_groups_and_spread_rows_undo_it():
+    """ISAAC with 64 of 128 word lines at once: a tile of more than 64 rows takes two groups.
+    Spread, it lies on two arrays, and each product takes one."""
+    layers, few = NETWORKS["resnet20"], {"tile.ima.xbar.word_lines": 64}
+    one = sum(8 * layer.side**2 * groups(layer, 128, 128) for layer in layers)
+    two = sum(8 * layer.side**2 * groups(layer, 64, 128) for layer in layers)
+    # rows: 27, 144, 288, 576 and 64; 1, 2, 3, 5 and 1 groups of 128, 1, 3, 5, 9 and 1 of 64
+    shapes = [(groups(Layer(16, rows), 128, 128), groups(Layer(16, rows), 64, 128))
+              for rows in (27, 144, 288, 576, 64)]  # fmt: skip
+    assert shapes == [(1, 1), (2, 3), (3, 5), (5, 9), (1, 1)]
+    whole = simulated("isaac", "resnet20")
+    half = simulated("isaac", "resnet20", set=few)
+    spread = simulated("isaac", "resnet20", set=few, spread_rows=True)
+    reads = [total(report, "tile.ima.xbar", "read") for report in (whole, half, spread)]
+    assert reads == [one, two, two]
+    tiles = [row[0] for row in found(spread, "tiles")]
+    assert tiles == [groups(layer, 64, 64) for layer in layers]
+    assert sum(spread.layers["conversions"]) == sum(half.layers["conversions"])
+    assert spread.cycles < half.cycles
