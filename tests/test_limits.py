@@ -11,7 +11,7 @@ from cimarch import DescriptionError, simulate
 from cimarch.hardware.system import System
 
 
-def one(read: str = "1 ns", arrays: int = 1) -> System:
+def one(read: str = "1 ns", arrays: int = 1, more: str = "") -> System:
     return chip(f"""
     part array[{arrays}]: crossbar {{
         rows = 16
@@ -20,6 +20,7 @@ def one(read: str = "1 ns", arrays: int = 1) -> System:
         encoding = signed_cell
         action read {{ latency = {read} }}
     }}
+    {more}
     """)
 
 
@@ -68,7 +69,7 @@ def test_a_precision_file_that_names_a_layer_twice_is_told(tmp_path) -> None:
 
 def test_work_that_is_left_out_is_not_credited() -> None:
     # Two linears of 5 x 3 x 4 are 120 multiply-accumulates; their product with each other, of
-    # 5 x 4 x 5, is no weight's and is left out.
+    # 5 x 4 x 5, is no weight's and is left out where the system has units, but none that multiplies.
     torch = pytest.importorskip("torch")
 
     class Scores(torch.nn.Module):
@@ -81,7 +82,8 @@ def test_work_that_is_left_out_is_not_credited() -> None:
             return self.a(x) @ self.b(x).transpose(1, 2)
 
     network = cimarch.trace(Scores(), torch.zeros(1, 5, 3))
-    assert simulate(one(arrays=2), network, allow_unmapped=True).macs == 120
+    system = one(arrays=2, more="part relu: unit { does = [relu] }\nconnect array[*] -> relu")
+    assert simulate(system, network, allow_unmapped=True).macs == 120
 
 
 def test_a_weight_that_two_layers_share_is_placed_for_each_and_told() -> None:

@@ -298,6 +298,8 @@ def test_a_staging_buffer_smaller_than_a_window_is_told() -> None:
 
 def test_the_interval_of_a_batch_counts_every_group() -> None:
     # Two groups, four inferences: 2 loads of 8 cycles and 4 x 12 of work, 64 in all: one every 16.
-    found = simulate(round_trip(), mlp(8, 8, 8), weight_bits=4, input_bits=4, batch=4)
+    found = simulate(
+        round_trip(), mlp(8, 8, 8), weight_bits=4, input_bits=4, batch=4, schedule="layers"
+    )
     assert found.cycles == 64
     assert found.interval == 16

@@ -139,7 +139,7 @@ def test_a_home_that_is_not_on_the_way_of_the_inputs() -> None:
         (
             "precision",
             [[4, 4]],
-            "the precision policy has 1 entries, the network 2 matrix operations",
+            "the precision policy has 1 entry, the network 2 matrix operations",
         ),
         (
             "precision",

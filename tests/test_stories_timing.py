@@ -409,7 +409,7 @@ def test_a_batch_of_two_takes_twice_as_long_layer_by_layer() -> None:
     system, network = round_trip(arrays=2), mlp(8, 8, 8)
     once, twice = run(system, network), run(system, network, batch=2)
     assert twice.cycles == 2 * once.cycles
-    report = simulate(system, network, weight_bits=4, input_bits=4, batch=2)
+    report = simulate(system, network, weight_bits=4, input_bits=4, batch=2, schedule="layers")
     assert (report.cycles, report.latency, report.interval) == (
         twice.cycles, once.cycles, once.cycles,
     )  # fmt: skip
