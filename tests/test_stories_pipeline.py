@@ -423,3 +423,37 @@ def test_a_pool_feeds_another_row_by_row() -> None:
     make = Maker()
     network = make.done(make.linear("two", make.linear("one", make.input(5, 8), 4), 2))
     assert cycles(system, network, bits=8) == 14 + 4 * 10
+
+
+# Rows in order
+
+
+def test_a_row_is_made_after_the_one_before_it() -> None:
+    # Row 0 is that of copies 0 and 1, row 1 that of copies 2 and 3; all products are done at 1.
+    # Row 1 is there at 5: fast 1..2 and 2..3, `maps` at 3 and 4, behind the first word of row 0 at
+    # 2. Row 0's windows take the slow bus 1..9 and 9..17, and their last bits are in `maps` a cycle
+    # later. The 2 x 2 kernel reads both rows: it waits for 18.
+    system = chip("""
+    part first[4]: buffer { size = 64 B, width = 8 bit }
+    part a[4]: crossbar {
+        rows = 2, columns = 2, cell_bits = 4, encoding = signed_cell, serves = columns == 2
+        action read { latency = 1 ns }
+    }
+    part slow: bus { width = 1 bit }
+    part fast: bus { width = 8 bit }
+    part maps: buffer { size = 64 B, width = 8 bit }
+    part b: crossbar {
+        rows = 8, columns = 1, cell_bits = 4, encoding = signed_cell, serves = columns == 1
+        action read { latency = 4 ns }
+    }
+    connect first[*] -> a[*]
+    connect a[0..1] -> slow -> maps
+    connect a[2..3] -> fast -> maps
+    connect maps -> b
+    """)
+    make = Maker()
+    network = make.done(make.conv("second", make.conv("first", make.input(2, 2, 2), 2, 1), 1, 2))
+    done = run(system, network, asked=Asked(duplicate={"first": 4}), schedule="pipeline")
+    assert [end for _, end in done.spans("maps", "store")] == [10, 4, 5, 18]
+    assert starts(done, "b", 1) == [18]
+    assert done.cycles == 22
