@@ -108,12 +108,14 @@ def _operands(program: Program, timeline: Timeline) -> set[int]:
             continue
         first = int(program.work.first[placed.piece])
         mine = np.arange(first, first + len(program.work.pieces[placed.piece]))
-        uses = mine[np.isin(kind[mine], [KIND[name] for name in USES])]
+        uses = mine[np.isin(kind[mine], [KIND[name] for name in (*USES, "convert")])]
         keys = work.operand.keys()
         for number, each in work.arrays.items():
             writes = np.flatnonzero((kind == KIND["write"]) & (tile == number))
             tasks = uses[tile[uses] == number]
-            window = np.arange(len(tasks)) // work.tasks_of(number) * len(work.copies) + each.copy
+            window = (
+                np.arange(len(tasks)) // len(each.product.stages) * len(work.copies) + each.copy
+            )
             inference, row = np.divmod(window // work.strip.windows, work.size.rows)
             inference += done.get(number, 0)
             held = work.operand.held(number)[row]

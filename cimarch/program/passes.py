@@ -84,11 +84,6 @@ class SitePass:
             self._tell_products()
         return self.strip.lay_out(self.size.strips)
 
-    def tasks_of(self, tile: int) -> int:
-        """Tasks that hold the array in one of a tile's products."""
-        path = self.plan.pool.path
-        return sum(stage.at.path == path for stage in self.arrays[tile].product.stages)
-
     def _tell_products(self) -> None:
         """Say for every row when its products are over: then its arrays may be written."""
         for place, sketch in enumerate(self.strip.row):
@@ -236,12 +231,20 @@ class SitePass:
         blocks = [b for b in flow.blocks if b in self._present(copy)]
         done = [b for b in blocks if not self._cut_after(copy, b)]
         share = self._share(copy, done) if self.plan.site.is_matrix else Fraction(1)
+        before = self._made_before(copy, flow)
         carried = self._outputs(copy, [b for b in blocks if self._cut_before(copy, b)])
         cut = self._outputs(copy, [b for b in blocks if self._cut_after(copy, b)])
         for place in range(len(self.strip.row)):
             windows = self.strip.copies_of(place).get(number, 0) if self.strip.windows else 0
             if windows or not self.strip.windows:
-                tail.row(place, windows, share, carried=carried * windows, cut=cut * windows)
+                tail.row(
+                    place,
+                    windows,
+                    share,
+                    before=before,
+                    carried=carried * windows,
+                    cut=cut * windows,
+                )
             if len(self.strip.end) > 1 and (place + 1) % self.size.joined == 0:
                 self._end(number, place // self.size.joined, tail, share)
         if len(self.strip.end) == 1:
@@ -256,6 +259,15 @@ class SitePass:
 
     def _outputs(self, copy: Copy, blocks: list[int]) -> int:
         return sum(copy.blocks[b].outputs for b in blocks)
+
+    def _made_before(self, copy: Copy, flow: Flow) -> Fraction:
+        """The share of the outputs that flows in front of one make."""
+        if not self.op.written:  # no other asks
+            return Fraction(0)
+        place = copy.flows.index(flow)
+        blocks = [b for other in copy.flows[:place] for b in other.blocks]
+        here = [b for b in blocks if b in self._present(copy) and not self._cut_after(copy, b)]
+        return self._share(copy, here)
 
     def _share(self, copy: Copy, blocks: list[int]) -> Fraction:
         """The share of the operation's outputs that some of its column blocks make."""

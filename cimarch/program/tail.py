@@ -71,11 +71,13 @@ class Tail:
     # Rows and strips
 
     def row(
-        self, number: int, windows: int, share: Fraction, *, carried: int = 0, cut: int = 0
-    ) -> None:
+        self, number: int, windows: int, share: Fraction, *, before: Fraction = Fraction(0),
+        carried: int = 0, cut: int = 0,
+    ) -> None:  # fmt: skip
         """What is done for a row of which the flow has made a share of so many windows.
 
-        `carried` sums of the row were begun in an earlier group, `cut` ones go on in a later one.
+        `before` is the share of the flows in front of it; `carried` sums of the row were begun in
+        an earlier group, `cut` ones go on in a later one.
         """
         self._begin(self.strip.row[number], number, self.gathered)
         self.bits = self._first_bits()
@@ -85,7 +87,7 @@ class Tail:
             self._spill(cut)
         if not share:
             return
-        count = self._of_row(windows, share)
+        count = self._of_row(windows, share, before)
         share *= Fraction(windows, self.strip.windows) if windows else 1
         for i, waypoint in enumerate(self.flow.waypoints):
             if waypoint.operation is CARRY:
@@ -138,12 +140,13 @@ class Tail:
         is_pool = self.flow.waypoints[i].operation.kind == "pool"
         return is_pool and (i > 0 or self.site.plan.site.is_matrix)
 
-    def _of_row(self, windows: int, share: Fraction) -> Fraction:
+    def _of_row(self, windows: int, share: Fraction, before: Fraction) -> Fraction:
         """Values of the flow that a row of the anchor's results has."""
         op = self.site.op
-        if op.written:  # keys that a token does not see have no score
+        if op.written:  # keys that a token does not see have no score: so many in all flows
             elements = self.site.placement.network.tensors[op.outputs[0]].elements
-            return Fraction(elements * windows, self.site.size.rows * self.strip.windows) * share
+            all_of = Fraction(elements * windows, self.site.size.rows * self.strip.windows)
+            return Fraction(ceil(all_of * (before + share)) - ceil(all_of * before))
         if self.site.plan.site.is_matrix:
             return Fraction(op.columns * op.groups * windows) * share
         elements = self.site.placement.network.tensors[op.outputs[0]].elements
