@@ -51,7 +51,7 @@ class Cache:
     bytes: int
     """With the last token."""
     homes: tuple[str, ...]
-    """The buffers that hold them."""
+    """The buffers, or arrays, that hold them."""
 
 
 @attrs.frozen
@@ -195,13 +195,13 @@ def _cache(system: System, network: Network, tokens: int, options: Mapping[str, 
 _OF_MAPS = frozenset(
     {
         "weight_bits", "input_bits", "precision", "schedule", "place", "duplicate", "spread_rows",
-        "placement", "allow_unmapped",
+        "placement", "attention", "allow_unmapped",
     }
 )  # fmt: skip
 
 
 def _homes(placement: Placement) -> tuple[str, ...]:
-    """The buffers that the states of a network are read from."""
+    """The buffers that the states of a network are read from, or the arrays that hold them."""
     states = {*placement.network.states, *placement.network.states.values()}
     found = {
         home.path: None
@@ -209,6 +209,7 @@ def _homes(placement: Placement) -> tuple[str, ...]:
         for _, home in plan.read_homes()
         if home.tensor in states
     }
+    found |= {plan.pool.path: None for plan in placement.plans if plan.writing is not None}
     return tuple(found)
 
 

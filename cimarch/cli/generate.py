@@ -51,6 +51,7 @@ def generate(
     duplicate: str,
     spread_rows: bool,
     placement: str | None,
+    attention: str | None,
     json_: bool,
     file: str | None,
 ) -> None:
@@ -73,7 +74,7 @@ def generate(
             system, model, prompt=prompt, tokens=tokens, runs=runs, weights_of=name,
             progress=progress, weight_bits=weight_bits, input_bits=input_bits,
             schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
-            placement=placement,
+            placement=placement, attention=attention,
         )  # fmt: skip
     if target is not None:
         write_whole(target, as_json(found.to_dict()) + "\n")
