@@ -1,4 +1,4 @@
-"""How fast the engines run a task table, and how fast the builder makes one.
+"""How fast the engines run a task table, and how fast a program is laid out as one.
 
     python benchmarks/engine.py            # the named table, both engines, cold and warm
     python benchmarks/engine.py --tasks 10000000 --no-simpy
@@ -26,7 +26,9 @@ import numpy as np
 from machine import machine, verdict_of_rate
 
 from cimarch.engine import run
-from cimarch.engine.build import After, Block, Edge, TableBuilder
+from cimarch.engine.edges import Edge
+from cimarch.engine.expand import expand
+from cimarch.engine.pieces import Link, Piece, Template, Work
 from cimarch.engine.tasks import Tasks
 
 NAMED = 100_000
@@ -36,33 +38,31 @@ NAMED = 100_000
 def named_table(size: int, *, resources: int = 256, seed: int = 0) -> Tasks:
     """The table that the docstring above describes; the first tasks have fewer edges."""
     rng = np.random.default_rng(seed)
-    number = np.arange(size)[:, None]
-    before = number - 1 - rng.integers(0, 1000, (size, 3))
-    before[before < 0] = -1
-    block = Block(
-        resource=rng.integers(0, resources, (size, 1)),
-        busy=rng.integers(1, 101, (size, 1)),
-        latency=rng.integers(1, 101, (size, 1)),
+    before = np.arange(size)[:, None] - 1 - rng.integers(0, 1000, (size, 3))
+    real = before >= 0
+    return Tasks(
+        resource=rng.integers(0, resources, size).astype(np.int32),
+        busy=rng.integers(1, 101, size),
+        latency=rng.integers(1, 101, size),
+        offsets=np.concatenate(([0], np.cumsum(real.sum(axis=1)))),
+        predecessors=before[real].astype(np.int32),
+        after_start=np.broadcast_to([False, False, True], before.shape)[real],
+        period=np.zeros(size, np.int16),
     )
-    table = TableBuilder()
-    after = (After(0, before[:, :2]), After(0, before[:, 2], after_start=True))
-    table.append(block, size, after=after)
-    return table.build()
 
 
-def windows(count: int) -> Tasks:
-    """A program's table: fetch, read and convert, `count` times, with a sample-and-hold."""
-    table = TableBuilder(columns={"operation": -1, "kind": np.int8(0)})
-    write = table.task(resource=1, busy=100)
-    block = Block(
+def windows(count: int) -> Work:
+    """A program's work: fetch, read and convert, `count` times, with a sample-and-hold."""
+    write = Piece(Template.of(resource=[1], busy=[100]))
+    window = Template.of(
         resource=[0, 1, 2],
         busy=[2, 5, 4],
         edges=(Edge(1, 0), Edge(2, 1), Edge(1, 2, lag=1, after_start=True)),
-        columns={"operation": 0, "kind": [1, 2, 3]},
+        gates=1,
+        opens=((0, 0),),
     )
-    first = table.append(block, count, after=(After(0, write, blocks=1),))
-    table.join(first + 3 * np.arange(count) + 2)
-    return table.build()
+    link = Link(0, piece=0, source=0, blocks=np.zeros(count, np.int64))
+    return Work((write, Piece(window, count, links=(link,))))
 
 
 def seconds(action: Callable[[], object], repeat: int) -> list[float]:
@@ -124,9 +124,8 @@ def main() -> None:
     if not options.no_simpy:
         slow = told("simpy", size, seconds(lambda: run(table, "simpy"), 3))
     count = max(1, size // 3)
-    built = seconds(lambda: windows(count), 7)
-    told("builder, a program's windows", 3 * count + 2, built, 1e6)
-    told("builder, the named table", size, seconds(lambda: named_table(size), 7), 1e6)
+    work = windows(count)
+    told("laying a program's windows out", 3 * count + 1, seconds(lambda: expand(work), 7), 1e6)
     if slow:
         ratio = fast / slow
         print(f"\nfast is {ratio:.0f} times simpy; target 100: {verdict_of_rate(ratio, 100)}")

@@ -24,7 +24,7 @@ from cimarch.mapping.pools import Wanted, pairs, pools_of
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
 from cimarch.program.assumed import assumed_times
-from cimarch.program.context import Options
+from cimarch.program.context import Options, too_many_at_once
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program
 from cimarch.program.program import program as write_program
@@ -184,7 +184,10 @@ def map_network(
 def _run(program: Program, engine: str, *, record: bool = False) -> Outcome:
     pools = {pool.path for pool in program.placement.pools}
     arrays = [len(at) if at.path in pools else 0 for at in program.resources]
-    return run_work(program.work, engine, weights=arrays, record=record)
+    try:
+        return run_work(program.work, engine, weights=arrays, record=record)
+    except MemoryError as error:
+        raise too_many_at_once(str(error)) from None
 
 
 def _placed(

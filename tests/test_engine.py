@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 import brute
 from cimarch.engine import ENGINES, kernel, run
-from cimarch.engine.build import TableBuilder
 from cimarch.engine.compiled import compiled
 from cimarch.engine.deadlock import Deadlock, find_cycle
 from cimarch.engine.simpy_engine import run as observed
 from cimarch.engine.tasks import JOIN, Tasks, Timeline, align
 from random_tables import random_table
+from tables import TableBuilder
 
 
 def same(one: Timeline, other: Timeline) -> bool:
@@ -430,7 +430,7 @@ def test_ten_thousand_tables_and_more(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_engines_are_imported_only_when_they_run() -> None:
     code = (
-        "import sys, cimarch.engine, cimarch.engine.build;"
+        "import sys, cimarch.engine, cimarch.engine.pieces;"
         "sys.exit(bool({'numba', 'simpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

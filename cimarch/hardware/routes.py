@@ -25,7 +25,7 @@ OUTSIDE = frozenset({"dram", "host"})
 """Kinds beyond the chip: a route may end at one, never cross it."""
 
 
-@attrs.frozen(order=True)
+@attrs.frozen(order=True, cache_hash=True)
 class Instances:
     """Consecutive members `lo <= i < hi` of a part, numbered over the whole system."""
 
@@ -55,7 +55,7 @@ class Wire:
     target: Port
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Step:
     """One part on a route, and the wire that led to it (None for the first)."""
 

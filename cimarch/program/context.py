@@ -79,6 +79,10 @@ class Context:
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""
         self._periods: dict[tuple[str, bool], int] = {}
+        self._told: dict[int, tuple[tuple[tuple[int, int, int, int], ...], tuple[Hop, ...]]] = {}
+        """Tolls by the identity of a transfer."""
+        self.together = 1
+        """Inferences that are one stream of rows."""
         self.tasks = 0
         """Of all pieces so far."""
         self._tolls: dict[tuple[int, ...], tuple[tuple[int, int, int, int], ...]] = {}
@@ -158,6 +162,9 @@ class Context:
         A part is held for its own words and hands the first one on; the last part is done when the
         slowest part's last word has come.
         """
+        known = self._told.get(id(transfer))
+        if known is not None:
+            return known[0]
         key = tuple(id(hop.toll) for hop in transfer)
         if key not in self._tolls:
             slowest = max(hop.toll.tail for hop in transfer)
@@ -166,6 +173,7 @@ class Context:
                 self._toll(hop, slowest if i == last else Fraction(0), stage=i == 0)
                 for i, hop in enumerate(transfer)
             )
+        self._told[id(transfer)] = (self._tolls[key], transfer)
         return self._tolls[key]
 
     def _toll(self, hop: Hop, wait: Fraction, *, stage: bool) -> tuple[int, int, int, int]:
@@ -257,6 +265,17 @@ def too_many(found: int, most: int, what: str) -> DescriptionError:
         Diagnostic(
             "E244",
             f"the run has {found} {what}, more than {most}",
+            helps=("simulate fewer inferences, or a part of the network",),
+        )
+    )
+
+
+def too_many_at_once(what: str) -> DescriptionError:
+    """The diagnostic for a run of which more is under way at once than can be remembered."""
+    return DescriptionError(
+        Diagnostic(
+            "E244",
+            f"the run does not fit this machine's memory: {what or 'it is too large'}",
             helps=("simulate fewer inferences, or a part of the network",),
         )
     )

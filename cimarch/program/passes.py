@@ -58,7 +58,8 @@ class SitePass:
         if not plan.site.is_matrix:
             self.copies = [plan.copies[0]]
         windows = self.op.windows // self.size.rows if plan.site.is_matrix else 0
-        self.strip = Strip(windows, self.size.joined, len(self.copies))
+        most = self.size.strips * context.together
+        self.strip = Strip(windows, self.size.joined, len(self.copies), most)
         self.arrays: dict[int, _Array] = {}
         self.fetched: dict[int, list[Fetch]] = {}
         self.operand = OperandPass(context, plan, resident) if plan.writing else None

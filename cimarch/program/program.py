@@ -153,6 +153,8 @@ class _Writer:
         turns = [(group, range(batch)) for group in range(groups)]
         if groups > 1 and not self._spill_fits(batch):
             turns = [(g, range(i, i + 1)) for i in range(batch) for g in range(groups)]
+        if self.placement.schedule == "pipeline":
+            self.context.together = len(turns[0][1])
         held = 0 if preloaded else -1
         barrier: tuple[End, ...] = ()
         for step, (group, inferences) in enumerate(turns):

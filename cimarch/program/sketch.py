@@ -113,7 +113,9 @@ class Sketch:
 class Strip:
     """The sketches of a site's rows, and the waits between them."""
 
-    def __init__(self, windows: int, joined: int = 1, copies: int = 1) -> None:
+    def __init__(
+        self, windows: int, joined: int = 1, copies: int = 1, most: int | None = None
+    ) -> None:
         self.windows = windows
         """Windows in a row; 0 where a site has none."""
         self.joined = joined
@@ -121,7 +123,10 @@ class Strip:
         self.copies = copies
         across = windows * joined
         self.strips = copies // gcd(across, copies) if across else 1
-        """Strips of a block: as many as it takes until the copies come round."""
+        """Strips of a block: as many as it takes until the copies come round, at most those of the
+        whole work, which is one block then."""
+        if most is not None:
+            self.strips = min(self.strips, most)
         rows = self.strips * joined if copies > 1 else 1
         self.lead = Sketch()
         self.window = [Sketch() for _ in range(copies)]
