@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 
 import pytest
@@ -10,7 +11,9 @@ import cimarch
 from attention import attend
 from chips import Run, chip, run
 from cimarch import DescriptionError, read_network, simulate
+from cimarch.cli import main
 from cimarch.hardware.system import System
+from cimarch.mapping.saved import to_dict
 from cimarch.program.context import Options
 from cimarch.workload.attention import lowered
 from cimarch.workload.blocks import build, decode, prefill
@@ -293,6 +296,47 @@ def column(report: object, name: str, operation: str) -> int:
     layers = report.layers  # type: ignore[attr-defined]
     found = zip(layers["name"], layers[name].tolist(), strict=True)
     return next(value for key, value in found if key.endswith(operation))
+
+
+def test_a_saved_placement_gives_the_run_it_was_saved_of() -> None:
+    placement = cimarch.map_network(machine(), NETWORKS["prompt"])
+    saved = json.loads(json.dumps(to_dict(placement)))
+    whole = simulate(machine(), NETWORKS["prompt"])
+    assert simulate(machine(), NETWORKS["prompt"], placement=saved).cycles == whole.cycles
+
+
+def test_room_for_a_few_rows_is_enough_for_a_pipeline() -> None:
+    # Queries, keys and values of 8 bits; what is read soon after it is made needs 2 rows at most.
+    cycles = []
+    for size in ("24 bit", "1 KiB"):
+        system = chip(f"""
+        part link: link {{ width = 8 bit }}
+        part maps: buffer {{ size = 1 KiB, width = 8 bit }}
+        part store: buffer {{ size = {size}, width = 8 bit }}
+        part array[2]: crossbar {{
+            rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell, operands = true
+            action write {{ latency = 3 ns }}
+        }}
+        part soft: unit {{ does = [softmax] }}
+        connect link -> maps -> array[*] -> soft -> maps
+        connect link -> store -> array[*].write
+        """)
+        network = attend(6, heads=1, kv_heads=1)
+        cycles.append(written(system, network, schedule="pipeline").cycles)
+    assert cycles[0] >= cycles[1]
+
+
+# On the command line ----------------------------------------------------------------------------
+
+
+def test_the_command_takes_the_way_of_attention(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["sim", "language_chip", "stories260k", "--tokens", "2", "--json"]
+    command += ["--set", "tile.array.operands=true", "--attention"]
+    for way in ("digital", "written"):
+        assert main([*command, way]) == 0
+        assert json.loads(capsys.readouterr().out)["manifest"]["options"]["attention"] == way
+    assert main(["sim", "isaac", "stories260k", "--tokens", "2", "--attention", "written"]) == 2
+    assert "no pool has `operands = true`" in capsys.readouterr().err
 
 
 # Networks ---------------------------------------------------------------------------------------
