@@ -212,13 +212,12 @@ def test_the_oracle_agrees_on_copies_as_they_fall(seed: int) -> None:
     agree(piped(text, network, size, asked=asked), rounded=True, batch=draw.randint(1, 3))
 
 
-@pytest.mark.xfail(strict=True, reason="a fetch waits for the operands of all additions behind")
+@pytest.mark.xfail(strict=True, reason="two operands of one row are waited for together")
 def test_a_residual_is_fetched_when_its_own_rows_are_made() -> None:
     text, network = descriptions.SHARED, networks.two_residuals()
     agree(piped(text, network, least(text, network)), rounded=True)
 
 
-@pytest.mark.xfail(strict=True, reason="a row of zeros waits for the first row of the map")
 def test_a_row_that_reads_only_padding_waits_for_nothing() -> None:
     text, network = descriptions.APART, networks.bordered()
     agree(piped(text, network, least(text, network)), rounded=True)

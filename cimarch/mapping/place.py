@@ -139,8 +139,8 @@ class _Placer:
             for site, copies in zip(self.sites, blocks, strict=True)
         ]
         homes = [
-            self._homes(site, tuple(chain(*copies)), tuple(chain(*flows)))
-            for site, copies, flows in zip(self.sites, blocks, drafts, strict=True)
+            self._homes(site, tuple(chain(*flows)))
+            for site, flows in zip(self.sites, drafts, strict=True)
         ]
         self._check_standing()
         writings = {
@@ -149,7 +149,7 @@ class _Placer:
         }
         stores = Stores(
             self.wiring, self.network, self.homes, self._assume,
-            bits=self.input_bits, times=self._times, end=self._times[-1][1] + 1,
+            bits=self.input_bits, times=self._times, end=1 + max((last for _, last in self._times), default=0),
         )  # fmt: skip
         stored = [
             [stores.complete(site, flow) for flow in flows]
@@ -247,7 +247,7 @@ class _Placer:
         return self.bits[site.anchor.name].input if site.is_matrix else self.input_bits
 
     def _homes(
-        self, site: Site, blocks: tuple[Block, ...], flows: tuple[Flow, ...]
+        self, site: Site, flows: tuple[Flow, ...]
     ) -> tuple[tuple[Home | None, ...], tuple[Flow, ...]]:
         if site.is_matrix:
             here: Instances | None = self._arrays_of(site)

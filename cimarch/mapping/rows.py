@@ -163,7 +163,7 @@ def _of_operation(op: Operation, seen: int, count: int) -> tuple[Ints, Ints]:
         g = op.geometry
         top = row * g.stride[0] - g.padding[0]
         reach = (g.kernel[0] - 1) * g.dilation[0] + 1
-        return np.clip(top + reach, 1, seen), np.clip(top + g.stride[0], 0, seen)
+        return np.clip(top + reach, 0, seen), np.clip(top + g.stride[0], 0, seen)
     if op.written and seen % count == 0 and seen > 1:
         each = seen // count
         return (row + 1) * each, (row + 1) * each
