@@ -78,6 +78,15 @@ class OperandPass:
         """Keys of an inference."""
         return len(self.writing.keys)
 
+    def read_homes(self) -> dict[tuple[int, str], tuple[Home, ...]]:
+        """(0, tensor) -> the home that its keys leave."""
+        written = self.writing
+        return {
+            (0, reach.source.tensor): (home,)
+            for reach, home in zip(written.reaches, written.homes, strict=True)
+            if home is not None
+        }
+
     def keys(self) -> dict[int, int]:
         """Per tile how many keys an inference writes there."""
         found = dict.fromkeys(self.tiles, 0)

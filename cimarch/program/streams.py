@@ -335,15 +335,11 @@ class Stream:
             )
             for run in operand.runs
         )  # fmt: skip
-        homes = {
-            (0, reach.source.tensor): (home,)
-            for reach, home in zip(written.reaches, written.homes, strict=True)
-            if home is not None
-        }
-        piece = self._add(operand.laid, operand.rows * inferences, columns)
         joins = _Track(
-            piece, operand.laid, operand.rows, operand.rows, (name,), written.reaches, homes
-        )
+            self._add(operand.laid, operand.rows * inferences, columns),
+            operand.laid, operand.rows, operand.rows, (name,), written.reaches,
+            operand.read_homes(),
+        )  # fmt: skip
         return [_Operand(operand, joins, runs)]
 
     def _collect(self, operand: _Operand, inferences: int) -> None:
