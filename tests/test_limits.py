@@ -69,7 +69,7 @@ def test_a_precision_file_that_names_a_layer_twice_is_told(tmp_path) -> None:
 
 def test_work_that_is_left_out_is_not_credited() -> None:
     # Two linears of 5 x 3 x 4 are 120 multiply-accumulates; their product with each other, of
-    # 5 x 4 x 5, is no weight's and is left out where the system has units, but none that multiplies.
+    # 5 x 4 x 5, is no weight's and is left out where a system has units, but none that multiplies.
     torch = pytest.importorskip("torch")
 
     class Scores(torch.nn.Module):

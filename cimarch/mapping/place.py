@@ -149,7 +149,8 @@ class _Placer:
         }
         stores = Stores(
             self.wiring, self.network, self.homes, self._assume,
-            bits=self.input_bits, times=self._times, end=1 + max((last for _, last in self._times), default=0),
+            bits=self.input_bits, times=self._times,
+            end=1 + max((last for _, last in self._times), default=0),
         )  # fmt: skip
         stored = [
             [stores.complete(site, flow) for flow in flows]
