@@ -15,6 +15,7 @@ from cimarch.cli import main
 from cimarch.hardware.system import System
 from cimarch.mapping.saved import to_dict
 from cimarch.program.context import Options
+from cimarch.report.map import operations
 from cimarch.workload.attention import lowered
 from cimarch.workload.blocks import build, decode, prefill
 from cimarch.workload.network import Network
@@ -303,6 +304,12 @@ def test_a_saved_placement_gives_the_run_it_was_saved_of() -> None:
     saved = json.loads(json.dumps(to_dict(placement)))
     whole = simulate(machine(), NETWORKS["prompt"])
     assert simulate(machine(), NETWORKS["prompt"], placement=saved).cycles == whole.cycles
+
+
+def test_the_map_tells_where_an_operand_comes_from() -> None:
+    found = operations(cimarch.map_network(desk(), attend(3), weight_bits=4, input_bits=4))
+    assert found["input_from"].tolist() == ["maps[0], store[0]"] * 2
+    assert found["matrices"].tolist() == [2, 2]
 
 
 def test_room_for_a_few_rows_is_enough_for_a_pipeline() -> None:

@@ -92,10 +92,11 @@ def _weights(placement: Placement, plan: Plan) -> dict[str, object]:
 
 
 def _homes(plan: Plan) -> str:
-    """`tile.edram[0..3]`: members with a copy each; a `*` where its rows stream through."""
+    """`tile.edram[0..3]`: members with a copy each; a `*` where its rows stream through; behind
+    it where an operand is that is written into the arrays."""
     found = [
         f"{_members(home.path, home.lo, home.hi)}{'' if home.whole else '*'}"
-        for home in plan.homes
+        for home in (*plan.homes, *(plan.writing.homes if plan.writing else ()))
         if home is not None
     ]
     return ", ".join(dict.fromkeys(found)) or "at hand"
