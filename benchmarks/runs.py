@@ -50,7 +50,7 @@ class Taken:
     cpu: float
     """Of the processor, until it printed."""
     engine: float
-    """Of the seconds, those of the engine's run."""
+    """Of the seconds, those of the engine's run, its compiled code being there."""
     MiB: int
     tasks: int
     cycles: int
@@ -79,6 +79,8 @@ def main(case: Case) -> None:
     engine, ran = module.run_work, []
 
     def noted(work: Any, *arguments: Any, **options: Any) -> Any:
+        if not ran:
+            engine(smallest())
         begin = time.perf_counter()
         found = engine(work, *arguments, **options)
         ran.append((len(work), time.perf_counter() - begin))
@@ -95,6 +97,13 @@ def main(case: Case) -> None:
         "cycles": report.cycles, "arrays": report.crossbars, "groups": report.groups,
     }  # fmt: skip
     print(json.dumps(found))
+
+
+def smallest() -> Any:
+    """A work of one task, which lets the engine's compiled code be read."""
+    from cimarch.engine.pieces import Piece, Template, Work
+
+    return Work((Piece(Template.of(resource=[0], busy=[1]), 1),))
 
 
 def most_memory() -> int:
