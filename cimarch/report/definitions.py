@@ -78,6 +78,17 @@ FIGURES = (
         "peak_arrays",
         "the most crossbar arrays that are held at one time, by products or by writes",
     ),
+    Figure("tasks", "tasks", "tasks of the run: reads, conversions, transfers, additions, ..."),
+    Figure(
+        "alike_tasks",
+        "alike_tasks",
+        "tasks that the engine did not run because others provably run at the same times",
+    ),
+    Figure(
+        "skipped_tasks",
+        "skipped_tasks",
+        "tasks that the engine added up because the state of the run repeats",
+    ),
     Figure(
         "utilisation",
         "utilisation",

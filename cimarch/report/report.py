@@ -89,6 +89,12 @@ class Report:
     crossbars_available: int = attrs.field(converter=int)
     peak_arrays: int = attrs.field(default=0, converter=int)
     """The most arrays held at one time."""
+    tasks: int = attrs.field(default=0, converter=int)
+    """Of the run: reads, transfers, additions, ..."""
+    alike_tasks: int = attrs.field(default=0, converter=int)
+    """Of these, not run because others provably run at the same times."""
+    skipped_tasks: int = attrs.field(default=0, converter=int)
+    """Of these, added up because the run repeats itself."""
     utilisation: float = attrs.field(converter=float)
     """Cells that hold weights / cells of the crossbars allocated."""
     groups: int = 1

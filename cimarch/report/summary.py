@@ -30,7 +30,9 @@ def title(report: Report) -> str:
 
 def lines(report: Report) -> list[Line]:
     """The summary, in the order that the questions come."""
-    return [*_time(report), *_energy(report), *_space(report), *_bound(report)]
+    return [
+        *_time(report), *_energy(report), *_space(report), *_bound(report), *_tasks(report),
+    ]  # fmt: skip
 
 
 def _time(report: Report) -> list[Line]:
@@ -111,6 +113,21 @@ def _bound(report: Report) -> list[Line]:
         return []
     remark = f"busy {plural(bound.busy, 'cycle')}, {percent(bound.share)} of the time"
     return [Line("bound by", bound.name, remark), *_delayed(bound)]
+
+
+def _tasks(report: Report) -> list[Line]:
+    """How much was simulated, and what of it needed no run of its own."""
+    if not report.tasks:
+        return []
+    saved = [
+        f"{count(number)} {how}"
+        for number, how in (
+            (report.alike_tasks, "of them like others"),
+            (report.skipped_tasks, "of them added up as repeated"),
+        )
+        if number
+    ]
+    return [Line("tasks", count(report.tasks), ", ".join(saved))]
 
 
 def _delayed(bound: Bound) -> list[Line]:
