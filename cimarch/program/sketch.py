@@ -179,14 +179,6 @@ class Strip:
         return Laid(self)
 
 
-@attrs.frozen
-class _Segment:
-    """A sketch at its place in a block."""
-
-    at: int
-    sketch: Sketch
-
-
 class Laid:
     """A strip as a template: where everything is in a block, and the edges between."""
 
