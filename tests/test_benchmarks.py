@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from every_chip import PAIRS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "benchmarks.md").read_text()
 
@@ -52,3 +54,39 @@ def test_every_recorded_command_is_a_script() -> None:
         python, script, *_ = command.split()
         assert python == "python"
         assert (ROOT / script).is_file()
+
+
+def test_a_whole_network_is_timed_beside_other_tools() -> None:
+    lines = output("benchmarks/networks.py", "1", "resnet20")
+    (row,) = (line.split() for line in lines if line.startswith("isaac resnet20"))
+    assert row[4:6] == ["131,027", "1,640,051"]  # tasks and cycles
+    assert {"NeuroSim", "MNSIM", "PIMCOMP-NN", "AccelForge"} <= {
+        line.split()[0] for line in lines if line
+    }
+
+
+def test_the_cost_of_a_run_is_fitted_by_its_tasks() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        from curve import exponent
+    finally:
+        sys.path.pop(0)
+    assert exponent([1e3, 1e4, 1e5], [2.0, 20.0, 200.0]) == pytest.approx(1)
+    assert exponent([1e3, 1e4, 1e5], [5.0, 5.0, 5.0]) == pytest.approx(0)
+    assert exponent([1.0, 4.0], [1.0, 2.0]) == pytest.approx(0.5)
+    lines = output("benchmarks/curve.py", "32")
+    rows = [line.split()[:3] for line in lines if line.startswith(("isaac ", "language_chip "))]
+    assert rows == [
+        ["isaac", "10x10", "131,910"],
+        ["isaac", "32x32", "978,598"],
+        ["language_chip", "32x32", "174,546"],
+    ]
+
+
+def test_the_page_prints_the_named_list_of_chips_and_networks() -> None:
+    begin = PAGE.index("$ python benchmarks/every_chip.py")
+    printed = PAGE[begin : PAGE.index("```", begin)].splitlines()
+    for pair in PAIRS:
+        (first, *_) = [line for line in printed if line.startswith(f"{pair.chip:17}{pair.network}")]
+        # "layers 10 ...", or "refused: E232"
+        assert first[17 + 28 :].split()[1] == str(pair.comes_to)
