@@ -234,24 +234,45 @@ class Ledger:
         return float(total)
 
     def _bound_by(self, slots: Slots) -> str:
+        held = self._held(slots)
+        return str(max(held, key=lambda at: held[at])) if held else ""
+
+    def _held(self, slots: Slots) -> dict[Instances, int]:
+        """Busy cycles of all that some tasks hold: of arrays and converters by their reads and
+        conversions, however these are merged."""
+        working = {
+            path
+            for wiring in self.placement.wirings
+            for part in (wiring.pool, wiring.converter)
+            if part is not None
+            for path in (part.path,)
+        }
+        found = {at: n for at, n in self._aside(slots).items() if n and at.path in working}
         real = slots.resource >= 0
-        if not real.any():
-            return ""
-        busy = np.bincount(slots.resource[real], weights=(slots.busy * slots.count)[real])
-        return str(self.program.resources[int(busy.argmax())])
+        busy = np.zeros(len(self.program.resources), np.int64)
+        np.add.at(busy, slots.resource[real], (slots.busy * slots.count)[real])
+        paths = {at.path for at in found}
+        for number in np.flatnonzero(busy).tolist():
+            at = self.program.resources[number]
+            if at.path not in paths:
+                found[at] = int(busy[number])
+        return found
 
     # Parts
 
     def bound(self) -> tuple[Instances, int] | None:
         """The resource that is held longest, the first of several, and its cycles."""
-        if not len(self.outcome.busy) or not self.outcome.busy.max():
-            return None
-        longest = int(self.outcome.busy.argmax())
-        return self.program.resources[longest], int(self.outcome.busy[longest])
+        held = self._held(self.slots)
+        longest = max(held, key=lambda at: held[at], default=None)
+        return None if longest is None else (longest, held[longest])
 
     def delayed(self, at: Instances) -> tuple[str, int]:
         """The operation whose tasks wait longest for a resource, and the cycles in all."""
-        slots = self.slots.take(self.slots.resource == self.program.resources.index(at))
+        here = [
+            number for number, each in enumerate(self.program.resources)
+            if each.path == at.path and each.lo < at.hi and at.lo < each.hi
+        ]  # fmt: skip
+        slots = self.slots.take(np.isin(self.slots.resource, here))
         waited: dict[str, int] = {}
         for plan in self.placement.plans:
             mine = slots.take(slots.operation == plan.site.index)
@@ -277,7 +298,7 @@ class Ledger:
             if cycles:
                 used[at.path] = used.get(at.path, 0) + len(at)
                 busy[at.path] = max(busy.get(at.path, 0), cycles)
-        aside = self._aside()
+        aside = self._aside(self.slots)
         for path in {at.path for at in aside}:
             used[path] = busy[path] = 0
         for at, cycles in aside.items():
@@ -285,9 +306,8 @@ class Ledger:
             busy[at.path] = max(busy[at.path], cycles)
         return used, busy
 
-    def _aside(self) -> dict[Instances, int]:
+    def _aside(self, slots: Slots) -> dict[Instances, int]:
         """Busy cycles of arrays and of what drives and reads them: their products and writes."""
-        slots = self.slots
         paths = {pool.path for pool in self.placement.pools}
         reading = [
             any(c.part in paths and c.action == "read" for c in charges)
@@ -297,8 +317,8 @@ class Ledger:
         products = np.zeros(len(self.placement.tiles), np.int64)
         np.add.at(products, slots.tile[starts], slots.count[starts])
         found: dict[tuple[str, int], tuple[Instances, int]] = {}
-        for tile, aside in self.program.aside.items():
-            for at, cycles in aside:
+        for tile in np.unique(slots.tile[starts]).tolist():
+            for at, cycles in self.program.aside.get(tile, ()):
                 widest, sofar = found.get((at.path, at.lo), (at, 0))
                 widest = max(widest, at, key=len)
                 found[at.path, at.lo] = (widest, sofar + cycles * int(products[tile]))
