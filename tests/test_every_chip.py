@@ -103,7 +103,7 @@ def assert_same_figures(one: Report, other: Report) -> None:
     """Equal in time, busy cycles of each part, counts, joules, and the times of each layer."""
     for name in ("cycles", "latency", "interval", "load_cycles", "joules", "peak_arrays"):
         assert getattr(one, name) == getattr(other, name), name
-    queues = {"bound_by", "waited_at", "waited_cycles"}  # more tasks stand in more queues
+    queues = {"waited_at", "waited_cycles"}  # more tasks stand in more queues
     for table in ("parts", "ledger", "layers"):
         mine, theirs = getattr(one, table), getattr(other, table)
         for column in set(mine) - queues:
