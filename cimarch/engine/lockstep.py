@@ -159,7 +159,7 @@ class _Nodes:
             resource[first : first + len(each)] = each.resource
         load = np.zeros(work.resources)
         for each in templates:
-            times = sum(piece.repeat for piece in work.pieces if piece.template is each)
+            times = sum(piece.repeat for piece in work.pieces_of(each))
             real = each.resource[each.resource != JOIN]
             load += times * np.bincount(real, minlength=work.resources)
         target, kind, source, links = _waits(work, first_slot, first_gate)
@@ -185,7 +185,7 @@ def _columns(
     rows = np.zeros((7, len(resource)), np.int64)
     for number, each in enumerate(work.templates):
         mine = slice(first_slot[number], first_slot[number + 1])
-        limits = {len(each) - p.cut for p in work.pieces if p.template is each}
+        limits = {len(each) - piece.cut for piece in work.pieces_of(each)}
         rows[0, mine] = rows[0, first_gate[number] : first_gate[number + 1]] = number
         rows[1, mine], rows[2, mine], rows[3, mine] = each.busy, each.latency, each.period
         rows[4, mine] = np.searchsorted(sorted(limits), np.arange(len(each)), "right")

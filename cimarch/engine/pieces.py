@@ -25,7 +25,7 @@ order of pieces, blocks and slots; the gates, joins that hold nothing, come behi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import attrs
@@ -155,6 +155,17 @@ class Work:
     def templates(self) -> tuple[Template, ...]:
         """Each template once, in order of its first piece."""
         return tuple({id(p.template): p.template for p in self.pieces}.values())
+
+    def pieces_of(self, template: Template) -> Sequence[Piece]:
+        """The pieces that repeat a template, in order."""
+        return self._by_template[id(template)]
+
+    @cached_property
+    def _by_template(self) -> Mapping[int, Sequence[Piece]]:
+        found: dict[int, list[Piece]] = {}
+        for piece in self.pieces:
+            found.setdefault(id(piece.template), []).append(piece)
+        return found
 
     @cached_property
     def resources(self) -> int:

@@ -57,11 +57,8 @@ class Slots:
     def of(cls, program: Program, outcome: Outcome) -> Slots:
         """Gather them from the pieces of a program that has run."""
         work = program.work
-        pieces: dict[int, list[Piece]] = {}
-        for piece in work.pieces:
-            pieces.setdefault(id(piece.template), []).append(piece)
         parts = [
-            _slots(work, template, pieces[id(template)], times)
+            _slots(work, template, work.pieces_of(template), times)
             for template, times in zip(work.templates, outcome.slots, strict=True)
         ]
         names = [field.name for field in attrs.fields(cls)]
