@@ -9,7 +9,7 @@ import click
 from cimarch.cli.options import overrides
 from cimarch.cli.output import as_json, named_place, write_whole
 from cimarch.cli.placing import placing
-from cimarch.cli.sim import BITS, SCHEDULES
+from cimarch.cli.reading import BITS, SCHEDULES
 
 if TYPE_CHECKING:
     from cimarch.generate import Generation

@@ -11,7 +11,8 @@ import click
 from cimarch.cli.options import overrides, shape
 from cimarch.cli.output import as_json, check_writable, named_place, write_whole
 from cimarch.cli.placing import placing
-from cimarch.cli.sim import BITS, SCHEDULES, nothing_assumed
+from cimarch.cli.reading import reading
+from cimarch.cli.sim import nothing_assumed
 
 if TYPE_CHECKING:
     from cimarch.mapping.placement import Placement
@@ -43,19 +44,7 @@ class Outputs:
 
 
 @click.command("map")
-@click.argument("architecture", metavar="ARCH")
-@click.argument("model", metavar="[MODEL]", required=False)
-@click.option(
-    "--model", "name", metavar="NAME", help="The network whose weights, or shapes, it is."
-)
-@click.option("--input", "input_", metavar="SIZES", help="Shape of the input: 1x3x32x32.")
-@click.option("--tokens", type=int, metavar="N", help="New tokens of a transformer.")
-@click.option("--context", type=int, metavar="N", help="Tokens before them, in its cache.")
-@click.option("--set", "set_", metavar="PATH=VALUE", multiple=True, help="Change a parameter.")
-@click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Bits of a weight.")
-@click.option("--input-bits", type=BITS, default=8, show_default=True, help="Bits of an input.")
-@click.option("--precision", metavar="FILE", help="Bits per operation, as JSON.")
-@click.option("--schedule", type=SCHEDULES, help="What buffers must hold; else what fits.")
+@reading
 @placing
 @click.option("--strict", is_flag=True, help="Whatever would be assumed is an error.")
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def flags(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Arguments and flags that several commands share, in the order in which help lists them."""
+
+    def give(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return give
 
 
 def overrides(texts: Iterable[str]) -> dict[str, str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import click
 
-Command = TypeVar("Command", bound=Callable[..., object])
+from cimarch.cli.options import flags
 
-_OPTIONS = (
+placing = flags(
     click.option(
         "--place",
         metavar="PATTERN=POOL",
@@ -35,10 +32,3 @@ _OPTIONS = (
         help="Two operands of a run: a unit multiplies, or one is written into arrays.",
     ),
 )
-
-
-def placing(command: Command) -> Command:
-    """Give a command the flags, in the order in which its help lists them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command

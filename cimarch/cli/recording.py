@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import click
 
-Command = TypeVar("Command", bound=Callable[..., object])
+from cimarch.cli.options import flags
 
-_OPTIONS = (
+recording = flags(
     click.option(
         "--timeline", metavar="FILE", help="Write every task there, as a trace for Perfetto."
     ),
@@ -27,13 +24,6 @@ _OPTIONS = (
         help="Write no task that begins then or later.",
     ),
 )
-
-
-def recording(command: Command) -> Command:
-    """Give a command the flags, in the order in which its help lists them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def cut(first: int | None, last: int | None) -> tuple[int, int | None] | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import click
 
-Command = TypeVar("Command", bound=Callable[..., object])
+from cimarch.cli.options import flags
 
-_OPTIONS = (
+running = flags(
     click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True),
     click.option(
         "--weights",
@@ -45,10 +42,3 @@ _OPTIONS = (
         help="Both give the same cycles; simpy is the slow reference.",
     ),
 )
-
-
-def running(command: Command) -> Command:
-    """Give a command the flags, in the order in which its help lists them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command

@@ -20,15 +20,13 @@ from cimarch.cli.output import (
     write_whole,
 )
 from cimarch.cli.placing import placing
+from cimarch.cli.reading import reading
 from cimarch.cli.recording import cut, recording
 from cimarch.cli.running import running
 from cimarch.diagnostics import DescriptionError, Diagnostic
 
 if TYPE_CHECKING:
     from cimarch.report.report import Report
-
-BITS = click.IntRange(1, 64)
-SCHEDULES = click.Choice(["layers", "pipeline"])
 
 
 @attrs.frozen
@@ -58,19 +56,7 @@ class Outputs:
 
 
 @click.command()
-@click.argument("architecture", metavar="ARCH")
-@click.argument("model", metavar="[MODEL]", required=False)
-@click.option(
-    "--model", "name", metavar="NAME", help="The network whose weights, or shapes, it is."
-)
-@click.option("--input", "input_", metavar="SIZES", help="Shape of the input: 1x3x32x32.")
-@click.option("--tokens", type=int, metavar="N", help="New tokens of a transformer.")
-@click.option("--context", type=int, metavar="N", help="Tokens before them, in its cache.")
-@click.option("--set", "set_", metavar="PATH=VALUE", multiple=True, help="Change a parameter.")
-@click.option("--weight-bits", type=BITS, default=8, show_default=True, help="Bits of a weight.")
-@click.option("--input-bits", type=BITS, default=8, show_default=True, help="Bits of an input.")
-@click.option("--precision", metavar="FILE", help="Bits per operation, as JSON.")
-@click.option("--schedule", type=SCHEDULES, help="Layer by layer, or rows as they come.")
+@reading
 @placing
 @running
 @recording
