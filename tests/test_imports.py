@@ -20,8 +20,11 @@ LAYERS = (
     {"mapping"},
     {"program"},
     {"engine"},
+    {"functional"},
+    {"data"},
     {"report"},
     {"simulate"},
+    {"evaluate"},
     {"generate"},
     {"cli", "__main__"},
 )

@@ -1,0 +1,138 @@
+"""Conversions: column sums in, whole codes out, and what a code stands for.
+
+Sums and ranges are in units (one cell level times one input level). A code stands for
+`base + quantum x code`, so that everything behind the converters adds whole numbers.
+
+- `mid_tread`: 2^bits codes from `low` to `high` inclusive, step (high - low) / (codes - 1); the
+  nearest, ties to the even code.
+- `sign_magnitude`: the same with 2^bits - 1 codes, so that 0 is one of them in a range about zero.
+- `mid_rise`: 2^bits intervals of one step from `low`; a code stands for the middle of its own.
+- `thresholds`: as many codes as thresholds plus one; a sum at a threshold is above it. Sense
+  amplifiers of 1 to 3 bits are such converters.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import reduce
+from math import gcd, lcm
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.functional.scheme import Converter
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@attrs.frozen(eq=False)
+class Ranges:
+    """The ranges of the converters of one operation.
+
+    `low` and `step` have the shape (lines or 1, outputs or 1). The reference column of
+    `offset_column` takes the first line's first.
+    """
+
+    low: Floats
+    step: Floats
+    source: str = "one unit a step"
+    """Where they come from."""
+
+    @classmethod
+    def of(cls, low: float, step: float, source: str = "stated") -> Ranges:
+        """One range for all lines and outputs."""
+        return cls(np.full((1, 1), float(low)), np.full((1, 1), float(step)), source)
+
+
+@attrs.frozen(eq=False)
+class Codes:
+    """What a converter made of sums; all of their shape."""
+
+    values: Ints
+    clipped: NDArray[np.bool_]
+    """The sum lay outside the range."""
+    rounded: NDArray[np.bool_]
+    """It lay inside, and the code stands for another number."""
+
+
+def scale(converter: Converter, low: Floats, step: Floats) -> tuple[Floats, Floats]:
+    """Base and quantum: a code stands for base + quantum x code."""
+    if converter.transfer == "mid_rise":
+        return low, step / 2
+    if converter.transfer == "thresholds":
+        return np.zeros_like(low), step * float(_quantum(converter.levels))
+    return low, step
+
+
+def convert(converter: Converter, sums: Floats, low: Floats, step: Floats) -> Codes:
+    """The codes of sums; `low` and `step` broadcast against them."""
+    if converter.transfer == "thresholds":
+        return _by_thresholds(converter, sums, step)
+    places = (sums - low) / step
+    last = converter.codes - 1
+    if converter.transfer == "mid_rise":
+        codes = np.clip(np.floor(places), 0, last)
+        clipped = (places < 0) | (places > last + 1)
+        values, stands_for = 2 * codes + 1, codes + 0.5
+    else:
+        values = stands_for = np.rint(np.clip(places, 0, last))
+        clipped = (places < 0) | (places > last)
+    return Codes(values.astype(np.int64), clipped, ~clipped & (stands_for != places))
+
+
+def _by_thresholds(converter: Converter, sums: Floats, step: Floats) -> Codes:
+    thresholds = np.array([float(t) for t in converter.thresholds])
+    levels = np.array([float(level) for level in converter.levels])
+    quantum = _quantum(converter.levels)
+    digital = np.array([int(level / quantum) for level in converter.levels], np.int64)
+    places = sums / step
+    which = np.searchsorted(thresholds, places, side="right")
+    least, most = levels.min(), levels.max()
+    clipped = (places < least) | (places > most)
+    return Codes(digital[which], clipped, ~clipped & (levels[which] != places))
+
+
+def _quantum(levels: tuple[Fraction, ...]) -> Fraction:
+    """The largest number of which all levels are whole multiples."""
+    below = reduce(lcm, (level.denominator for level in levels), 1)
+    above = reduce(gcd, (int(level * below) for level in levels), 0)
+    return Fraction(above or 1, below)
+
+
+def unit_ranges(converter: Converter, is_signed: bool) -> Ranges:
+    """The range where none is stated or calibrated: one unit a step, and what is outside clips.
+
+    It begins at 0 for sums that cannot be negative, and lies about 0 for those that can.
+    """
+    if converter.transfer == "thresholds":
+        return Ranges.of(0, 1, "thresholds")
+    half = 2 ** (converter.bits - 1)
+    low = 0 if not is_signed else -(half - (converter.transfer == "sign_magnitude"))
+    return Ranges.of(low, 1, "one unit a step")
+
+
+def stated_ranges(converter: Converter, is_signed: bool) -> Ranges | None:
+    """The range that the description states; None where it leaves it open.
+
+    Two of `low`, `high` and `step` give the third. `high` alone: from 0, or from -`high` where sums
+    may be negative; `step` alone: as `unit_ranges`, so many units a step; `low` alone: one unit.
+    """
+    intervals = converter.codes - (converter.transfer != "mid_rise")
+    low, high, step = converter.low, converter.high, converter.step
+    if converter.transfer == "thresholds":
+        return Ranges.of(0, float(step)) if step is not None else None
+    if low is None and high is None and step is None:
+        return None
+    if step is None:
+        if high is None:
+            step = Fraction(1)
+        else:
+            low = low if low is not None else (-high if is_signed else Fraction(0))
+            step = (high - low) / intervals
+    if low is None and high is not None:
+        low = high - step * intervals
+    elif low is None:
+        low = step * Fraction(unit_ranges(converter, is_signed).low.item())
+    return Ranges.of(float(low), float(step))
