@@ -101,38 +101,59 @@ def _quantum(levels: tuple[Fraction, ...]) -> Fraction:
     return Fraction(above or 1, below)
 
 
-def unit_ranges(converter: Converter, is_signed: bool) -> Ranges:
+def unit_ranges(converter: Converter, signed: NDArray[np.bool_]) -> Ranges:
     """The range where none is stated or calibrated: one unit a step, and what is outside clips.
 
-    It begins at 0 for sums that cannot be negative, and lies about 0 for those that can.
+    It begins at 0 for lines whose sums cannot be negative, and lies about 0 for the others
+    (`signed`, one entry per line).
     """
     if converter.transfer == "thresholds":
         return Ranges.of(0, 1, "thresholds")
-    half = 2 ** (converter.bits - 1)
-    low = 0 if not is_signed else -(half - (converter.transfer == "sign_magnitude"))
-    return Ranges.of(low, 1, "one unit a step")
+    lows = np.where(signed, float(_about_zero(converter)), 0.0)
+    return _ranges(lows, np.ones(len(lows)), "one unit a step")
 
 
-def stated_ranges(converter: Converter, is_signed: bool) -> Ranges | None:
+def stated_ranges(converter: Converter, signed: NDArray[np.bool_]) -> Ranges | None:
     """The range that the description states; None where it leaves it open.
 
-    Two of `low`, `high` and `step` give the third. `high` alone: from 0, or from -`high` where sums
-    may be negative; `step` alone: as `unit_ranges`, so many units a step; `low` alone: one unit.
+    Two of `low`, `high` and `step` give the third. `high` alone: from 0, or from -`high` for lines
+    whose sums may be negative; `step` alone: as `unit_ranges`, so many units a step; `low` alone:
+    one unit a step.
     """
-    intervals = converter.codes - (converter.transfer != "mid_rise")
-    low, high, step = converter.low, converter.high, converter.step
     if converter.transfer == "thresholds":
-        return Ranges.of(0, float(step)) if step is not None else None
-    if low is None and high is None and step is None:
+        return None if converter.step is None else Ranges.of(0, float(converter.step))
+    if converter.low is None and converter.high is None and converter.step is None:
         return None
-    if step is None:
-        if high is None:
-            step = Fraction(1)
-        else:
-            low = low if low is not None else (-high if is_signed else Fraction(0))
-            step = (high - low) / intervals
-    if low is None and high is not None:
-        low = high - step * intervals
+    ends = [_completed(converter, bool(each)) for each in signed]
+    return _ranges(
+        np.array([float(low) for low, _ in ends]), np.array([float(step) for _, step in ends])
+    )
+
+
+def _completed(converter: Converter, is_signed: bool) -> tuple[Fraction, Fraction]:
+    """Low end and step of one line, from as much of both and of the high end as is stated."""
+    low, high, step = converter.low, converter.high, converter.step
+    intervals = converter.codes - (converter.transfer != "mid_rise")
+    if high is None:
+        step = Fraction(1) if step is None else step
+        if low is None:
+            low = step * _about_zero(converter) if is_signed else Fraction(0)
+    elif step is None:
+        if low is None:
+            low = -high if is_signed else Fraction(0)
+        step = (high - low) / intervals
     elif low is None:
-        low = step * Fraction(unit_ranges(converter, is_signed).low.item())
-    return Ranges.of(float(low), float(step))
+        low = high - step * intervals
+    return low, step
+
+
+def _about_zero(converter: Converter) -> int:
+    """The low end of a range about zero, in steps."""
+    return (converter.transfer == "sign_magnitude") - int(2 ** (converter.bits - 1))
+
+
+def _ranges(lows: Floats, steps: Floats, source: str = "stated") -> Ranges:
+    """Ranges per line, or one for all where they are the same."""
+    if len(set(zip(lows, steps, strict=True))) == 1:
+        lows, steps = lows[:1], steps[:1]
+    return Ranges(lows[:, None], steps[:, None], source)

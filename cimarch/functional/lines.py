@@ -90,20 +90,15 @@ class Lines:
         return int(self.digits.shape[1])
 
     @property
-    def is_signed(self) -> bool:
-        """Whether sums may be negative."""
-        negative_steps = any(low < 0 for low, _ in step_range(self.scheme))
-        return negative_steps or bool((self.digits < 0).any()) or _may_be_negative(self.scheme)
-
-
-def _may_be_negative(scheme: Scheme) -> bool:
-    """Whether the lines of an encoding hold negative digits for some weights."""
-    analog = scheme.subtract == "analog" or scheme.slice_merge == "analog"
-    return (
-        (scheme.kind.doubled and scheme.subtract == "analog")
-        or scheme.kind.sign_in_cell
-        or (scheme.kind.sign_column and analog and scheme.slice_merge == "analog")
-    )
+    def signed(self) -> NDArray[np.bool_]:
+        """(lines,): whether the sums of a line may be negative, whatever the weights."""
+        if any(low < 0 for low, _ in step_range(self.scheme)):
+            return np.ones(len(self.digits), np.bool_)
+        negative = self.cells.into < 0
+        if self.scheme.kind.sign_in_cell:
+            negative[:, -1] |= self.cells.into[:, -1] != 0
+        found: NDArray[np.bool_] = negative.any(axis=1)
+        return found
 
 
 def lines_of(weights: Ints, scheme: Scheme, sections: Sequence[Section], blocks: int = 1) -> Lines:
