@@ -144,9 +144,9 @@ def converter_of(adc: Part) -> Converter:
     return Converter(
         bits=adc.integer("bits"),
         transfer=adc.word("transfer"),
-        low=_stated(adc.params["range_low"]),
-        high=_stated(adc.params["range_high"]),
-        step=_stated(adc.params["step"]),
+        low=_stated(adc.params.get("range_low")),
+        high=_stated(adc.params.get("range_high")),
+        step=_stated(adc.params.get("step")),
         thresholds=_numbers(adc.params["thresholds"]),
         levels=_numbers(adc.params["levels"]),
     )

@@ -53,7 +53,8 @@ def check(e: Evaluator, given: Given, value: Value) -> Value:
     if isinstance(value, Quantity):
         _check_whole(given, value)
         _check_range(e, given, value)
-        wrong = size_problem(value) if given.is_standard else ""
+        signed = given.name in _SIGNED
+        wrong = size_problem(value, signed=signed) if given.is_standard else ""
         if wrong:
             raise given.refuse(value, wrong, "E052")
     if given.name == "does" and given.is_standard and isinstance(value, tuple):
@@ -124,13 +125,17 @@ _LARGEST = 10**30
 """In SI units: beyond any quantity of a chip, and far within a double when all is summed."""
 
 
-def size_problem(value: Quantity) -> str:
-    """Why a value of the library's parameters cannot be: below zero, zero where that is none, or
-    of a size that nothing real has."""
+_SIGNED = ("range_low", "range_high")
+"""The library's parameters that may be below zero."""
+
+
+def size_problem(value: Quantity, *, signed: bool = False) -> str:
+    """Why a value of the library's parameters cannot be: below zero where it is not `signed`, zero
+    where that is none, or of a size that nothing real has."""
     if value.dimension in (units.FREQUENCY, units.DATA, units.TIME) and value.value <= 0:
         return "not above zero"
-    signed = (units.ENERGY, units.POWER, units.AREA, units.NUMBER)
-    if value.dimension in signed and value.value < 0:
+    positive = (units.ENERGY, units.POWER, units.AREA, units.NUMBER)
+    if value.dimension in positive and value.value < 0 and not signed:
         return "below zero"
     if abs(value.value) > _LARGEST:
         return "larger than 1e+30 in SI units"

@@ -22,6 +22,7 @@ from cimarch.hardware.system import (
 )
 from cimarch.language import ast
 from cimarch.language.assertions import check_assertion
+from cimarch.language.converters import converter_problems
 from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import ActionSlot, Instance
 from cimarch.language.links import Linker
@@ -128,8 +129,10 @@ class Elaboration:
         self.links = linker.links()
 
     def check(self) -> None:
-        """The assertions; only of a description whose values all stand."""
+        """Assertions and converters; only of a description whose values all stand."""
         for instance in self.root.walk():
+            if instance.definition.kind() == "adc":
+                self.problems.extend(converter_problems(instance))
             for assertion in instance.assertions:
                 with self.evaluator.collecting():
                     check_assertion(self.evaluator, instance, assertion)
