@@ -18,7 +18,7 @@ from cimarch.workload.shapes import shapes_only
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CHIPS = ("isaac", "edge_macro", "single_crossbar", "language_chip")
+CHIPS = ("isaac", "edge_macro", "single_crossbar", "language_chip", "bit_serial")
 
 
 def table() -> Network:
@@ -42,14 +42,14 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
 }
 
 COMES_TO: Mapping[str, tuple[int | str, ...]] = {
-    "mlp": (1, 10, 19, 1),
-    "resnet20": (1, 36, 36, 1),
-    "mobilenetv2_cifar": (1, "E232", 504, 1),
-    "vgg8": (1, "E232", 800, 1),
-    "char-gpt, 8 tokens": ("E241", "E241", 82, 1),
-    "stories260k, 8 tokens": ("E241", "E241", 63, 1),
-    "stories260k, the 9th token": ("E241", "E241", 63, 1),
-    "table": (1, 7, 9, 1),
+    "mlp": (1, 10, 19, 1, 1),
+    "resnet20": (1, 36, 36, 1, 1),
+    "mobilenetv2_cifar": (1, "E232", 504, 1, 5),
+    "vgg8": (1, "E232", 800, 1, 13),
+    "char-gpt, 8 tokens": ("E241", "E241", 82, 1, 1),
+    "stories260k, 8 tokens": ("E241", "E241", 63, 1, 1),
+    "stories260k, the 9th token": ("E241", "E241", 63, 1, 1),
+    "table": (1, 7, 9, 1, 1),
 }
 """Per network, for each of `CHIPS`: its resident groups at 8 bits, or the code of the refusal.
 
