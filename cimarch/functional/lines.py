@@ -97,7 +97,7 @@ class Lines:
         negative = self.cells.into < 0
         if self.scheme.kind.sign_in_cell:
             negative[:, -1] |= self.cells.into[:, -1] != 0
-        found: NDArray[np.bool_] = negative.any(axis=1)
+        found: NDArray[np.bool_] = np.any(negative, axis=1)
         return found
 
 

@@ -6,12 +6,17 @@ units at the very end, so that the result does not depend on the order of additi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from cimarch.functional.converter import Ranges, convert, scale
 from cimarch.functional.lines import Ints, Lines, Section
 from cimarch.functional.steps import step_digits, step_factors
 from cimarch.functional.sums import Counts, Sums
+from cimarch.functional.windows import Windows
 
 
 def product(inputs: Ints, lines: Lines, ranges: Ranges | None = None) -> Sums:
@@ -22,6 +27,32 @@ def product(inputs: Ints, lines: Lines, ranges: Ranges | None = None) -> Sums:
         [[bench.output(x, output) for output in range(lines.outputs)] for x in rows], np.float64
     )
     return Sums(values.reshape(len(rows), lines.outputs), bench.counts)
+
+
+@attrs.frozen(eq=False)
+class Reference:
+    """The plain loops as a `Path`."""
+
+    lines: Sequence[Lines]
+    """One per channel group."""
+    ranges: Ranges | None
+    windows: Windows
+
+    @property
+    def name(self) -> str:
+        return "reference"
+
+    def __call__(self, inputs: NDArray[np.integer]) -> NDArray[np.generic]:
+        """The results."""
+        return self.counted(inputs)[0]
+
+    def counted(self, inputs: NDArray[np.integer]) -> tuple[NDArray[np.generic], Counts]:
+        """The results, and what happened to their conversions and sums."""
+        windows = self.windows.unfold(inputs)
+        sums = [product(x, each, self.ranges) for x, each in zip(windows, self.lines, strict=True)]
+        values = np.stack([each.values for each in sums])
+        counts = sum((each.counts for each in sums if each.counts), Counts())
+        return self.windows.fold(values, inputs.shape), counts
 
 
 class Bench:
