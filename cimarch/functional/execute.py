@@ -52,6 +52,7 @@ class Executor:
     ) -> None:
         self._prepare(quantised.network, device, chunk)
         self.observe = observe
+        self._observe_float: Callable[[str, Array], None] | None = None
         self._products = {
             op.name: _Operation(op, quantised.operations[op.name], paths, device)
             for op in quantised.network.operations
@@ -59,11 +60,19 @@ class Executor:
         }
 
     @classmethod
-    def float(cls, network: Network, *, device: str = "cpu", chunk: int | None = None) -> Executor:
-        """The float model."""
+    def float(
+        cls,
+        network: Network,
+        *,
+        device: str = "cpu",
+        chunk: int | None = None,
+        observe: Callable[[str, Array], None] | None = None,
+    ) -> Executor:
+        """The float model; `observe` is told of each matrix operation its name and its inputs."""
         made = cls.__new__(cls)
         made._prepare(network, device, chunk)
         made.observe = None
+        made._observe_float = observe
         made._products = {}
         return made
 
@@ -107,6 +116,8 @@ class Executor:
     def _computed(self, op: Operation, inputs: list[Tensor]) -> Tensor:
         product = self._products.get(op.name)
         if product is None:
+            if self._observe_float is not None and op.is_matrix:
+                self._observe_float(op.name, inputs[0].float().cpu().numpy())
             return compute(self._stored, op, inputs)
         shape = self.network.tensors[op.outputs[0]].shape
         return product(inputs[0], self.observe).reshape(len(inputs[0]), *shape)
