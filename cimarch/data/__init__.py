@@ -1,0 +1,1 @@
+"""Data sets: inputs that judge a chip, and others that calibrate it."""
