@@ -100,8 +100,9 @@ def arrays_per_weight(part: Part) -> int:
 
 
 def sense_lines_per_weight(part: Part, weight_bits: int) -> int:
-    """Sums that are converted for one weight: its columns, halved where the halves of a pair are
-    subtracted in analog, one where the slices merge in analog too."""
+    """Sums that are converted for one weight on one array: its columns, halved where the halves of
+    a pair in neighbouring columns are subtracted in analog, one where the slices merge in analog
+    too. Of halves on two arrays see `arrays_per_sum`."""
     columns = columns_per_weight(part, weight_bits)
     encoding = encoding_of(part)
     halves = 2 if encoding.doubled and part.word("pair") == "column" else 1
@@ -110,6 +111,22 @@ def sense_lines_per_weight(part: Part, weight_bits: int) -> int:
     if halves == 2 and part.word("subtract") == "analog":
         columns = _ceil(columns, 2)
     return columns
+
+
+def merged_columns(part: Part, weight_bits: int) -> int:
+    """Columns of an array that are summed before they are converted, and so lie beside each other:
+    a pair that is subtracted in analog, or a whole weight whose slices merge."""
+    if part.word("slice_merge") == "analog":
+        return columns_per_weight(part, weight_bits)
+    beside = encoding_of(part).doubled and part.word("pair") == "column"
+    return 2 if beside and part.word("subtract") == "analog" else 1
+
+
+def arrays_per_sum(part: Part) -> int:
+    """Arrays whose bit lines meet before they are converted: two where the halves of a pair on two
+    arrays are subtracted in analog. Of each two lines one is converted, half of them by the
+    converters of either array."""
+    return arrays_per_weight(part) if part.word("subtract") == "analog" else 1
 
 
 def extra_columns(part: Part) -> int:
@@ -131,9 +148,32 @@ def conversions_per_line(part: Part, dac_bits: int, input_bits: int) -> int:
     return 1 if analog else steps(part, dac_bits, input_bits)
 
 
-def groups(part: Part, rows: int) -> int:
-    """Groups of word lines that are read after each other: ceil(rows / word lines)."""
-    return _ceil(rows, part.integer("word_lines"))
+def is_read_apart(part: Part) -> bool:
+    """Whether the positive and the negative rows of pairs are read after each other: halves in
+    neighbouring rows share a bit line, and only a conversion of each tells them apart."""
+    digital = part.word("subtract") == "digital"
+    return encoding_of(part).doubled and part.word("pair") == "row" and digital
+
+
+def inputs_per_group(part: Part) -> int:
+    """Inputs whose rows are read at once: the word lines, half of them where an input drives two
+    rows in one read."""
+    together = 1 if is_read_apart(part) else rows_per_input(part)
+    return part.integer("word_lines") // together
+
+
+def groups(part: Part, rows: int) -> tuple[int, ...]:
+    """The rows of each group of word lines that is read after the one before, of the first `rows`.
+
+    A pair of rows that is read together stays in one group; rows that are read apart follow each
+    other, all positive ones before all negative ones.
+    """
+    together = rows_per_input(part)
+    if is_read_apart(part):
+        rows, together = rows // together, 1
+    limit = inputs_per_group(part) * together
+    found = tuple(min(limit, rows - first) for first in range(0, rows, limit))
+    return found * 2 if is_read_apart(part) else found
 
 
 def _ceil(count: int, by: int) -> int:

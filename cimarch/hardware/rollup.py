@@ -75,7 +75,7 @@ def _rate(system: System, routes: Routes, part: Part, weights: int, inputs: int)
     arrays = Fraction(part.count, encoding.arrays_per_weight(part))
     operations = rows * logical_columns(part, weights) * 2 * arrays
     groups = encoding.groups(part, part.integer("rows"))
-    time = groups * _group_time(system, routes, part, weights, inputs)
+    time = len(groups) * _group_time(system, routes, part, weights, inputs)
     return operations / time if time else Fraction(0)
 
 

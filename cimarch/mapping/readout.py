@@ -17,6 +17,7 @@ from cimarch.hardware.actions import latency_of
 from cimarch.hardware.encoding import (
     columns_per_weight,
     conversions_per_line,
+    groups,
     sense_lines_per_weight,
     steps,
 )
@@ -66,12 +67,11 @@ class Shot:
 def shot(wiring: Wiring, vector: Vector) -> Shot:
     """The reads of a product on an array of a pool."""
     pool, (dac, _) = wiring.pool, wiring.driver
-    limit = pool.integer("word_lines")
-    groups = [min(limit, vector.rows - first) for first in range(0, vector.rows, limit)]
+    read = groups(pool, vector.rows)
     dac_bits = dac.integer("bits") if dac else vector.bits.input
     each = steps(pool, dac_bits, vector.bits.input)
     running = {
-        "active_rows": Fraction(groups[0]),
+        "active_rows": Fraction(read[0]),
         "active_columns": Fraction(vector.columns),
         "input_bits": Fraction(vector.bits.input),
         "weight_bits": Fraction(vector.bits.weight),
@@ -81,10 +81,10 @@ def shot(wiring: Wiring, vector: Vector) -> Shot:
     }
     times = [
         latency_of(pool, "read", 1 / pool.clock, running | {"active_rows": Fraction(rows)})
-        for rows in set(groups)
+        for rows in set(read)
     ]
     conversions = conversions_per_line(pool, dac_bits, vector.bits.input)
-    return Shot(tuple(groups), each, conversions, max(times), running)
+    return Shot(read, each, conversions, max(times), running)
 
 
 def turns(wiring: Wiring, vector: Vector, convert: Convert) -> int:

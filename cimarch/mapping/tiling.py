@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.encoding import (
+    arrays_per_sum,
+    arrays_per_weight,
     columns_per_weight,
     extra_columns,
+    inputs_per_group,
+    is_read_apart,
+    merged_columns,
     rows_per_input,
     sense_lines_per_weight,
 )
@@ -123,17 +128,18 @@ def cut(op: Operation, pool: Part, bits: Bits, reads: int = 0) -> Cut:
     across = columns_per_weight(pool, bits.weight)
     lines = sense_lines_per_weight(pool, bits.weight)
     array_columns = pool.integer("columns") - extra_columns(pool)
-    if array_rows < 1 or (across > array_columns and pool.word("packing") == "whole"):
-        raise _too_small(op, pool, bits, across)
+    straddles = pool.word("packing") == "straddle"
+    together = merged_columns(pool, bits.weight) if straddles else across
+    if array_rows < 1 or together > array_columns:
+        raise _too_small(op, pool, bits, together)
     if reads:
-        array_rows = min(
-            array_rows, max(1, reads * pool.integer("word_lines") // rows_per_input(pool))
-        )
+        each = max(1, reads // 2 if is_read_apart(pool) else reads)
+        array_rows = min(array_rows, each * inputs_per_group(pool))
     side = _on_diagonal(op, pool, array_rows, array_columns, across)
     rows, columns = op.rows * side, op.columns * side
     column_blocks = (
-        _straddled(columns, across, lines, array_columns)
-        if pool.word("packing") == "straddle"
+        _straddled(columns, across, lines, array_columns - array_columns % together)
+        if straddles
         else _whole(columns, across, lines, array_columns)
     )
     diagonals = tuple((g, min(side, op.groups - g)) for g in range(0, op.groups, side))
@@ -150,13 +156,20 @@ def cut(op: Operation, pool: Part, bits: Bits, reads: int = 0) -> Cut:
 def _on_diagonal(
     op: Operation, pool: Part, array_rows: int, array_columns: int, across: int
 ) -> int:
-    """How many channel groups lie on one array: depthwise ones share it, unless the pool says."""
+    """How many channel groups lie on one array: depthwise ones share it, unless the pool says.
+
+    One column that measures the offset would measure the inputs of all: they cannot share it.
+    """
     wanted = pool.word("grouped")
     if wanted == "automatic":
-        wanted = "diagonal" if op.kind == "conv2d" and op.columns == 1 else "array"
+        is_depthwise = op.kind == "conv2d" and op.columns == 1
+        wanted = "diagonal" if is_depthwise and not extra_columns(pool) else "array"
     if op.groups == 1 or wanted == "array":
         return 1
-    return max(1, min(array_rows // op.rows, array_columns // (op.columns * across), op.groups))
+    side = max(1, min(array_rows // op.rows, array_columns // (op.columns * across), op.groups))
+    if side > 1 and extra_columns(pool):
+        raise _no_offset_of_each(op, pool)
+    return side
 
 
 def _row_blocks(rows: int, array_rows: int, pool: Part) -> list[tuple[int, int, int]]:
@@ -165,7 +178,7 @@ def _row_blocks(rows: int, array_rows: int, pool: Part) -> list[tuple[int, int, 
         (first, min(array_rows, rows - first), wide * min(array_rows, rows - first))
         for first in range(0, rows, array_rows)
     ]
-    if pool.word("encoding") == "differential" and pool.word("pair") == "array":
+    if arrays_per_weight(pool) == 2:
         return [block for block in blocks for _ in ("positive", "negative")]
     return blocks
 
@@ -182,7 +195,7 @@ def _whole(columns: int, across: int, lines: int, array_columns: int) -> list[_C
 def _straddled(columns: int, across: int, lines: int, array_columns: int) -> list[_Columns]:
     total = columns * across
     return [
-        (first // across, -(-(first + n) // across) - first // across, n, -(-n * lines // across))
+        (first // across, -(-(first + n) // across) - first // across, n, n * lines // across)
         for first in range(0, total, array_columns)
         for n in (min(array_columns, total - first),)
     ]
@@ -200,6 +213,32 @@ def _too_small(op: Operation, pool: Part, bits: Bits, across: int) -> Descriptio
                 f"the weight has {bits.weight} bits",
             ),
             helps=("give it `packing = straddle`, more `columns`, or fewer `--weight-bits`",),
+        )
+    )
+
+
+def _no_offset_of_each(op: Operation, pool: Part) -> DescriptionError:
+    return DescriptionError(
+        Diagnostic(
+            "E342",
+            f"one `offset_column` of `{pool.path}` cannot measure the offset of each channel group "
+            f"of `{op.name}`",
+            span=pool.span,
+            notes=(f"`grouped = diagonal` puts several of its {op.groups} groups on one array",),
+            helps=("`grouped = array`, or `encoding = offset`",),
+        )
+    )
+
+
+def _halves_apart(op: Operation, pool: Part) -> DescriptionError:
+    return DescriptionError(
+        Diagnostic(
+            "E342",
+            f"two halves of the weights of `{op.name}` on `{pool.path}` are never there together, "
+            "and cannot be subtracted in analog",
+            span=pool.span,
+            notes=("they lie on two arrays, in two resident groups",),
+            helps=("an even number of arrays, or `subtract = digital`",),
         )
     )
 
@@ -309,6 +348,10 @@ def tiles_of(
     columns = columns + extra_columns(pool)
     lines = lines + extra_columns(pool)
     array, resident, places = taken
+    if arrays_per_sum(pool) == 2:
+        if (resident[::2] != resident[1::2]).any():
+            raise _halves_apart(op, pool)
+        lines = (lines + 1 - r % 2) // 2
     zeros = np.zeros(len(d), np.int64)
     return Tiles(
         zeros + wish.site.index, diagonals[d, 0], size, r, c, sums[r, 0], inputs, rows,

@@ -12,7 +12,7 @@ from functools import cached_property
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.hardware.encoding import columns_per_weight, sense_lines_per_weight
+from cimarch.hardware.encoding import arrays_per_sum, columns_per_weight, sense_lines_per_weight
 from cimarch.hardware.kinds import CROSSBARS
 from cimarch.hardware.routes import ARRAYS, OUTSIDE, Instances, Route, Routes
 from cimarch.hardware.system import Part, System
@@ -177,7 +177,8 @@ class Wiring:
         """Lines of a whole array that are converted."""
         columns = self.pool.integer("columns")
         lines = sense_lines_per_weight(self.pool, weight_bits)
-        return -(-columns * lines // columns_per_weight(self.pool, weight_bits))
+        found = -(-columns * lines // columns_per_weight(self.pool, weight_bits))
+        return -(-found // arrays_per_sum(self.pool))
 
     @cached_property
     def merger(self) -> Part | None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimarch.engine.tasks import Ints
-from cimarch.hardware.encoding import rows_per_input
+from cimarch.hardware.encoding import inputs_per_group
 from cimarch.hardware.routes import Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
@@ -157,9 +157,7 @@ class Inputs:
         end = begin + int(tiles.inputs[tile])
         each = end - begin
         if self.context.options.granularity == "wordline":
-            each = max(
-                1, self.wiring.pool.integer("word_lines") // rows_per_input(self.wiring.pool)
-            )
+            each = inputs_per_group(self.wiring.pool)
         for group, place in enumerate(range(begin, end, each)):
             first = max(place, source.first)
             last = min(place + each, end, source.last)

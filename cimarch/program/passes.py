@@ -14,6 +14,7 @@ from math import ceil, log2
 
 import attrs
 
+from cimarch.hardware.encoding import arrays_per_sum
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.flows import Flow
 from cimarch.mapping.placement import Copy, Placement, Plan
@@ -196,19 +197,24 @@ class SitePass:
         return min(wide, merger.integer("bits")) if merger is not None else wide
 
     def _sums(self, number: int, copy: Copy, flow: Flow, blocks: list[int]) -> tuple[int, ...]:
-        """Bring a window's partial sums together; the slots that mean they are."""
+        """Bring a window's partial sums together; the slots that mean they are.
+
+        Two arrays whose bit lines are joined make one sum, half of its outputs each.
+        """
         found: list[int] = []
         sketch = self.strip.window[number]
+        arrays = arrays_per_sum(self.plan.pool)
         for block in blocks:
             tiles = self._present(copy)[block]
             outputs = copy.blocks[block].outputs
             target = flow.adder or flow.origin
             arrived: list[int] = []
             for tile in tiles:
-                arrived += self._gather(self.arrays[tile], target, outputs)
-            if flow.adder is not None and len(tiles) > 1:
-                count = outputs * (len(tiles) - 1)
-                slot = add_slot(self.context, flow.adder, count, len(tiles), tiles[0])
+                arrived += self._gather(self.arrays[tile], target, -(-outputs // arrays))
+            sums = len(tiles) // arrays
+            if flow.adder is not None and sums > 1:
+                count = outputs * (sums - 1)
+                slot = add_slot(self.context, flow.adder, count, sums, tiles[0])
                 arrived = [sketch.add(slot, *arrived)]
             found += arrived
         return tuple(dict.fromkeys(found))

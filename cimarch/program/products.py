@@ -108,13 +108,13 @@ class Products:
         self, vector: Vector, convert: Convert | None, product: Product
     ) -> tuple[int, int]:
         """Cycles of all reads of a product, and of all its conversions."""
-        reading = ceil(product.reads * shot(self.wiring, vector).time * self.clock)
+        taken = shot(self.wiring, vector)
+        reading = ceil(product.reads * taken.time * self.clock)
         if convert is None or self.wiring.converter is None:
             return reading, 0
         count = turns(self.wiring, vector, convert)
-        bursts = product.conversions // vector.lines
         rate = self.wiring.converter.number("rate")
-        return reading, ceil(bursts * count / rate * self.clock)
+        return reading, ceil(taken.bursts * count / rate * self.clock)
 
     def _aside(
         self, vector: Vector, at: Instances, convert: Convert | None, product: Product,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cimarch.diagnostics import printable
+from cimarch.hardware.encoding import groups
 from cimarch.mapping.placement import Placement, Plan
 from cimarch.report.columns import Columns, from_rows, to_rows
 from cimarch.report.definitions import NAN, Column
@@ -84,7 +85,7 @@ def _weights(placement: Placement, plan: Plan) -> dict[str, object]:
         "copies": len(plan.copies),
         "tiles": len(mine),
         "arrays": len(np.unique(tiles.array[mine])),
-        "word_line_groups": -(-int(tiles.rows[mine].max()) // plan.pool.integer("word_lines")),
+        "word_line_groups": len(groups(plan.pool, int(tiles.rows[mine].max()))),
         "first_group": int(resident.min()),
         "last_group": int(resident.max()),
         "utilisation": placement.utilisation_of(mine),
