@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cimarch.functional.digital import Stored, check_computable, compute
-from cimarch.functional.lossless import Product
+from cimarch.functional.exact import Product
 from cimarch.functional.path import Path
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
 from cimarch.functional.tail import Scales, whole
