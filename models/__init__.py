@@ -20,6 +20,7 @@ IMAGENET = (1, 3, 224, 224)
 
 MODELS = {
     "mlp": Model("mlp", "mlp", (1, 784)),
+    "digits": Model("digits", "digits", (1, 1, 8, 8)),
     "resnet20": Model("resnet", "resnet20", CIFAR),
     "resnet32": Model("resnet", "resnet32", CIFAR),
     "resnet44": Model("resnet", "resnet44", CIFAR),

@@ -166,6 +166,7 @@ def main() -> None:
     summary = {
         "model": options.model,
         "data": "CIFAR-10 (Krizhevsky, 2009)",
+        "normalise": {"mean": MEAN, "deviation": STD},
         "training_images": len(labels) - HELD_BACK,
         "held_back_images": HELD_BACK,
         "test_images": len(test_labels),

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 SMALL = [
     "mlp",
+    "digits",
     "resnet20",
     "resnet32",
     "resnet44",
@@ -26,6 +27,7 @@ SMALL = [
 
 PARAMETERS = {
     "mlp": 235_146,
+    "digits": 15_338,
     "resnet20": 269_722,
     "resnet32": 464_154,
     "resnet44": 658_586,
@@ -48,6 +50,7 @@ PARAMETERS = {
 
 LAYERS = {
     "mlp": 3,
+    "digits": 4,
     "resnet20": 20,
     "resnet32": 32,
     "resnet44": 44,
@@ -201,7 +204,7 @@ def test_vgg16_at_imagenet_shapes_is_the_published_table():
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_its_default_input_has_a_batch_of_one(name):
     assert zoo.default_input(name)[0] == 1
-    assert math.prod(zoo.default_input(name)) >= 784
+    assert math.prod(zoo.default_input(name)) >= 64
 
 
 def test_the_shipped_network_is_the_one_that_was_trained():

@@ -153,6 +153,7 @@ A = "64/128/256 256/512 512/512 512"
 D = "64 64/128 128/256 256 256/512 512 512/512 512 512"
 NETWORKS = {
     "mlp": [Layer(256, 784), Layer(128, 256), Layer(10, 128)],
+    "digits": [Layer(16, 1, 3, 8), Layer(32, 16, 3, 4), Layer(32, 32, 3, 2), Layer(10, 128)],
     "resnet20": list(plain(3)),
     "resnet32": list(plain(5)),
     "resnet44": list(plain(7)),

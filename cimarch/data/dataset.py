@@ -131,18 +131,18 @@ class DataSet:
         as many numbers in a row. Its outputs must be as many as there are classes.
         """
         _check_form(self, network)
-        _check_channels(self)
         wanted = network.tensors[network.inputs[0]].shape
-        if self.test.shape == wanted:
-            self._check_outputs(network)
-            return self
-        if len(wanted) != 1 or prod(self.test.shape) != wanted[0] or self.kind == "tokens":
+        same = self.test.shape == wanted
+        if not same and (len(wanted) != 1 or prod(self.test.shape) != wanted[0]):
             raise problem(
                 "E323",
                 f"the inputs of `{self.name}` are {by(self.test.shape)}, those of the network "
                 f"`{network.name}` {by(wanted)}",
             )
+        _check_channels(self)
         self._check_outputs(network)
+        if same:
+            return self
         load = self.load_train
         return attrs.evolve(
             self, test=_flat(self.test), load_train=lambda: (t := load()) and _flat(t)
