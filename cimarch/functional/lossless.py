@@ -70,11 +70,16 @@ def _levels(lines: Lines) -> list[tuple[int, int]]:
 
 def _sums(lines: Lines) -> tuple[Array, Array]:
     """The least and the largest column sums, (lines, outputs, sections, steps) each."""
-    starts = [section.first for section in lines.sections]
-    rising = np.add.reduceat(np.maximum(lines.digits, 0), starts, axis=2)[..., None]
-    falling = np.add.reduceat(np.minimum(lines.digits, 0), starts, axis=2)[..., None]
+    rising = _of_sections(np.maximum(lines.digits, 0), lines)[..., None]
+    falling = _of_sections(np.minimum(lines.digits, 0), lines)[..., None]
     low, high = np.array(_levels(lines), np.int64).T
     return low * rising + high * falling, high * rising + low * falling
+
+
+def _of_sections(digits: Array, lines: Lines) -> Array:
+    """The sum of digits (lines, outputs, rows) over each section; one may have no rows."""
+    each = [digits[:, :, s.first : s.end].sum(axis=2) for s in lines.sections]
+    return np.stack(each, axis=2)
 
 
 def _spans(lines: Lines, ranges: Ranges | None) -> tuple[Array, Array]:
