@@ -70,12 +70,19 @@ _Plain: Any = pickle.__dict__["_Unpickler"]
 """Python's own reader in its form of plain Python, which keeps no table that a pickle sizes."""
 
 
+class _Instructions(dict[int, Any]):
+    """What each instruction does; another one is an error."""
+
+    def __missing__(self, code: int) -> Any:
+        raise pickle.UnpicklingError(f"it holds instruction {code:#04x}, which no batch needs")
+
+
 class _Reader(_Plain):  # type: ignore[misc]  # a name that type checkers are not told of
     """That reader with most of its instructions taken out."""
 
-    dispatch: ClassVar[dict[int, Any]] = {
-        code: _Plain.dispatch[code] for code in (getattr(pickle, name)[0] for name in UNDERSTOOD)
-    }
+    dispatch: ClassVar[dict[int, Any]] = _Instructions(
+        (code, _Plain.dispatch[code]) for code in (getattr(pickle, name)[0] for name in UNDERSTOOD)
+    )
     stack: list[Any]
     pop_mark: Callable[[], list[Any]]
     append: Callable[[object], None]

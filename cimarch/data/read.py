@@ -53,7 +53,7 @@ def read_data(
         found = digits(scale)
     elif name in OF_A_PATH:
         found = OF_A_PATH[name](_path(text, path), scale)
-    elif is_own(text):
+    elif is_own(text) and name.lower() not in {*OF_A_PATH, "digits", "tokens"}:
         found = own(text, scale)
     else:
         raise _unknown(text, name)
@@ -84,5 +84,5 @@ def _unknown(text: str, name: str) -> Exception:
         "E320",
         f"there is no data set `{text}`",
         notes=[f"there are {', '.join(FORMS)}"],
-        helps=suggestion(name, ("digits", "tokens", *OF_A_PATH)),
+        helps=suggestion(name.lower(), ("digits", "tokens", *OF_A_PATH)),
     )

@@ -123,7 +123,8 @@ def _windows(texts: list[Ints], length: int, source: str) -> Examples:
 def _cut_up(text: Ints, length: int) -> list[tuple[Ints, Ints]]:
     found = []
     for first in range(0, len(text) - 1, length):
-        mine, behind = text[first : first + length], text[first + 1 : first + length + 1]
+        behind = text[first + 1 : first + length + 1]
+        mine = text[first : first + len(behind)]
         filled, labels = np.zeros(length, np.int64), np.full(length, UNJUDGED, np.int64)
         filled[: len(mine)], labels[: len(behind)] = mine, behind
         found.append((filled, labels))
@@ -164,7 +165,10 @@ def _word_pieces(file: str) -> Cut:
         raise problem("E322", f"`{file}` is no tokenizer", notes=[str(error)]) from None
 
     def cut(text: str) -> list[int]:
-        found: list[int] = read.encode(text)
+        try:
+            found: list[int] = read.encode(text)
+        except IndexError:
+            raise problem("E327", f"`{file}` has no pieces for single bytes") from None
         return found
 
     return cut
