@@ -1,0 +1,155 @@
+"""The compiled loops around a product that trains: one pass over memory each.
+
+Importing this imports numba. Each does what torch would do in several passes, with the same
+rounding: single precision, ties to even.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.engine.compiled import compiled
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+@compiled(
+    [
+        f"boolean(float32[::1], float32, float32, float32, float32, {whole}[::1])"
+        for whole in ("uint8", "int8", "int16", "int32")
+    ]
+)
+def quantise(
+    inputs: Floats, share: float, zero: float, low: float, high: float, whole: NDArray[np.integer]
+) -> bool:
+    """Fill `whole` with clamp(round(inputs x share) + zero); whether an input is not a number."""
+    strange = 0
+    for i in range(len(inputs)):
+        place = np.rint(inputs[i] * share) + zero
+        strange |= place != place
+        whole[i] = np.int32(min(max(place, low), high))
+    return strange != 0
+
+
+@compiled("float64(float32[::1], float32[::1], float32, float32, float32, float32[::1])")
+def gate(
+    gradient: Floats, inputs: Floats, share: float, low: float, high: float, passed: Floats
+) -> float:
+    """Fill `passed` with the gradient where low <= inputs x share <= high, and 0 elsewhere.
+
+    Returns the sum of what passes times its input.
+    """
+    total = 0.0
+    block = 4096
+    for start in range(0, len(inputs), block):
+        part: float = np.float32(0)  # type: ignore[assignment]  # added up in single precision
+        for i in range(start, min(start + block, len(inputs))):
+            place = inputs[i] * share
+            passed[i] = gradient[i] if low <= place and place <= high else np.float32(0)
+            part += passed[i] * inputs[i]
+        total += part
+    return total
+
+
+@compiled(
+    [
+        f"void({number}[:, :, ::1], float64[::1], float32[::1], float32[::1], float32[:, :, ::1])"
+        for number in ("int32", "int64", "float32", "float64")
+    ]
+)
+def rescale(
+    sums: NDArray[np.generic], offset: Doubles, scale: Floats, bias: Floats, outputs: Floats
+) -> None:
+    """Fill `outputs` (images, outputs, positions) with f32(sums - offset) x scale + bias."""
+    for n in range(sums.shape[0]):
+        for o in range(sums.shape[1]):
+            for i in range(sums.shape[2]):
+                whole = np.float32(sums[n, o, i] - offset[o])
+                outputs[n, o, i] = whole * scale[o] + bias[o]
+
+
+@compiled("void(float32[:, :, ::1], float32[:, :, ::1], float64[::1], float64[::1])")
+def moments(gradient: Floats, outputs: Floats, sums: Doubles, weighted: Doubles) -> None:
+    """Add to `sums` each output's gradient, and to `weighted` its gradient times its output."""
+    for n in range(gradient.shape[0]):
+        for o in range(gradient.shape[1]):
+            one = np.float32(0)
+            two = np.float32(0)
+            for i in range(gradient.shape[2]):
+                one += gradient[n, o, i]
+                two += gradient[n, o, i] * outputs[n, o, i]
+            sums[o] += one
+            weighted[o] += two
+
+
+_RANGE = "float32[:, :, ::1], float64[::1], float64[::1], float64[::1], float64, boolean"
+
+
+@compiled(f"int64({_RANGE}, float32[::1], int64, float32[:, :, ::1])")
+def convert(
+    sums: Floats,
+    shift: Doubles,
+    low: Doubles,
+    step: Doubles,
+    last: float,
+    rises: bool,
+    factor: Floats,
+    first: int,
+    codes: Floats,
+) -> int:
+    """Add factor x code of sums + shift to `codes`, whose output `first` is the sums' first.
+
+    Mid-tread, or mid-rise (`rises`); codes are whole numbers, as those of
+    `cimarch.functional.converter.convert`. Returns how many conversions clipped.
+    """
+    top = last + 1 if rises else last
+    clipped = 0
+    for n in range(sums.shape[0]):
+        for o in range(sums.shape[1]):
+            taken, into, by = sums[n, o], codes[n, first + o], factor[o]
+            below, units = low[o] - shift[o], step[o]
+            for i in range(len(taken)):
+                place = (np.float64(taken[i]) - below) / units
+                clipped += (place < 0) | (place > top)
+                held = min(max(place, 0.0), last)
+                code = 2 * np.floor(held) + 1 if rises else np.rint(held)
+                into[i] += by * np.float32(code)
+    return clipped
+
+
+@compiled(f"void(float32[:, :, ::1], {_RANGE}, int64, float32[:, :, ::1], float64[::1])")
+def unconvert(
+    gradient: Floats,
+    sums: Floats,
+    shift: Doubles,
+    low: Doubles,
+    step: Doubles,
+    last: float,
+    rises: bool,
+    first: int,
+    passed: Floats,
+    slopes: Doubles,
+) -> None:
+    """Fill `passed` with the gradient where a conversion did not clip, and 0 elsewhere.
+
+    Adds to `slopes` of each output its gradient times what its step's share in a code is: code -
+    sum / step inside the range, and the code outside, codes being counted from 0 units.
+    """
+    top = last + 1 if rises else last
+    half = 0.5 if rises else 0.0
+    for n in range(sums.shape[0]):
+        for o in range(sums.shape[1]):
+            taken, given, into = sums[n, o], gradient[n, first + o], passed[n, o]
+            below, units = low[o] - shift[o], step[o]
+            base = low[o] / step[o]
+            total = 0.0
+            for i in range(len(taken)):
+                place = (np.float64(taken[i]) - below) / units
+                inside = (place >= 0) & (place <= top)
+                held = min(max(place, 0.0), last)
+                code = (np.floor(held) if rises else np.rint(held)) + half
+                into[i] = given[i] if inside else np.float32(0)
+                total += given[i] * (code - place if inside else code + base)
+            slopes[first + o] += total
