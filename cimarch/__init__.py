@@ -20,6 +20,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cimarch.diagnostics import DescriptionError, Diagnostic
+    from cimarch.evaluate import (
+        Calibration,
+        Evaluation,
+        Quantising,
+        calibrate,
+        evaluate,
+        quantised,
+        save_quantised,
+        save_ranges,
+    )
     from cimarch.generate import generate
     from cimarch.hardware.system import System
     from cimarch.language import load, loads
@@ -32,32 +42,48 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Calibration",
     "DescriptionError",
     "Diagnostic",
+    "Evaluation",
     "Network",
+    "Quantising",
     "Report",
     "System",
     "__version__",
+    "calibrate",
+    "evaluate",
     "generate",
     "load",
     "loads",
     "map_network",
+    "quantised",
     "read_network",
+    "save_quantised",
+    "save_ranges",
     "simulate",
     "trace",
 ]
 
 _HOMES = {
+    "Calibration": "cimarch.evaluate",
     "DescriptionError": "cimarch.diagnostics",
     "Diagnostic": "cimarch.diagnostics",
+    "Evaluation": "cimarch.evaluate",
     "Network": "cimarch.workload.network",
     "Report": "cimarch.report.report",
+    "Quantising": "cimarch.evaluate",
     "System": "cimarch.hardware.system",
+    "calibrate": "cimarch.evaluate",
+    "evaluate": "cimarch.evaluate",
     "generate": "cimarch.generate",
     "load": "cimarch.language",
     "loads": "cimarch.language",
     "map_network": "cimarch.simulate",
+    "quantised": "cimarch.evaluate",
     "read_network": "cimarch.workload.read",
+    "save_quantised": "cimarch.evaluate",
+    "save_ranges": "cimarch.evaluate",
     "simulate": "cimarch.simulate",
     "trace": "cimarch.workload.trace",
 }
@@ -77,8 +103,8 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """A package in which `simulate` and `generate` are functions, though their modules are called
-    the same."""
+    """A package in which `simulate`, `evaluate` and `generate` are functions, though their modules
+    are called the same."""
 
     def __setattr__(self, name: str, value: object) -> None:
         """Bind a name; importing a submodule of a public name binds the public name instead."""
