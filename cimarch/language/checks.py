@@ -125,7 +125,7 @@ _LARGEST = 10**30
 """In SI units: beyond any quantity of a chip, and far within a double when all is summed."""
 
 
-_SIGNED = ("range_low", "range_high")
+_SIGNED = ("range_low", "range_high", "offset", "gain_error", "inl")
 """The library's parameters that may be below zero."""
 
 

@@ -1,0 +1,102 @@
+"""What converters add of their own: offset, gain, noise and non-linearity.
+
+A sum S becomes S x (1 + gain) + step x (offset + noise x normal + deviation(S)) before it is
+converted as always: errors are referred to the converter's input, as IEEE Std 1241 defines them for
+converters (offset, gain, integral non-linearity against the line through both ends).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.functional.arithmetic import Arithmetic, Conversion
+from cimarch.functional.device import Device, Errors
+from cimarch.functional.lines import Lines
+from cimarch.functional.randomness import Noise
+
+Floats = NDArray[np.float64]
+_PEAK = 2 / 3**1.5
+"""The largest value of u - u^3 between 0 and 1."""
+
+
+@attrs.frozen(eq=False)
+class Periphery:
+    """The converters of a channel group's arrays."""
+
+    errors: Errors
+    gains: Floats
+    """(tiles, outputs x lines)."""
+    offsets: Floats
+    """(tiles, outputs x lines), in steps."""
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a conversion, in steps."""
+        return self.errors.noise
+
+    def distorted(
+        self, sums: Any, tile: int, how: Conversion, noise: Noise | None, at: Arithmetic
+    ) -> Any:
+        """Sums (rows, windows) as an ideal converter would have to be given them."""
+        steps, lows = at.hold(how.steps)[:, None], at.hold(how.lows)[:, None]
+        made = sums * at.hold(1 + self.gains[tile])[:, None]
+        made = made + at.hold(self.offsets[tile])[:, None] * steps
+        if noise is not None and self.errors.noise:
+            made = made + at.hold(self.errors.noise * noise.normal(len(sums))) * steps
+        if self.errors.inl or self.errors.inl_table:
+            share = at.numbers((made - lows) / steps) / max(how.last, 1.0)
+            made = made + at.hold(deviation(self.errors, share)) * steps
+        return made
+
+
+def deviation(errors: Errors, share: Floats) -> Floats:
+    """Steps by which a sum at a share of the range is taken for larger.
+
+    From a table, or the cubic inl x (u - u^3) / (2 / 3^1.5) with u from -1 to 1: 0 at the ends and
+    in the middle, `inl` at most.
+    """
+    held = np.clip(share, 0, 1)
+    if errors.inl_table:
+        table = np.array(errors.inl_table)
+        return np.asarray(np.interp(held, np.linspace(0, 1, len(table)), table))
+    u = 2 * held - 1
+    made: Floats = errors.inl / _PEAK * (u - u**3)
+    return made
+
+
+def periphery_of(device: Device, lines: Lines, generator: np.random.Generator) -> Periphery | None:
+    """The converters of all arrays of a channel group; None where they are ideal.
+
+    A weight's lines lie side by side, as many weights on an array as its columns hold; lines that
+    share a converter share its errors.
+    """
+    errors = device.errors
+    if errors == Errors():
+        return None
+    tiles = lines.factors.shape[2]
+    array, converter = _converters(device, lines)
+    shape = (tiles, array.max(initial=0) + 1, device.converters)
+    gains, offsets = (
+        mean + spread * generator.standard_normal(shape)
+        for mean, spread in (
+            (errors.gain_error, errors.gain_spread),
+            (errors.offset, errors.offset_spread),
+        )
+    )
+    return Periphery(errors, gains[:, array, converter], offsets[:, array, converter])
+
+
+def _converters(device: Device, lines: Lines) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Array (counted along the columns) and converter of each line of each output."""
+    planes, many = len(lines.cells.levels), len(lines.digits)
+    weights = max(1, device.columns // planes)
+    output, line = np.divmod(np.arange(many * lines.outputs), many)
+    place = (output % weights) * many + line
+    if device.mux == "interleaved":
+        return output // weights, place % device.converters
+    share = -(-weights * many // device.converters)
+    return output // weights, np.minimum(place // share, device.converters - 1)

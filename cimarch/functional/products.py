@@ -1,0 +1,351 @@
+"""The general path: a matrix product per section and input step, then vectorised conversions.
+
+It takes every scheme and converter, and cells that hold no whole numbers: those of a device with
+non-idealities. With whole digits all sums are whole and below 2^24 (float32) or 2^53 (float64), so
+the products are exact and equal the plain reference to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.functional.arithmetic import Arithmetic, Conversion, arithmetic
+from cimarch.functional.converter import Ranges, scale
+from cimarch.functional.device import Device
+from cimarch.functional.lines import Lines, Section
+from cimarch.functional.randomness import Draw, Noise
+from cimarch.functional.realise import Realised
+from cimarch.functional.reference import min_quantum
+from cimarch.functional.sizes import exact_type
+from cimarch.functional.steps import step_digits, step_factors
+from cimarch.functional.sums import Counts
+from cimarch.functional.unfold import Band, bands, unfolded
+from cimarch.functional.windows import Windows
+
+Floats = NDArray[np.float64]
+
+
+class Products:
+    """Products of one matrix operation by general matrix multiplication."""
+
+    name = "products"
+
+    def __init__(
+        self,
+        lines: Sequence[Lines],
+        ranges: Ranges | Sequence[Ranges | None] | None,
+        windows: Windows,
+        *,
+        device: Device | None = None,
+        draw: Draw | None = None,
+        on: str = "cpu",
+    ) -> None:
+        """`lines` and `ranges` are one per channel group, or one range for all.
+
+        With a `device` the cells and converters are its; `draw` says which of all that it could be.
+        `on` is where to multiply: `cpu`, or a torch device such as `cuda`.
+        """
+        each = [ranges] * len(lines) if isinstance(ranges, Ranges | None) else list(ranges)
+        draw = draw or Draw()
+        self.windows = windows
+        self.draw = draw
+        self.next_image = 0
+        """The number of the next image, by which what chance adds to its reads is found. Every
+        call counts on; set it to begin elsewhere."""
+        self.groups = [
+            GroupProducts(one, its, device.realise(one, its, draw, group) if device else None, on)
+            for group, (one, its) in enumerate(zip(lines, each, strict=True))
+        ]
+
+    def __call__(self, inputs: NDArray[np.integer]) -> NDArray[np.generic]:
+        """The results, in whole numbers where codes and corrections are."""
+        return self._run(inputs, None)
+
+    def counted(self, inputs: NDArray[np.integer]) -> tuple[NDArray[np.generic], Counts]:
+        """The results, and what happened to conversions and sums."""
+        counts = [Counts()]
+        return self._run(inputs, counts), sum(counts[1:], counts[0])
+
+    def _run(self, inputs: NDArray[np.integer], counts: list[Counts] | None) -> NDArray[np.generic]:
+        outputs = self.groups[0].lines.outputs
+        whole = all(group.is_whole for group in self.groups)
+        made = np.empty(
+            self._shape(inputs, len(self.groups) * outputs), np.int64 if whole else np.float64
+        )
+        for band in bands(self.windows, inputs.shape):
+            for number, group in enumerate(self.groups):
+                x = unfolded(self.windows, inputs, number, band, group.input_type)
+                values = group.products(x, self._noise(number, band), counts)
+                band.put(made, values, number * outputs)
+        self.next_image += len(inputs)
+        return made
+
+    def _shape(self, inputs: NDArray[np.integer], columns: int) -> tuple[int, ...]:
+        if self.windows.geometry is None:
+            return (len(inputs), columns)
+        return (len(inputs), columns, *self.windows.size(*inputs.shape[2:]))
+
+    def _noise(self, group: int, band: Band) -> Noise | None:
+        """The chance of the reads of a band; None where they have none."""
+        real = self.groups[group].real
+        if real is None or not real.is_noisy:
+            return None
+        images = range(self.next_image + band.first, self.next_image + band.end)
+        return Noise.of(self.draw, group, images, band.number, band.windows_each)
+
+
+@attrs.frozen(eq=False)
+class _Columns:
+    """What the rows of one section add to each sense line; output by output, a row per line."""
+
+    first: int
+    end: int
+    matrix: Any
+    """(outputs x lines, rows)."""
+    variances: Any = None
+    """The same of what a read adds by chance; None where that does not depend on the cells."""
+
+
+class GroupProducts:
+    """The products of one channel group."""
+
+    def __init__(
+        self, lines: Lines, ranges: Ranges | None, real: Realised | None = None, on: str = "cpu"
+    ) -> None:
+        self.lines, self.scheme, self.real = lines, lines.scheme, real
+        self.at: Arithmetic = arithmetic(on)
+        self.ranges = ranges if lines.scheme.converter is not None else None
+        self.quantum = min_quantum(lines, self.ranges)
+        self.base, self.quanta = _scales(lines, self.ranges)
+        self.share = self.quanta / self.quantum
+        self.conversion = _conversion(lines, self.ranges)
+        self.kind = real.kind if real else exact_type(lines)
+        self.tiles = [self._tile(tile) for tile in range(lines.factors.shape[2])]
+        self.references = [self._reference_column(tile) for tile in range(len(self.tiles))]
+
+    def _tile(self, tile: int) -> list[_Columns]:
+        digits = self.real.digits if self.real else self.lines.digits
+        variances = self.real.variances if self.real else None
+        return [self._columns(s.first, s.end, digits, variances) for s in self._sections(tile)]
+
+    def _reference_column(self, tile: int) -> list[_Columns]:
+        """The column of ones that measures the offset; its cells are a device's too."""
+        ones = np.ones((1, 1, self.lines.rows))
+        cells = ones if self.real is None else self.real.reference
+        return [self._columns(s.first, s.end, cells) for s in self._sections(tile)]
+
+    def _sections(self, tile: int) -> list[Section]:
+        return [section for section in self.lines.sections if section.tile == tile]
+
+    def _columns(
+        self,
+        first: int,
+        end: int,
+        digits: NDArray[np.generic],
+        variances: NDArray[np.generic] | None = None,
+    ) -> _Columns:
+        """Some rows of (lines, outputs, rows), a row for each line of each output."""
+
+        def held(each: NDArray[np.generic]) -> Any:
+            rows = each[:, :, first:end].swapaxes(0, 1).reshape(-1, end - first)
+            return self.at.hold(rows.astype(self.kind))
+
+        return _Columns(first, end, held(digits), None if variances is None else held(variances))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether results are whole numbers."""
+        whole = (self.base % 1 == 0).all() and (self.quanta % 1 == 0).all()
+        return self.real is None and bool(whole)
+
+    @property
+    def one_read(self) -> bool:
+        """Whether inputs are applied whole, or their steps summed before they are converted."""
+        return self.scheme.input_accumulation == "analog" or self.scheme.steps == 1
+
+    @property
+    def input_type(self) -> np.dtype[Any]:
+        """The type in which inputs are taken: that of products, where they are not cut in steps."""
+        if self.one_read:
+            return self.kind
+        return np.dtype(np.int32 if self.scheme.input_bits < 32 else np.int64)
+
+    def products(
+        self, x: NDArray[np.generic], noise: Noise | None = None, counts: list[Counts] | None = None
+    ) -> Floats:
+        """(outputs, windows) of inputs (rows, windows); appends to `counts` where given."""
+        inputs = self.at.hold(x)
+        total: Any = 0.0
+        corrected: Any = 0.0
+        for tile in range(len(self.tiles)):
+            register = self._tile_sum(inputs, tile, noise, counts)
+            register = self._kept(register, self.scheme.tile_bits, counts)
+            joined = (
+                self._kept(total + register, self.scheme.sum_bits, counts) if tile else register
+            )
+            total, corrected = joined, corrected + self._corrected(inputs, tile)
+        constant = self.at.hold(self.constant)[:, None]
+        if self.real is None:
+            value = self.quantum * total + (constant + corrected)
+        else:
+            value = self.real.gain * (self.quantum * total + constant) + corrected
+        if self.lines.reference:
+            value = value + self.lines.reference * self._reference(inputs, noise, counts)
+        return self.at.numbers(value)
+
+    def _tile_sum(
+        self, inputs: Any, tile: int, noise: Noise | None, counts: list[Counts] | None
+    ) -> Any:
+        """What a tile's adder holds in the end, (outputs, windows), in quanta."""
+        factors, lines = self.factors[tile], len(self.lines.digits)
+        alike = bool((self.share == 1).all())
+        codes = self.at.zeros(len(factors) // (lines if alike else 1), inputs.shape[1])
+        for columns in self.tiles[tile]:
+            for place, level in self._levels(inputs[columns.first : columns.end]):
+                sums = self.at.multiply(columns.matrix, level)
+                if self.real is not None:
+                    power = self._power(level, noise)
+                    sums = self.real.read(sums, columns.variances, power, noise, self.at)
+                    sums = self.real.converted(sums, tile, self.conversion, noise, self.at)
+                self.at.add(self.conversion, sums, factors * place, codes)
+                if counts is not None:
+                    clipped, rounded = self.at.count(self.conversion, sums)
+                    counts.append(Counts(len(factors) * inputs.shape[1], clipped, rounded))
+        return codes if alike else self._joined(codes)
+
+    def _joined(self, codes: Any) -> Any:
+        """The lines of each output, whose codes count differently, in their order."""
+        lines = len(self.lines.digits)
+        each = codes.reshape(-1, lines, codes.shape[1])
+        register = 0.0
+        for line in range(lines):
+            register = register + self.at.hold(self.share[line])[:, None] * each[:, line]
+        return register
+
+    def _levels(self, x: Any) -> Iterator[tuple[int, Any]]:
+        """Place value and levels of what is converted at once: each input step, or all of them."""
+        if self.one_read:
+            yield 1, x
+            return
+        scheme, mask = self.scheme, 2**self.scheme.dac_bits - 1
+        signs = 1 - 2 * (x < 0) if scheme.inputs == "sign_magnitude" else None
+        for k, place in enumerate(step_factors(scheme)):
+            level = (x if signs is None else abs(x)) >> scheme.dac_bits * k
+            if scheme.inputs != "twos_complement" or k < scheme.steps - 1:
+                level = level & mask
+            yield place, self.at.cast(level if signs is None else level * signs, self.kind)
+
+    def _power(self, level: Any, noise: Noise | None) -> Any:
+        """The squares of the levels that a conversion takes, summed over steps by place value."""
+        if noise is None or not self.real or not self.real.reads:
+            return None
+        if self.scheme.input_accumulation == "digital" or self.scheme.steps == 1:
+            return level * level
+        whole = self.at.numbers(level).astype(np.int64)
+        steps = step_digits(whole, self.scheme).astype(np.float64)
+        places = np.array(step_factors(self.scheme), np.float64)[:, None, None]
+        return self.at.cast(self.at.hold(((places * steps) ** 2).sum(axis=0)), self.kind)
+
+    def _kept(self, values: Any, bits: int | None, counts: list[Counts] | None) -> Any:
+        """What an adder of a width keeps of sums."""
+        if bits is None:
+            return values
+        top = 2.0 ** (bits - 1)
+        lost = (values < -top) | (values > top - 1)
+        if counts is not None:
+            outputs, windows = values.shape
+            counts.append(Counts(sums=outputs * windows, overflowed=int(lost.sum())))
+        if self.scheme.overflow == "wrap":
+            return self.at.where(lost, (values + top) % (2 * top) - top, values)
+        return self.at.clip(values, -top, top - 1)
+
+    def _corrected(self, inputs: Any, tile: int) -> Any:
+        """The exact corrections of a tile."""
+        factors = self.lines.correction[:, tile].astype(np.float64)
+        if self.real is not None:
+            factors = factors + self.real.correction[:, tile]
+        if not factors.any():
+            return 0.0
+        columns = self.tiles[tile]
+        exact = self.at.total(inputs[columns[0].first : columns[-1].end])
+        return self.at.hold(factors)[:, None] * exact
+
+    def _reference(self, inputs: Any, noise: Noise | None, counts: list[Counts] | None) -> Any:
+        """The sum of the inputs as the reference column measures it; one per column block."""
+        how, taken = self.conversion.first, 0
+        codes = self.at.zeros(1, inputs.shape[1])
+        for columns in (each for tile in self.references for each in tile):
+            for place, level in self._levels(inputs[columns.first : columns.end]):
+                sums = self.at.multiply(columns.matrix, level)
+                self.at.add(how, sums, np.array([float(place)]), codes)
+                taken += place
+                if counts is not None:
+                    blocks = self.lines.blocks
+                    clipped, rounded = self.at.count(how, sums)
+                    done = blocks * inputs.shape[1]
+                    counts.append(Counts(done, blocks * clipped, blocks * rounded))
+        return self.quanta[0, 0] * codes + self.base[0, 0] * taken
+
+    @cached_property
+    def factors(self) -> list[Floats]:
+        """What a code of each row of columns counts, tile by tile."""
+        each = self.lines.factors.transpose(2, 1, 0).astype(np.float64)
+        return [np.ascontiguousarray(tile.reshape(-1)) for tile in each]
+
+    @cached_property
+    def constant(self) -> Floats:
+        """(outputs,): what codes do not stand for, all of them together."""
+        places = 1 if self.one_read else sum(step_factors(self.scheme))
+        constant = np.zeros(self.lines.outputs)
+        for tile, sections in enumerate(self.tiles):
+            of_tile = np.zeros(self.lines.outputs)
+            for line, base in enumerate(self.base):
+                of_tile += base * (self.lines.factors[line, :, tile] * len(sections) * places)
+            constant += of_tile
+        return constant
+
+
+def _by_row(lines: Lines, each: Floats) -> Floats:
+    """Values (lines or 1, outputs or 1) for the lines of each output, one after the other."""
+    found = _spread(lines, each)
+    return np.ascontiguousarray(found.T.reshape(-1), np.float64)
+
+
+def _spread(lines: Lines, each: Floats) -> Floats:
+    """(lines, outputs) of values of the shape of ranges."""
+    many, outputs = len(lines.digits), lines.outputs
+    return each[np.arange(many) % len(each)][:, np.arange(outputs) % each.shape[1]]
+
+
+def _scales(lines: Lines, ranges: Ranges | None) -> tuple[Floats, Floats]:
+    """Base and quantum of each line of each output."""
+    converter, shape = lines.scheme.converter, (len(lines.digits), lines.outputs)
+    if ranges is None or converter is None:
+        return np.zeros(shape), np.ones(shape)
+    base, each = scale(converter, ranges.low, ranges.step)
+    return _spread(lines, base), _spread(lines, each)
+
+
+def _conversion(lines: Lines, ranges: Ranges | None) -> Conversion:
+    """How the lines of each output are converted."""
+    converter, rows = lines.scheme.converter, len(lines.digits) * lines.outputs
+    none = np.zeros(1)
+    if ranges is None or converter is None:
+        return Conversion(None, np.zeros(rows), np.ones(rows), none, none, none)
+    by_levels = converter.transfer == "thresholds"
+    levels = np.array([float(each) for each in converter.levels]) if by_levels else none
+    quantum = float(scale(converter, none, np.ones(1))[1][0])
+    return Conversion(
+        converter,
+        np.zeros(rows) if by_levels else _by_row(lines, ranges.low),
+        _by_row(lines, ranges.step),
+        np.array([float(each) for each in converter.thresholds]) if by_levels else none,
+        levels,
+        np.rint(levels / quantum),
+    )
