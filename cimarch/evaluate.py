@@ -31,9 +31,9 @@ from cimarch.functional.quantise import (
     Quantising,
     check_weights,
     matrices,
-    quantise,
     schemes_of,
 )
+from cimarch.functional.quantise import quantise as made_whole
 from cimarch.functional.quantised import QuantisedNetwork
 from cimarch.functional.saved_quantised import Saved as SavedModel
 from cimarch.functional.saved_quantised import read_quantised, to_bytes
@@ -181,7 +181,7 @@ def calibrate(
     return bench.calibration(how)
 
 
-def quantised(
+def quantise(
     system: System,
     network: Network,
     data: Data,
@@ -339,7 +339,7 @@ def _quantised(
         histograms=choices.method != "minmax", device=device,
         tell=lambda part: tell("quantise", part),
     )  # fmt: skip
-    return quantise(placement.network, schemes, spreads, choices)
+    return made_whole(placement.network, schemes, spreads, choices)
 
 
 def _taken_over(
@@ -641,7 +641,7 @@ __all__ = [
     "Quantising",
     "calibrate",
     "evaluate",
-    "quantised",
+    "quantise",
     "save_quantised",
     "save_ranges",
 ]

@@ -274,7 +274,7 @@ def _check_bits(name: str, scheme: Scheme, spread: Spread) -> None:
             "give weights 2 bits or more",
             "or choose `encoding = binary` or `differential` for its pool",
         )
-    if scheme.input_range[0] < 0 and scheme.input_range[1] < 1:
+    if scheme.input_range[1] < 1:
         raise _wrong(
             f"inputs of `{name}` have {scheme.input_bits} bit with a sign, which leaves no number "
             "above 0",
