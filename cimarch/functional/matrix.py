@@ -7,11 +7,16 @@ from collections.abc import Sequence
 import attrs
 
 from cimarch.functional.converter import Ranges, stated_ranges, unit_ranges
+from cimarch.functional.device import Device, device_of
 from cimarch.functional.lines import Lines, lines_of
+from cimarch.functional.lossless import Lossless
 from cimarch.functional.path import Path
+from cimarch.functional.products import Products
 from cimarch.functional.quantised import Quantised
+from cimarch.functional.randomness import Draw
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import Scheme, scheme_of
+from cimarch.functional.tiles import sections_of_placement
 from cimarch.functional.windows import Windows
 from cimarch.mapping.placement import Placement, Plan
 
@@ -58,20 +63,25 @@ def matrix_of(
     seed: int = 0,
     trial: int = 0,
     path: str | None = None,
-    device: str = "cpu",
+    on: str = "cpu",
 ) -> Matrix:
     """A matrix operation of a placement, with the path that suits it.
 
     `ranges` are those of its converters where the description states none; None takes one unit a
     step. What the description says of cells and converters that are not ideal is drawn from `seed`,
-    the operation's name and `trial`. `path` asks for one of `PATHS`. Raises ValueError where the
-    path asked for does not suit the operation.
+    the operation's name and `trial`. `path` asks for one of `PATHS`, `on` is where to multiply
+    (`cpu`, or a torch device such as `cuda`). Raises ValueError where the path asked for does not suit the
+    operation, DescriptionError where what is said of cells and converters does not go together.
     """
     plan = plan_of(placement, name)
     lines = placed_lines(placement, plan, quantised)
     chosen = ranges_of(lines, ranges)
     windows = Windows.of(plan.site.anchor, quantised.input_zero)
-    way = path_of(lines, chosen, windows, path=path)
+    wiring = plan.wiring
+    device = device_of(wiring.pool, wiring.converter)
+    way = path_of(
+        lines, chosen, windows, device=device, draw=Draw(seed, trial, name), path=path, on=on
+    )
     return Matrix(name, quantised, windows, lines, chosen, way)
 
 
@@ -85,8 +95,6 @@ def plan_of(placement: Placement, name: str) -> Plan:
 
 def placed_lines(placement: Placement, plan: Plan, quantised: Quantised) -> tuple[Lines, ...]:
     """The sense lines of each channel group of an operation, as its tiles are placed."""
-    from cimarch.functional.tiles import sections_of_placement
-
     name = plan.site.anchor.name
     scheme = scheme_of(plan.wiring, placement.bits[name])
     layouts = sections_of_placement(placement, name)
@@ -107,7 +115,30 @@ def ranges_of(lines: Sequence[Lines], given: Ranges | None = None) -> Ranges | N
 
 
 def path_of(
-    lines: Sequence[Lines], ranges: Ranges | None, windows: Windows, *, path: str | None = None
+    lines: Sequence[Lines],
+    ranges: Ranges | None,
+    windows: Windows,
+    *,
+    device: Device | None = None,
+    draw: Draw | None = None,
+    path: str | None = None,
+    on: str = "cpu",
 ) -> Path:
-    """The fastest path that takes an operation, or the one asked for."""
-    return Reference(lines, ranges, windows)
+    """The fastest path that takes an operation, or the one asked for.
+
+    `device` is what cells and converters do that is not ideal, `draw` says which of all that they
+    could be. Raises ValueError where the path asked for does not take the operation.
+    """
+    if path is not None and path not in PATHS:
+        raise ValueError(f"no path is called `{path}`; they are {', '.join(PATHS)}")
+    if device is not None:
+        if path not in (None, "products"):
+            raise ValueError(f"`{path}` takes no device that is not ideal")
+        return Products(lines, ranges, windows, device=device, draw=draw, on=on)
+    if path in (None, "lossless") and Lossless.takes(lines, ranges):
+        return Lossless(lines, windows, device=on)
+    if path == "lossless":
+        raise ValueError("a conversion may clip or round, or an adder overflow")
+    if path == "reference":
+        return Reference(lines, ranges, windows)
+    return Products(lines, ranges, windows, on=on)
