@@ -150,7 +150,7 @@ def _members(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
                     found[name] = opened.read()
                 if len(found) == len(names):
                     break
-    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
+    except (tarfile.TarError, zlib.error, OSError, *DAMAGED) as error:
         raise problem("E322", f"`{path}` is damaged", notes=[str(error)[:200]]) from None
     return {name: found[name] for name in names if name in found}
 

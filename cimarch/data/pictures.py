@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,25 +32,31 @@ def pixels(
     `size` is the width and height that it must have. A grey picture gives three equal channels
     unless `grey`. Raises DescriptionError where it is damaged, or of a form that is not read.
     """
-    image_module = need("PIL.Image", f"reading {what}", "Pillow")
-    try:
-        with image_module.open(io.BytesIO(data), formats=FORMATS) as picture:
-            _check(picture.size, picture.mode, size, what)
-            if "transparency" in picture.info:
-                raise problem("E322", f"{what} has transparent pixels")
-            found = np.asarray(picture.convert("L" if grey else "RGB"), np.uint8)
-    except DAMAGED as error:
-        raise problem("E322", f"{what} is no picture that can be read", notes=_why(error)) from None
+    with _opened(data, what) as picture:
+        _check(picture.size, picture.mode, size, what)
+        if "transparency" in picture.info:
+            raise problem("E322", f"{what} has transparent pixels")
+        found = np.asarray(picture.convert("L" if grey else "RGB"), np.uint8)
     return found.reshape(*found.shape[:2], -1)
 
 
 def is_grey(data: bytes, what: str) -> bool:
     """Whether a picture has one channel, by its head."""
-    image_module = need("PIL.Image", f"reading {what}", "Pillow")
+    with _opened(data, what) as picture:
+        return picture.mode in GREY
+
+
+@contextmanager
+def _opened(data: bytes, what: str) -> Iterator[Any]:
+    """A picture of which the head has been read; DescriptionError at what Pillow raises."""
+    pillow = need("PIL.Image", f"reading {what}", "Pillow")
+    too_large = pillow.DecompressionBombError
     try:
-        with image_module.open(io.BytesIO(data), formats=FORMATS) as picture:
-            return picture.mode in GREY
-    except DAMAGED as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
+            with pillow.open(io.BytesIO(data), formats=FORMATS) as picture:
+                yield picture
+    except (*DAMAGED, too_large) as error:
         raise problem("E322", f"{what} is no picture that can be read", notes=_why(error)) from None
 
 
