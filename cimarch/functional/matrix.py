@@ -70,8 +70,9 @@ def matrix_of(
     `ranges` are those of its converters where the description states none; None takes one unit a
     step. What the description says of cells and converters that are not ideal is drawn from `seed`,
     the operation's name and `trial`. `path` asks for one of `PATHS`, `on` is where to multiply
-    (`cpu`, or a torch device such as `cuda`). Raises ValueError where the path asked for does not suit the
-    operation, DescriptionError where what is said of cells and converters does not go together.
+    (`cpu`, or a torch device such as `cuda`). Raises ValueError where the path asked for does not
+    suit the operation, DescriptionError where what is said of cells and converters does not go
+    together.
     """
     plan = plan_of(placement, name)
     lines = placed_lines(placement, plan, quantised)
