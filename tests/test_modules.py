@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 import pytest
 
+import cimarch
+
 torch = pytest.importorskip("torch")
 
-from cimarch.functional.converter import Ranges  # noqa: E402
-from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear, from_float  # noqa: E402
+from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear  # noqa: E402
 from cimarch.functional.reference import product  # noqa: E402
 from cimarch.functional.scheme import Converter, Scheme  # noqa: E402
 from cimarch.functional.tail import Scales, whole  # noqa: E402
+from cimarch.functional.torch_models import (  # noqa: E402
+    convert_,
+    layers,
+    quantised_network,
+    trained_ranges,
+)
 
 MACRO = Scheme(
     encoding="signed_cell", weight_bits=4, input_bits=4, cell_bits=4, dac_bits=4,
@@ -105,7 +111,7 @@ def plain(layer, x, parameters):
 
     if layer.chip.mode == "exact":
         sums = multiply(whole, weights)
-        product = layer._exact().forward(layer_whole(layer, x), weights.detach())
+        product = layer._exact().forward(layer_whole(layer, x), weights.detach()).values
         sums = sums + (product - sums).detach()
     else:
         sums = 0
@@ -184,3 +190,106 @@ def check_gradients(layer, x):
         expected[5] *= slope(given[0].numel() * sections, most)
     for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs.to(mine.dtype), rtol=2e-4, atol=2e-4)
+
+
+# ------------------------------------------------------------------ whole models
+
+
+class Small(torch.nn.Module):
+    """Convolutions with norms and a shortcut, a grouped one, and a linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = torch.nn.BatchNorm2d(8)
+        self.second = torch.nn.Conv2d(8, 8, 3, 2, 1, groups=2, bias=False)
+        self.norm2 = torch.nn.BatchNorm2d(8)
+        self.third = torch.nn.Conv2d(8, 16, 1)
+        self.out = torch.nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.first(x)))
+        x = torch.relu(self.norm2(self.second(x)) + x[:, :, ::2, ::2])
+        x = torch.relu(self.third(x))
+        return self.out(torch.nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+EXAMPLE = torch.zeros(1, 3, 8, 8)
+
+
+def placed(model, name="bit_serial", bits=8, **options):
+    network = cimarch.trace(model, EXAMPLE)
+    system = cimarch.load(name, **options)
+    return cimarch.map_network(system, network, weight_bits=bits, input_bits=bits)
+
+
+def trained(placement, model, steps=3, **options):
+    torch.manual_seed(3)
+    convert_(model, placement, **options)
+    optimizer = torch.optim.SGD(model.train().parameters(), 0.02)
+    for _ in range(steps):
+        x, labels = torch.randn(16, 3, 8, 8), torch.randint(0, 5, (16,))
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(x), labels).backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("mode", ["exact", "merged"])
+def test_a_trained_model_predicts_what_its_network_does_on_the_chip(mode):
+    from cimarch.functional.execute import Executor
+    from cimarch.functional.matrix import matrix_of
+
+    torch.manual_seed(2)
+    model = Small()
+    placement = placed(model, "edge_macro", 4)
+    trained(placement, model, mode=mode, per="channel")
+    quantised, ranges = quantised_network(model, EXAMPLE), trained_ranges(model)
+    paths = {
+        name: matrix_of(placement, name, each, ranges[name]).path
+        for name, each in quantised.operations.items()
+    }
+    images = torch.randn(40, 3, 8, 8)
+    with torch.no_grad():
+        mine = model(images)
+    theirs = torch.from_numpy(Executor(quantised, paths).run(images.numpy()))
+    assert torch.equal(mine.argmax(1), theirs.argmax(1))
+    close = torch.isclose(mine, theirs, rtol=1e-4, atol=1e-4).all(1)
+    assert close.float().mean() > 0.9  # a norm in front rounds otherwise: a few inputs at a tie
+
+
+def test_layers_lie_as_the_placement_says():
+    model = Small()
+    placement = placed(model, set={"macro.rows": 32})
+    convert_(model, placement)
+    assert sorted(layers(model)) == ["first", "out", "second", "third"]
+    (sections,) = layers(model)["first"].chip.arrays.sections
+    assert [(s.first, s.end) for s in sections] == [(0, 27)]
+    assert len(layers(model)["second"].chip.arrays.sections) == 2
+
+
+def test_lossless_converters_give_the_gradients_of_the_plain_quantised_model():
+    torch.manual_seed(4)
+    exact, plainly = Small(), Small()
+    plainly.load_state_dict(exact.state_dict())
+    convert_(exact, placed(exact, set={"macro.adc.bits": 10}))
+    convert_(plainly, placed(plainly), mode="merged")
+    for layer in layers(plainly).values():
+        layer.ranges = layer.converter_step = None
+        layer.chip = Chip(Arrays(LOSSLESS))
+    x = torch.randn(4, 3, 8, 8)
+    for model in (exact, plainly):
+        model(x).square().sum().backward()
+    for mine, theirs in zip(exact.parameters(), plainly.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+def test_a_state_dict_brings_scales_and_ranges_back():
+    torch.manual_seed(5)
+    model = trained(placed(Small(), "edge_macro", 4), Small(), mode="merged")
+    again = Small()
+    convert_(again, placed(again, "edge_macro", 4), mode="merged")
+    again.load_state_dict(model.state_dict())
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(model(x), again.eval()(x))
+    assert layers(again)["first"].converter_ranges.step == layers(model)["first"].converter_step

@@ -22,15 +22,20 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 _BORROWING: dict[str, Any] = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
 
 
-def compiled(signature: Any, *, allocates: bool = True) -> Callable[[Function], Function]:
+def compiled(
+    signature: Any, *, allocates: bool = True, reorders: bool = False
+) -> Callable[[Function], Function]:
     """Compile for one signature, without the GIL, and keep the code on disk for the next process.
 
     The signature is text or a type of numba's.
     `allocates=False` promises that the function makes no array, neither itself nor by its parts.
+    `reorders` lets the compiler add up floats in any order, many at once: for sums that no result
+    depends on to the last bit.
     Where no folder can be written (a read-only installation without a home), it is compiled again
     in every process.
     """
     options = _OPTIONS | ({} if allocates else _BORROWING)
+    options |= {"fastmath": {"reassoc"}} if reorders else {}
 
     def decorate(function: Function) -> Function:
         try:

@@ -26,7 +26,7 @@ from cimarch.functional.converter import scale as scale_of
 from cimarch.functional.lines import Lines, Section
 from cimarch.functional.reference import min_quantum
 from cimarch.functional.scheme import Converter, Scheme
-from cimarch.functional.straight import Gradients, along
+from cimarch.functional.straight import Gradients, Sums, along
 
 _EXACT_IN_SINGLE = 2.0**24
 """Whole numbers below this are exact in float32, sums of them in any order too."""
@@ -249,7 +249,9 @@ class Merged:
         self.scheme, self.input_zero = lines[0].scheme, input_zero
         self.kernel = int(np.prod(weight.shape[2:]))
         digits = np.concatenate([each.digits[0] for each in lines])
-        largest = float(np.abs(digits).sum(axis=1).max(initial=0)) * (input_top + abs(input_zero))
+        cuts = {section for each in lines for section in each.sections}
+        sums = (np.abs(digits[:, cut.first : cut.end]).sum(axis=1).max(initial=0) for cut in cuts)
+        largest = float(max(sums)) * (input_top + abs(input_zero))
         exact = largest < _EXACT_IN_SINGLE and weight.device.type == "cpu"
         self.type = weight.dtype if exact and weight.dtype == torch.float32 else torch.float64
         self.digits = torch.from_numpy(digits).to(weight.device, self.type).reshape(weight.shape)
@@ -308,8 +310,8 @@ class Merged:
 
     # Forward
 
-    def forward(self, whole: Tensor, weights: Tensor) -> Tensor:
-        """The products, as plain loops over the same lines give them."""
+    def forward(self, whole: Tensor, weights: Tensor) -> Sums:
+        """The sums, as plain loops over the same lines give them."""
         centred = whole.to(self.type)
         if self.input_zero:
             centred -= self.input_zero
@@ -321,9 +323,11 @@ class Merged:
                 register if total is None else self._held(total + register, self.scheme.sum_bits)
             )
         assert total is not None
-        made = self.quantum * total.double() + along(self._constant(), total, 1)
         exact = self._corrections(centred)
-        return made if exact is None else made + exact
+        if exact is None:
+            return Sums(total, self.quantum, self._constant())
+        made = self.quantum * total.double() + along(self._constant(), total, 1)
+        return Sums(made + exact)
 
     def _tiles(self) -> list[list[Piece]]:
         """Pieces by tile; all in one where it makes no difference."""

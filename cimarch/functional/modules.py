@@ -220,6 +220,10 @@ class _OnArrays(nn.Module):
             bias=bias,
         )
 
+    def float_layer(self) -> nn.Module:
+        """The torch layer that it is otherwise, with its parameters."""
+        raise NotImplementedError
+
     # What it computes
 
     def _computed(self, x: Tensor) -> Tensor:
@@ -359,6 +363,12 @@ class Linear(_OnArrays, nn.Linear):  # type: ignore[misc]  # torch: its bias is 
         flat = input.reshape(-1, self.in_features)
         return self._computed(flat).reshape(*input.shape[:-1], self.out_features)
 
+    def float_layer(self) -> nn.Linear:
+        """The torch layer that it is otherwise, with its parameters."""
+        made = nn.Linear(self.in_features, self.out_features, self.bias is not None)
+        made.weight, made.bias = self.weight, self.bias
+        return made.train(self.training)
+
 
 class Conv2d(_OnArrays, nn.Conv2d):
     """`torch.nn.Conv2d` whose matrix lies on a chip's arrays; padded with zeros."""
@@ -391,6 +401,16 @@ class Conv2d(_OnArrays, nn.Conv2d):
         if input.dim() == 3:
             return self._computed(input[None])[0]
         return self._computed(input)
+
+    def float_layer(self) -> nn.Conv2d:
+        """The torch layer that it is otherwise, with its parameters."""
+        made = nn.Conv2d(
+            self.in_channels, self.out_channels, _pair(self.kernel_size), _pair(self.stride),
+            self.padding if isinstance(self.padding, str) else _pair(self.padding),
+            _pair(self.dilation), self.groups, self.bias is not None,
+        )  # fmt: skip
+        made.weight, made.bias = self.weight, self.bias
+        return made.train(self.training)
 
 
 def affine_of(layer: nn.Conv2d | nn.Linear) -> Affine:

@@ -29,11 +29,20 @@ class Gradients(NamedTuple):
     """(outputs,)."""
 
 
+class Sums(NamedTuple):
+    """The sums of a product, in units: quantum x values + base, channels in dimension 1."""
+
+    values: Tensor
+    quantum: float = 1.0
+    base: Tensor | None = None
+    """(outputs,)."""
+
+
 class Product(Protocol):
     """The product of one layer in whole numbers, and its gradients."""
 
-    def forward(self, whole: Tensor, weights: Tensor) -> Tensor:
-        """The products of whole inputs and whole weights, in units."""
+    def forward(self, whole: Tensor, weights: Tensor) -> Sums:
+        """The product of whole inputs and whole weights."""
 
     def backward(
         self, gradient: Tensor, centred: Tensor, weights: Tensor, scale: Tensor,
@@ -133,25 +142,30 @@ def _through_inputs(
     return passed, (passed * x).sum()
 
 
-def rescaled(sums: Tensor, offset: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def rescaled(sums: Sums, offset: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
     """f32(sums - offset) x scale + bias: one rounding after each; channels are dimension 1.
 
     As `cimarch.functional.tail.Scales.result`. In the type of `scale`.
     """
-    outputs = sums.shape[1]
-    if sums.dim() == 4 and sums.device.type == "cpu" and scale.dtype == torch.float32:
-        made = torch.empty(sums.shape)
+    values, quantum, base = sums
+    outputs = values.shape[1]
+    base = torch.zeros(outputs, dtype=torch.float64, device=values.device) if base is None else base
+    if values.dim() == 4 and values.device.type == "cpu" and scale.dtype == torch.float32:
+        made = torch.empty(values.shape)
         offsets = torch.zeros(outputs) if bias is None else bias.detach().float()
         kernels.rescale(
-            sums.contiguous().view(len(sums), outputs, -1).numpy(),
+            values.contiguous().view(len(values), outputs, -1).numpy(),
+            quantum,
+            base.contiguous().numpy(),
             offset.double().contiguous().numpy(),
             scale.expand(outputs).contiguous().numpy(),
             offsets.contiguous().numpy(),
-            made.view(len(sums), outputs, -1).numpy(),
+            made.view(len(values), outputs, -1).numpy(),
         )
         return made
-    made = (sums.double() - along(offset, sums, 1)).to(scale.dtype) * along(scale, sums, 1)
-    return made if bias is None else made + along(bias.detach().to(scale.dtype), sums, 1)
+    units = quantum * values.double() + along(base, values, 1) - along(offset, values, 1)
+    made = units.to(scale.dtype) * along(scale, values, 1)
+    return made if bias is None else made + along(bias.detach().to(scale.dtype), values, 1)
 
 
 def _moments(gradient: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -276,10 +290,10 @@ class Exact:
     path: Any
     """A `cimarch.functional.path.Path` of the whole weights."""
 
-    def forward(self, whole: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, whole: Tensor, weights: Tensor) -> Sums:
         """By the path."""
         made = self.path(whole.cpu().numpy())
-        return torch.from_numpy(np.ascontiguousarray(made)).to(whole.device)
+        return Sums(torch.from_numpy(np.ascontiguousarray(made)).to(whole.device))
 
     def backward(
         self, gradient: Tensor, centred: Tensor, weights: Tensor, scale: Tensor,

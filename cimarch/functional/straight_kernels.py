@@ -33,7 +33,9 @@ def quantise(
     return strange != 0
 
 
-@compiled("float64(float32[::1], float32[::1], float32, float32, float32, float32[::1])")
+@compiled(
+    "float64(float32[::1], float32[::1], float32, float32, float32, float32[::1])", reorders=True
+)
 def gate(
     gradient: Floats, inputs: Floats, share: float, low: float, high: float, passed: Floats
 ) -> float:
@@ -55,22 +57,32 @@ def gate(
 
 @compiled(
     [
-        f"void({number}[:, :, ::1], float64[::1], float32[::1], float32[::1], float32[:, :, ::1])"
+        f"void({number}[:, :, ::1], float64, float64[::1], float64[::1], float32[::1], float32[::1],"
+        "float32[:, :, ::1])"
         for number in ("int32", "int64", "float32", "float64")
     ]
 )
 def rescale(
-    sums: NDArray[np.generic], offset: Doubles, scale: Floats, bias: Floats, outputs: Floats
+    sums: NDArray[np.generic],
+    quantum: float,
+    base: Doubles,
+    offset: Doubles,
+    scale: Floats,
+    bias: Floats,
+    outputs: Floats,
 ) -> None:
-    """Fill `outputs` (images, outputs, positions) with f32(sums - offset) x scale + bias."""
+    """Fill `outputs` (images, outputs, positions) with results.
+
+    f32(quantum x sums + base - offset) x scale + bias, one rounding after each.
+    """
     for n in range(sums.shape[0]):
         for o in range(sums.shape[1]):
             for i in range(sums.shape[2]):
-                whole = np.float32(sums[n, o, i] - offset[o])
+                whole = np.float32(quantum * sums[n, o, i] + base[o] - offset[o])
                 outputs[n, o, i] = whole * scale[o] + bias[o]
 
 
-@compiled("void(float32[:, :, ::1], float32[:, :, ::1], float64[::1], float64[::1])")
+@compiled("void(float32[:, :, ::1], float32[:, :, ::1], float64[::1], float64[::1])", reorders=True)
 def moments(gradient: Floats, outputs: Floats, sums: Doubles, weighted: Doubles) -> None:
     """Add to `sums` each output's gradient, and to `weighted` its gradient times its output."""
     for n in range(gradient.shape[0]):
@@ -119,7 +131,9 @@ def convert(
     return clipped
 
 
-@compiled(f"void(float32[:, :, ::1], {_RANGE}, int64, float32[:, :, ::1], float64[::1])")
+@compiled(
+    f"void(float32[:, :, ::1], {_RANGE}, int64, float32[:, :, ::1], float64[::1])", reorders=True
+)
 def unconvert(
     gradient: Floats,
     sums: Floats,
