@@ -16,8 +16,8 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.lines import Lines
 from cimarch.functional.presets import PRESETS
 from cimarch.functional.randomness import Draw
-from cimarch.hardware.system import Part
-from cimarch.units import Quantity
+from cimarch.hardware.system import Part, Value
+from cimarch.units import NUMBER, Quantity
 
 if TYPE_CHECKING:
     from cimarch.functional.converter import Ranges
@@ -191,8 +191,15 @@ def _plain(part: Part, name: str) -> Any:
         whole = name == "conductance_levels"
         return int(value.value) if whole else float(value.value)
     if isinstance(value, tuple):
-        return tuple(float(v.value) if isinstance(v, Quantity) else np.nan for v in value)
+        return tuple(_entry(each) for each in value)
     return None if value == "none" else value
+
+
+def _entry(value: Value) -> float:
+    """An entry of a table; no number where it is none, or has a unit."""
+    if isinstance(value, Quantity) and value.dimension == NUMBER:
+        return float(value.value)
+    return np.nan
 
 
 def _check_table(part: Part, name: str, length: int | None, other: str) -> None:
