@@ -86,14 +86,17 @@ class Histograms:
         levels = _levels(group, self.scheme)
         for section in lines.sections:
             rows = slice(section.first, section.end)
-            digits = lines.digits[:, :, rows].reshape(-1, section.end - section.first)
+            columns = lines.digits[:, :, 0].size
+            digits = lines.digits[:, :, rows].reshape(columns, section.end - section.first)
             factors = lines.factors[:, :, section.tile].ravel()
             for place, level in zip(_places(self.scheme), levels, strict=True):
                 seen = level[:, rows]
                 self._count(_product(seen, digits), self.keys.ravel(), place * factors)
                 if lines.reference:
                     total = seen.sum(axis=1, keepdims=True)
-                    self._count(total, self.keys.ravel()[:1], np.array([place * lines.reference]))
+                    every = np.repeat(total, lines.blocks, axis=1)
+                    keys = np.full(lines.blocks, self.keys[0, 0])
+                    self._count(every, keys, np.full(lines.blocks, place * lines.reference))
 
     def _count(self, sums: NDArray[Any], keys: Ints, factors: Ints) -> None:
         """Sums (windows, columns), the range of each column, and what one unit of it counts."""
