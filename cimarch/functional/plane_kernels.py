@@ -1,0 +1,577 @@
+"""The compiled loops of the bit-plane path: fill, pack, look up, convert, add up.
+
+Windows are computed in chunks of whole output rows. For a chunk, each section of rows is *filled*
+(one stretch of bytes per row: the inputs of all windows), *packed* to indices of lookups, and
+multiplied: sums, codes and their digital sum are one pass without memory in between. Lines whose
+sums do not fit bytes, and products that are counted, take the wide way: exact sums in 32 bits and
+tables of codes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.engine.compiled import compiled, compiled_part, type_of
+from cimarch.functional.lookups import (
+    CLIP,
+    LANES,
+    LIMIT,
+    LOOK_UP,
+    SATURATE_LIMIT,
+    SATURATE_LOOK_UP,
+    add_codes,
+    copy_bytes,
+    make_table,
+    pack_rows,
+    rows_of_a_lookup,
+    store_sums,
+)
+
+ROWS = rows_of_a_lookup()
+"""Rows that one lookup adds."""
+WIDE = 5
+"""How a line is computed whose sums or codes do not fit bytes."""
+CONSTANT = 6
+"""How a line is computed whose digits are all 0: it is in `bias`."""
+PART_BITS = 4
+"""Bits of the parts that digits are cut in where a table of them does not fit bytes."""
+
+_EIGHT, _SIXTEEN, _THIRTY_TWO, _SIXTY_FOUR = ((0,) * count for count in (8, 16, 32, 64))
+
+Bytes = NDArray[np.uint8]
+Numbers = NDArray[np.int32]
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Plan(NamedTuple):
+    """How the sections of all channel groups become codes; the last output is the reference.
+
+    Shapes begin with (groups, sections, outputs, lines) where nothing else is said.
+    """
+
+    digits: NDArray[np.int16]
+    """(..., rows), padded with zeros."""
+    how: Bytes
+    """A way of `lookups`, WIDE or CONSTANT."""
+    start: Bytes
+    low: Bytes
+    high: Bytes
+    codes: Longs
+    """Where the line's two tables of 256 begin in `tables`."""
+    factor: Numbers
+    """What one of a byte's codes counts."""
+    wide_factor: Numbers
+    """What one of `values` counts."""
+    tables: Bytes
+    values_at: Longs
+    """(groups, outputs, lines): where the value of sum 0 lies in `values`."""
+    values: Numbers
+    """The code of each sum."""
+    flags: Bytes
+    """1: the sum clips; 2: it rounds."""
+    bias: Numbers
+    """(groups, stages, held lines, outputs): what a stage's sums begin with."""
+    first: Longs
+    """(sections,): the first row."""
+    lookups: Longs
+    """(sections,): as many as their rows need."""
+    rows: Longs
+    """(sections,): how many rows they have."""
+    tile: Longs
+    """(sections,): which of the sums of inputs they count to."""
+    begins: Longs
+    """(stages + 1,): the first section of each stage."""
+    correction: Numbers
+    """(groups, outputs, tiles), what one unit of the sums of inputs counts."""
+    step_begins: Longs
+    """(steps + 1,): the first of the step's planes."""
+    step_planes: Longs
+    step_weights: Numbers
+    """What one of a plane adds to the levels of its step."""
+    places: Numbers
+    """(steps,): what one unit of a step's codes counts."""
+    maps: Numbers
+    """(maps, 2): what one of a byte map counts in an input, and whether its bytes are signed."""
+    times: Longs
+    """(groups, outputs): how often a conversion counts."""
+    group: Longs
+    """(groups,): which channel group of the operation it is."""
+
+
+class Source(NamedTuple):
+    """The bytes of a batch, and where windows find them."""
+
+    bytes: Bytes
+    """Maps with their padding, columns parted by their remainder by the stride."""
+    at: Longs
+    """(groups, rows): where the row's byte for window 0 lies."""
+    shape: Longs
+    """Images, height and width of the output; bytes of an image, of a step down, of a byte map."""
+
+
+class Room(NamedTuple):
+    """What a chunk is computed in."""
+
+    filled: Bytes
+    indices: Bytes
+    tables: Bytes
+    sums: Numbers
+    """(held lines, outputs, windows)."""
+    inputs: Numbers
+    """(tiles, windows): sums of inputs."""
+    raw: Bytes
+    """(planes, 64)."""
+    wide: Numbers
+    """(planes + 1, 64)."""
+    part: NDArray[np.int16]
+    """Parts of the digits of one lookup."""
+
+
+_DIMENSIONS = {
+    "digits": 5, "how": 4, "start": 4, "low": 4, "high": 4, "codes": 4, "factor": 4,
+    "wide_factor": 4, "values_at": 3, "bias": 4, "correction": 3, "maps": 2, "at": 2, "sums": 3,
+    "inputs": 2, "wide": 2, "times": 2, "ratios": 3, "constants": 3, "total": 2,
+}  # fmt: skip
+
+
+@compiled_part
+def _copy_rows(
+    wide: Any, source: Source, begin: int, into: Bytes, i: int, q: int, end: int
+) -> None:
+    """One row of the matrix for output rows q to end, `len(wide)` bytes at a time."""
+    high, across = source.shape[1], source.shape[2]
+    image, y = q // high, q % high
+    for _ in range(q, end):
+        place = begin + image * source.shape[3] + y * source.shape[4]
+        for x in range(0, across, len(wide)):
+            copy_bytes(wide, into, i + x, source.bytes, place + x)
+        i += across
+        y += 1
+        if y == high:
+            y, image = 0, image + 1
+
+
+@compiled_part
+def _fill(
+    plan: Plan, source: Source, g: int, s: int, q: int, end: int, width: int, into: Bytes
+) -> None:
+    """All rows of a section, one stretch of `width` bytes each; a copy may reach into the next."""
+    across = source.shape[2]
+    padded = plan.lookups[s] * ROWS
+    for m in range(len(plan.maps)):
+        for row in range(plan.rows[s]):
+            begin = source.at[g, plan.first[s] + row] + m * source.shape[5]
+            i = (m * padded + row) * width
+            if across <= 8:
+                _copy_rows(_EIGHT, source, begin, into, i, q, end)
+            elif across <= 16:
+                _copy_rows(_SIXTEEN, source, begin, into, i, q, end)
+            elif across <= 32:
+                _copy_rows(_THIRTY_TWO, source, begin, into, i, q, end)
+            else:
+                _copy_rows(_SIXTY_FOUR, source, begin, into, i, q, end)
+
+
+@compiled_part
+def _pack(planes: Any, plan: Plan, s: int, width: int, room: Room) -> None:
+    """Indices (byte map, block, lookup, plane, 64)."""
+    i = 0
+    for m in range(len(plan.maps)):
+        for block in range(0, width, LANES):
+            for lookup in range(plan.lookups[s]):
+                row = (m * plan.lookups[s] + lookup) * ROWS
+                pack_rows(planes, ROWS, room.filled, row * width + block, width, room.indices, i)
+                i += len(planes) * LANES
+
+
+@compiled_part
+def _sum_inputs(plan: Plan, s: int, width: int, room: Room) -> None:
+    """Add a section's inputs to the sums that corrections take."""
+    sums = room.inputs[plan.tile[s]]
+    for m in range(len(plan.maps)):
+        scale, signed = plan.maps[m, 0], plan.maps[m, 1]
+        for row in range(plan.rows[s]):
+            i = (m * plan.lookups[s] * ROWS + row) * width
+            taken = room.filled[i : i + width]
+            if signed:
+                for w in range(width):
+                    sums[w] += scale * np.int32(np.int8(taken[w]))
+            else:
+                for w in range(width):
+                    sums[w] += scale * np.int32(taken[w])
+
+
+@compiled_part
+def _tables(plan: Plan, g: int, s: int, first: int, end: int, into: Bytes) -> None:
+    """Tables (output, line, lookup, 64) of the digits of some outputs."""
+    size = plan.digits.shape[4]
+    outputs, lines = plan.digits.shape[2], plan.digits.shape[3]
+    digits = plan.digits
+    t = 0
+    for o in range(first, end):
+        for line in range(lines):
+            d = (((g * plan.digits.shape[1] + s) * outputs + o) * lines + line) * size
+            for lookup in range(plan.lookups[s]):
+                make_table(ROWS, digits, d + lookup * ROWS, into, t)
+                t += LANES
+
+
+@compiled_part
+def _multiply(
+    planes: Any, plan: Plan, g: int, s: int, first: int, end: int, width: int, room: Room
+) -> None:
+    """Outputs `first` to `end` of a section, block by block: those lines that fit bytes."""
+    lookups = plan.lookups[s]
+    lines, held = plan.digits.shape[3], room.sums.shape[0]
+    sums = room.sums
+    for block in range(width // LANES):
+        i = block * lookups * len(planes) * LANES
+        t = 0
+        for o in range(first, end):
+            for line in range(lines):
+                how = plan.how[g, s, o, line]
+                start, low = plan.start[g, s, o, line], plan.low[g, s, o, line]
+                high, c = plan.high[g, s, o, line], plan.codes[g, s, o, line]
+                factor = plan.factor[g, s, o, line]
+                at = line if held > 1 else 0
+                a = (at * room.sums.shape[1] + o) * room.sums.shape[2] + block * LANES
+                if how == LIMIT:
+                    add_codes(
+                        planes, ROWS, LIMIT, room.tables, t, room.indices, i, lookups, start,
+                        low, high, plan.tables, c, sums, a, factor,
+                    )  # fmt: skip
+                elif how == CLIP:
+                    add_codes(
+                        planes, ROWS, CLIP, room.tables, t, room.indices, i, lookups, start,
+                        low, high, plan.tables, c, sums, a, factor,
+                    )  # fmt: skip
+                elif how == LOOK_UP:
+                    add_codes(
+                        planes, ROWS, LOOK_UP, room.tables, t, room.indices, i, lookups, start,
+                        low, high, plan.tables, c, sums, a, factor,
+                    )  # fmt: skip
+                elif how == SATURATE_LIMIT:
+                    add_codes(
+                        planes, ROWS, SATURATE_LIMIT, room.tables, t, room.indices, i, lookups,
+                        start, low, high, plan.tables, c, sums, a, factor,
+                    )  # fmt: skip
+                elif how == SATURATE_LOOK_UP:
+                    add_codes(
+                        planes, ROWS, SATURATE_LOOK_UP, room.tables, t, room.indices, i, lookups,
+                        start, low, high, plan.tables, c, sums, a, factor,
+                    )  # fmt: skip
+                t += lookups * LANES
+
+
+@compiled_part
+def _wide_tables(
+    plan: Plan, g: int, s: int, o: int, line: int, part: int, parts: int, room: Room
+) -> None:
+    """Tables of one part of the digits of a line: the last part carries the sign."""
+    digits = room.part
+    for lookup in range(plan.lookups[s]):
+        for r in range(ROWS):
+            digit = plan.digits[g, s, o, line, lookup * ROWS + r] >> (PART_BITS * part)
+            digits[r] = digit if part == parts - 1 else digit & (2**PART_BITS - 1)
+        make_table(ROWS, digits, 0, room.tables, (part * plan.lookups[s] + lookup) * LANES)
+
+
+@compiled_part
+def _largest(plan: Plan, g: int, s: int, o: int, line: int) -> int:
+    """The largest magnitude of a line's digits."""
+    found = 0
+    for r in range(plan.lookups[s] * ROWS):
+        found = max(found, abs(int(plan.digits[g, s, o, line, r])))
+    return found
+
+
+@compiled_part
+def _wide_sums(
+    planes: Any, plan: Plan, s: int, block: int, blocks: int, parts: int, run: int, room: Room
+) -> None:
+    """Exact sums of each plane in `room.wide`; `run` lookups together fit a signed byte."""
+    lookups = plan.lookups[s]
+    room.wide[:] = 0
+    for m in range(len(plan.maps)):
+        i = (m * blocks + block) * lookups * len(planes) * LANES
+        for part in range(parts):
+            t = part * lookups * LANES
+            for lookup in range(0, lookups, run):
+                store_sums(
+                    planes, ROWS, room.tables, t + lookup * LANES, room.indices,
+                    i + lookup * len(planes) * LANES, min(run, lookups - lookup), room.raw, 0,
+                )  # fmt: skip
+                for plane in range(len(planes)):
+                    into = room.wide[m * len(planes) + plane]
+                    for w in range(LANES):
+                        byte = np.int8(room.raw[plane * LANES + w])
+                        into[w] += np.int32(byte) << (PART_BITS * part)
+
+
+@compiled_part
+def _wide_codes(
+    plan: Plan, g: int, s: int, o: int, line: int, block: int, valid: int, room: Room, counts: Longs
+) -> None:
+    """Convert the sums of a block, step by step, and count what clips and rounds."""
+    factor, base = plan.wide_factor[g, s, o, line], plan.values_at[g, o, line]
+    into = room.sums[line if room.sums.shape[0] > 1 else 0, o, block * LANES :]
+    levels = room.wide[-1]
+    times = plan.times[g, o] if factor != 0 else 0
+    for k in range(len(plan.places)):
+        levels[:] = 0
+        for n in range(plan.step_begins[k], plan.step_begins[k + 1]):
+            weight, plane = plan.step_weights[n], plan.step_planes[n]
+            for w in range(LANES):
+                levels[w] += weight * room.wide[plane, w]
+        scale = factor * plan.places[k]
+        for w in range(valid):
+            at = base + levels[w // 16 + w % 16 * 4]
+            into[w] += scale * plan.values[at]
+            counts[0] += times * (plan.flags[at] & 1)
+            counts[1] += times * (plan.flags[at] >> 1)
+
+
+@compiled_part
+def _multiply_wide(
+    planes: Any, plan: Plan, g: int, s: int, windows: int, width: int, everything: bool,
+    room: Room, counts: Longs,
+) -> None:  # fmt: skip
+    """The lines of a section whose sums do not fit bytes; `everything`: all lines."""
+    blocks = width // LANES
+    for o in range(plan.digits.shape[2]):
+        for line in range(plan.digits.shape[3]):
+            if not everything and plan.how[g, s, o, line] != WIDE:
+                continue
+            largest, parts = _largest(plan, g, s, o, line), 1
+            if largest * ROWS > 127:
+                while largest >= 1 << (PART_BITS * parts - 1):
+                    parts += 1
+                largest = 2**PART_BITS - 1
+            run = max(1, 127 // max(1, largest * ROWS))
+            for part in range(parts):
+                _wide_tables(plan, g, s, o, line, part, parts, room)
+            for block in range(blocks):
+                _wide_sums(planes, plan, s, block, blocks, parts, run, room)
+                valid = min(LANES, windows - block * LANES)
+                _wide_codes(plan, g, s, o, line, block, valid, room, counts)
+
+
+@compiled_part
+def _any_wide(plan: Plan, g: int, s: int) -> bool:
+    for o in range(plan.digits.shape[2]):
+        for line in range(plan.digits.shape[3]):
+            if plan.how[g, s, o, line] == WIDE:
+                return True
+    return False
+
+
+@compiled_part
+def _section(
+    planes: Any, plan: Plan, source: Source, g: int, s: int, q: int, end: int, everything: bool,
+    room: Room, counts: Longs,
+) -> None:  # fmt: skip
+    """One section of a chunk: output rows q to end."""
+    windows = (end - q) * source.shape[2]
+    width = -(-windows // LANES) * LANES
+    _fill(plan, source, g, s, q, end, width, room.filled)
+    _pack(planes, plan, s, width, room)
+    if plan.correction.shape[2] > 0:
+        _sum_inputs(plan, s, width, room)
+    if not everything:
+        size = plan.digits.shape[3] * plan.lookups[s] * LANES
+        some = max(1, len(room.tables) // size)
+        for first in range(0, plan.digits.shape[2], some):
+            last = min(first + some, plan.digits.shape[2])
+            _tables(plan, g, s, first, last, room.tables)
+            _multiply(planes, plan, g, s, first, last, width, room)
+    if everything or _any_wide(plan, g, s):
+        _multiply_wide(planes, plan, g, s, windows, width, everything, room, counts)
+
+
+@compiled_part
+def _begin(plan: Plan, g: int, stage: int, everything: bool, room: Room) -> None:
+    """What a stage's sums begin with: what bytes leave out."""
+    if everything:
+        room.sums[:] = 0
+        return
+    for line in range(room.sums.shape[0]):
+        for o in range(room.sums.shape[1]):
+            room.sums[line, o, :] = plan.bias[g, stage, line, o]
+
+
+def run_whole(
+    planes: Any, plan: Plan, source: Source, q: int, last: int, chunk: int, everything: bool,
+    room: Room, constants: Numbers, counts: Longs, out: Numbers,
+) -> None:  # fmt: skip
+    """Output rows q to `last` where all is whole numbers and no adder can overflow."""
+    while q < last:
+        end = min(q + chunk, last)
+        windows = (end - q) * source.shape[2]
+        for g in range(plan.digits.shape[0]):
+            room.inputs[:] = 0
+            _begin(plan, g, 0, everything, room)
+            for s in range(len(plan.first)):
+                _section(planes, plan, source, g, s, q, end, everything, room, counts)
+            _write_whole(plan, source, g, q, windows, constants, room, out)
+        q = end
+
+
+@compiled_part
+def _write_whole(
+    plan: Plan, source: Source, g: int, q: int, windows: int, constants: Numbers, room: Room,
+    out: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """quantum x codes + constants + corrections + reference x codes of the reference column.
+
+    `constants` (groups, outputs, 4): quantum, constant, reference quantum, reference.
+    """
+    outputs = plan.correction.shape[1]
+    size = source.shape[1] * source.shape[2]
+    for o in range(outputs):
+        quantum, constant = constants[g, o, 0], constants[g, o, 1]
+        sums = room.sums[0, o]
+        for w in range(windows):
+            sums[w] = quantum * sums[w] + constant
+        for tile in range(plan.correction.shape[2]):
+            correction = plan.correction[g, o, tile]
+            if correction != 0:
+                inputs = room.inputs[tile]
+                for w in range(windows):
+                    sums[w] += correction * inputs[w]
+        if constants[g, o, 2] != 0:
+            reference, offset = room.sums[0, outputs], constants[g, o, 3]
+            for w in range(windows):
+                sums[w] += constants[g, o, 2] * reference[w] + offset
+        at = q * source.shape[2]
+        image, place, w = at // size, at % size, 0
+        while w < windows:
+            some = min(size - place, windows - w)
+            row = out[image, plan.group[g] * outputs + o]
+            for n in range(some):
+                row[place + n] = sums[w + n]
+            image, place, w = image + 1, 0, w + some
+
+
+class Adders(NamedTuple):
+    """Sums that are not whole, or adders that are too narrow: everything in float64."""
+
+    ratios: Floats
+    """(groups, lines, outputs): quanta that one code of a line counts."""
+    constants: Floats
+    """(groups, outputs, 2): what codes do not stand for; the same of the reference column."""
+    numbers: Floats
+    """The quantum; the reference column's factor and quantum; tile width and sum width, or 0; 1
+    where sums wrap."""
+    total: Floats
+    """(outputs, windows): what the adder behind the tiles holds."""
+    reference: Numbers
+    """(windows,): codes of the reference column."""
+
+
+@compiled_part
+def _held(value: float, bits: float, wraps: float, counts: Longs) -> float:
+    """What an adder of a width keeps of a sum; see the plain reference."""
+    if bits == 0:
+        return value
+    top: float = 2.0 ** (bits - 1)
+    if -top <= value <= top - 1:
+        return value
+    counts[2] += 1
+    if wraps != 0:
+        return float((value + top) % (2 * top) - top)
+    return float(max(-top, min(top - 1, value)))
+
+
+@compiled_part
+def _hold(
+    plan: Plan, adders: Adders, g: int, stage: int, windows: int, room: Room, counts: Longs
+) -> None:
+    """A tile's sums leave its adder, and join those of the tiles before it."""
+    total = adders.total
+    tile_bits, sum_bits, wraps = adders.numbers[3], adders.numbers[4], adders.numbers[5]
+    for o in range(plan.correction.shape[1]):
+        for w in range(windows):
+            register = 0.0
+            for line in range(room.sums.shape[0]):
+                register += adders.ratios[g, line, o] * room.sums[line, o, w]
+            register = _held(register, tile_bits, wraps, counts)
+            if stage == 0:
+                total[o, w] = register
+            else:
+                total[o, w] = _held(total[o, w] + register, sum_bits, wraps, counts)
+
+
+@compiled_part
+def _write_exact(
+    plan: Plan,
+    source: Source,
+    adders: Adders,
+    g: int,
+    q: int,
+    windows: int,
+    room: Room,
+    out: Floats,
+) -> None:
+    """The plain reference's last lines, in its order of operations."""
+    outputs = plan.correction.shape[1]
+    size = source.shape[1] * source.shape[2]
+    quantum, factor, measured = adders.numbers[0], adders.numbers[1], adders.numbers[2]
+    for o in range(outputs):
+        constant, left_out = adders.constants[g, o, 0], adders.constants[g, o, 1]
+        for w in range(windows):
+            corrected = 0
+            for tile in range(plan.correction.shape[2]):
+                corrected += plan.correction[g, o, tile] * np.int64(room.inputs[tile, w])
+            value = quantum * adders.total[o, w] + (constant + corrected)
+            if factor != 0:
+                value = value + factor * (measured * adders.reference[w] + left_out)
+            at = q * source.shape[2] + w
+            out[at // size, plan.group[g] * outputs + o, at % size] = value
+
+
+def run_exact(
+    planes: Any, plan: Plan, source: Source, q: int, last: int, chunk: int, everything: bool,
+    room: Room, adders: Adders, counts: Longs, out: Floats,
+) -> None:  # fmt: skip
+    """Output rows q to `last`, tile by tile through the adders."""
+    while q < last:
+        end = min(q + chunk, last)
+        windows = (end - q) * source.shape[2]
+        for g in range(plan.digits.shape[0]):
+            room.inputs[:] = 0
+            adders.reference[:] = 0
+            for stage in range(len(plan.begins) - 1):
+                _begin(plan, g, stage, everything, room)
+                for s in range(plan.begins[stage], plan.begins[stage + 1]):
+                    _section(planes, plan, source, g, s, q, end, everything, room, counts)
+                _hold(plan, adders, g, stage, windows, room, counts)
+                if room.sums.shape[1] > plan.correction.shape[1]:
+                    for w in range(windows):
+                        adders.reference[w] += room.sums[0, -1, w]
+            _write_exact(plan, source, adders, g, q, windows, room, out)
+        q = end
+
+
+_tuple: Any = numba.types.UniTuple
+
+
+@cache
+def kernel(planes: int, whole: bool) -> Any:
+    """The compiled loop for as many planes of a byte map."""
+    plan, source, room, adders = (
+        type_of(kind, _DIMENSIONS) for kind in (Plan, Source, Room, Adders)
+    )
+    i, yes = numba.int64, numba.boolean
+    given = (_tuple(numba.uint8, planes), plan, source, i, i, i, yes, room)
+    counts = numba.int64[::1]
+    if whole:
+        signature = numba.void(*given, numba.int32[:, :, ::1], counts, numba.int32[:, :, ::1])
+        return compiled(signature, allocates=False)(run_whole)
+    signature = numba.void(*given, adders, counts, numba.float64[:, :, ::1])
+    return compiled(signature, allocates=False)(run_exact)

@@ -1,0 +1,359 @@
+"""What the bit-plane kernels need to know of placed weights and ranges of converters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from cimarch.functional.code_tables import CodeTable, byte_codes, code_table, scales
+from cimarch.functional.converter import Ranges
+from cimarch.functional.lines import Ints, Lines
+from cimarch.functional.plane_kernels import CONSTANT, ROWS, WIDE, Plan
+from cimarch.functional.plane_steps import BitPlanes
+from cimarch.functional.scheme import Scheme
+
+MOST_CODES = 2**22
+"""Entries of all tables of codes of an operation; with more of them it is left to others."""
+_LARGEST = 2**31 - 1
+
+Floats = NDArray[np.float64]
+
+
+class UnsuitableError(ValueError):
+    """An operation that bit planes cannot compute."""
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """Channel groups with the same sections, ready for the kernels."""
+
+    plan: Plan
+    planes: BitPlanes
+    stages: int
+    """Tiles whose sums pass adders one by one; 1 where they may be added in any order."""
+    held_lines: int
+    """Lines that are added up apart."""
+    constants: NDArray[np.int32] | None
+    """(groups, outputs, 4) as `run_whole` takes them; None where not all is whole."""
+    ratios: Floats
+    """(groups, held lines, outputs)."""
+    left_out: Floats
+    """(groups, outputs, 2): what codes do not stand for, of outputs and of the reference."""
+    numbers: Floats
+    """As `Adders` has them."""
+    conversions: int
+    """Of a window."""
+    sums: int
+    """Sums of a window that adders of limited width hold."""
+
+
+def prepare(lines: Sequence[Lines], ranges: Ranges | None, groups: Sequence[int]) -> Prepared:
+    """Prepare channel groups with the same sections; UnsuitableError where that is impossible."""
+    return _Maker(lines, ranges, groups).prepared()
+
+
+class _Maker:
+    """Makes one `Prepared`, array by array; G, S, O, L are groups, sections, outputs, lines.
+
+    Arrays of outputs have one more for the reference column where the scheme has one.
+    """
+
+    def __init__(
+        self, lines: Sequence[Lines], ranges: Ranges | None, groups: Sequence[int]
+    ) -> None:
+        self.lines, self.groups = [lines[g] for g in groups], np.array(groups, np.int64)
+        first = self.lines[0]
+        self.scheme: Scheme = first.scheme
+        self.converter = self.scheme.converter if ranges is not None else None
+        self.ranges, self.sections = ranges, first.sections
+        self.planes = BitPlanes(self.scheme)
+        self.reference = first.reference
+        self.count, self.outputs = first.digits.shape[0], first.outputs
+        self.columns = self.outputs + (self.reference != 0)
+        self.tiles = first.factors.shape[2]
+        self.places = np.array([step.place for step in self.planes.steps], np.int64)
+        self._digits()
+        self._tables()
+        self._registers()
+
+    def _digits(self) -> None:
+        """Digits by section, and the largest and least sum of each with one unit of input."""
+        if any(abs(each.digits).max(initial=0) > 2**15 - 1 for each in self.lines):
+            raise UnsuitableError("digits of more than 16 bits")
+        shape = (len(self.lines), len(self.sections), self.columns, self.count)
+        rows = max((s.end - s.first for s in self.sections), default=0)
+        self.digits = np.zeros((*shape, max(1, -(-rows // ROWS)) * ROWS), np.int16)
+        for g, each in enumerate(self.lines):
+            for s, section in enumerate(self.sections):
+                size = section.end - section.first
+                taken = each.digits[:, :, section.first : section.end].swapaxes(0, 1)
+                self.digits[g, s, : self.outputs, :, :size] = taken
+                if self.reference:
+                    self.digits[g, s, self.outputs, 0, :size] = 1
+        self.above = np.maximum(self.digits, 0).sum(axis=-1, dtype=np.int64)
+        self.below = np.maximum(-self.digits.astype(np.int32), 0).sum(axis=-1, dtype=np.int64)
+
+    def _tables(self) -> None:
+        """Tables of codes: one for each range that lines have."""
+        low = min(min(step.low, 0) for step in self.planes.steps)
+        high = max(max(step.high, 0) for step in self.planes.steps)
+        most = self.above * high - self.below * low
+        least = self.above * low - self.below * high
+        ends, self.table_of = self._classes()
+        self.tables: list[CodeTable] = []
+        for n, (start, step) in enumerate(ends):
+            mine = np.broadcast_to((self.table_of == n)[None, None], most.shape)
+            first, end = int(least[mine].min(initial=0)), int(most[mine].max(initial=0)) + 1
+            if end - first + sum(len(t.codes) for t in self.tables) > MOST_CODES:
+                raise UnsuitableError("more sums than a table of codes may have")
+            self.tables.append(code_table(self.converter, start, step, first, end))
+
+    def _classes(self) -> tuple[Floats, Ints]:
+        """The ranges that differ, and which of them (outputs, lines) have."""
+        if self.converter is None or self.ranges is None:
+            return np.array([[0.0, 1.0]]), np.zeros((self.columns, self.count), np.int64)
+        low, step = self.ranges.low, self.ranges.step
+        outputs = np.append(np.arange(self.outputs) % low.shape[1], 0)[: self.columns]
+        at = np.ix_(np.arange(self.count) % len(low), outputs)
+        pairs = np.stack([low[at].T, step[at].T], axis=-1)
+        if self.reference:
+            pairs[self.outputs] = low[0, 0], step[0, 0]
+        ends, which = np.unique(pairs.reshape(-1, 2), axis=0, return_inverse=True)
+        return ends, which.reshape(self.columns, self.count)
+
+    def _registers(self) -> None:
+        """Quanta, and the bounds of what adders hold: which of them may overflow."""
+        base, quantum = scales(self.converter, self.ranges, self.count, self.outputs)
+        self.base, self.quantum = base, float(quantum.min())
+        self.ratio = quantum / self.quantum
+        self.whole_ratios = bool((self.ratio == np.rint(self.ratio)).all())
+        low, high = self._bounds()
+        least = np.cumsum(low, axis=2).min(axis=2)
+        most = np.cumsum(high, axis=2).max(axis=2)
+        self.tile_bits = self._width(self.scheme.tile_bits, low, high)
+        self.sum_bits = self._width(self.scheme.sum_bits if self.tiles > 1 else None, least, most)
+        self.in_order = not self.whole_ratios or bool(self.tile_bits or self.sum_bits)
+        ends = (low, high) if self.in_order else (least, most)
+        self.largest = max((float(abs(each).max(initial=0)) for each in ends), default=0)
+        if self.largest > _LARGEST:
+            raise UnsuitableError("sums of more than 32 bits")
+
+    def _bounds(self) -> tuple[Floats, Floats]:
+        """Bounds (groups, outputs, tiles) of the sums of tiles, in quanta."""
+        shape = (len(self.lines), self.outputs, self.tiles)
+        low, high = np.zeros(shape), np.zeros(shape)
+        for (s, section), o, line in product(
+            enumerate(self.sections), range(self.outputs), range(self.count)
+        ):
+            table = self.tables[self.table_of[o, line]]
+            above, below = self.above[:, s, o, line], self.below[:, s, o, line]
+            factor = self._factors(o, line, section.tile) * self.ratio[line, o]
+            for step in self.planes.steps:
+                ends = table.extent(
+                    above * min(step.low, 0) - below * max(step.high, 0),
+                    above * max(step.high, 0) - below * min(step.low, 0),
+                )
+                scaled = np.stack([end * factor * step.place for end in ends])
+                low[:, o, section.tile] += scaled.min(axis=0)
+                high[:, o, section.tile] += scaled.max(axis=0)
+        return low, high
+
+    def _factors(self, output: int, line: int, tile: int) -> Ints:
+        return np.array([each.factors[line, output, tile] for each in self.lines], np.int64)
+
+    def _width(self, bits: int | None, low: Floats, high: Floats) -> int:
+        """The width of an adder that may overflow; 0: none does."""
+        if bits is None:
+            return 0
+        top = 2.0 ** (bits - 1)
+        return bits * int((low < -top).any() or (high > top - 1).any())
+
+    def prepared(self) -> Prepared:
+        stages = self.tiles if self.in_order else 1
+        held = 1 if self.whole_ratios else self.count
+        plan = self._plan(stages, held)
+        left_out, constants = self._left_out(), None
+        if self._is_whole(left_out):
+            constants = self._constants(left_out)
+        _, quantum = scales(self.converter, self.ranges, 1, 1)
+        scheme = self.scheme
+        measured = float(quantum[0, 0]) if self.reference else 0.0
+        numbers = [
+            self.quantum, self.reference, measured, self.tile_bits, self.sum_bits,
+            scheme.overflow == "wrap",
+        ]  # fmt: skip
+        widths = (scheme.tile_bits is not None) * self.tiles
+        widths += (scheme.sum_bits is not None) * (self.tiles - 1)
+        return Prepared(
+            plan, self.planes, stages, held, constants,
+            np.ones((len(self.lines), held, self.outputs)) if self.whole_ratios
+            else np.repeat(self.ratio[None], len(self.lines), axis=0),
+            left_out, np.array(numbers, np.float64), self._conversions(),
+            widths * self.outputs * len(self.lines),
+        )  # fmt: skip
+
+    def _conversions(self) -> int:
+        each = len(self.sections) * len(self.places)
+        blocks = sum(lines.blocks for lines in self.lines) if self.reference else 0
+        return each * (len(self.lines) * self.count * self.outputs + blocks)
+
+    def _left_out(self) -> Floats:
+        """What codes do not stand for, in the plain reference's order of additions."""
+        taken = np.array([s.tile for s in self.sections], np.int64)
+        found = np.zeros((len(self.lines), self.outputs, 2))
+        steps = int(self.places.sum())
+        for g, each in enumerate(self.lines):
+            for tile in range(self.tiles):
+                turns = int((taken == tile).sum()) * steps
+                base = np.zeros(self.outputs)
+                for line in range(self.count):
+                    base = base + self.base[line] * (each.factors[line, :, tile] * turns)
+                found[g, :, 0] = found[g, :, 0] + base
+        if self.reference:
+            found[:, :, 1] = self.base[0, 0] * (len(self.sections) * steps)
+        return found
+
+    def _is_whole(self, left_out: Floats) -> bool:
+        """Whether results are whole numbers of 32 bits and may be added in any order."""
+        if self.in_order or not float(self.quantum).is_integer():
+            return False
+        low, high = self.scheme.input_range
+        inputs = max(abs(low), abs(high)) * float(sum(s.end - s.first for s in self.sections))
+        correction = max(float(abs(each.correction).max(initial=0)) for each in self.lines)
+        measured = 0.0
+        if self.reference:
+            codes = max(float(abs(t.codes).max()) for t in self.tables)
+            measured = codes * float(self.places.sum()) * len(self.sections)
+            measured = abs(self.reference) * (self.quantum * measured + abs(left_out[0, 0, 1]))
+        bound = self.quantum * self.largest + abs(left_out[..., 0]).max(initial=0)
+        bound += inputs * correction + measured
+        return bool((left_out == np.rint(left_out)).all()) and bound <= _LARGEST
+
+    def _constants(self, left_out: Floats) -> NDArray[np.int32]:
+        quantum = self.quantum
+        made = np.zeros((len(self.lines), self.outputs, 4), np.int32)
+        made[..., 0], made[..., 1] = int(quantum), left_out[..., 0]
+        if self.reference:
+            _, measured = scales(self.converter, self.ranges, 1, 1)
+            made[..., 2] = self.reference * int(measured[0, 0])
+            made[..., 3] = self.reference * left_out[..., 1]
+        return made
+
+    def _wide_factors(self) -> Ints:
+        """(G, S, O, L): what one code counts, in quanta of the line or of all lines."""
+        found = np.zeros(self.above.shape, np.int64)
+        for g, each in enumerate(self.lines):
+            for s, section in enumerate(self.sections):
+                factors = each.factors[:, :, section.tile].T
+                ratios = self.ratio.T.astype(np.int64) if self.whole_ratios else 1
+                found[g, s, : self.outputs] = factors * ratios
+        if self.reference:
+            found[:, :, self.outputs, 0] = 1
+        return found
+
+    def _plan(self, stages: int, held: int) -> Plan:
+        tiles = np.array([s.tile for s in self.sections], np.int64)
+        rows = np.array([s.end - s.first for s in self.sections], np.int64)
+        corrections = self._corrections()
+        begins = np.searchsorted(tiles, np.arange(stages + 1))
+        if stages == 1:
+            begins = np.array([0, len(tiles)])
+        steps = [step.planes for step in self.planes.steps]
+        offsets = np.cumsum([0, *(len(t.codes) for t in self.tables)])[:-1]
+        zeros = np.array([o - t.first for o, t in zip(offsets, self.tables, strict=True)], np.int64)
+        values_at = np.repeat(zeros[self.table_of][None], len(self.lines), axis=0)
+        blocks = [each.blocks for each in self.lines]
+        wide = self._wide_factors()
+        parts = self._bytes(wide, begins, held)
+        return Plan(
+            digits=self.digits,
+            **parts,
+            wide_factor=wide.astype(np.int32),
+            values_at=values_at,
+            values=np.concatenate([t.codes for t in self.tables]).astype(np.int32),
+            flags=np.concatenate([t.flags for t in self.tables]),
+            first=np.array([s.first for s in self.sections], np.int64),
+            lookups=-(-rows // ROWS),
+            rows=rows,
+            tile=tiles if corrections.shape[2] > 1 else np.zeros_like(tiles),
+            begins=begins.astype(np.int64),
+            correction=corrections,
+            step_begins=np.cumsum([0, *(len(step) for step in steps)]),
+            step_planes=np.array([p for step in steps for p, _ in step], np.int64),
+            step_weights=np.array([w for step in steps for _, w in step], np.int32),
+            places=self.places.astype(np.int32),
+            maps=np.array(self.planes.maps, np.int32),
+            times=np.array([[1] * self.outputs + [n] * (self.reference != 0) for n in blocks]),
+            group=self.groups,
+        )
+
+    def _corrections(self) -> NDArray[np.int32]:
+        """(groups, outputs, tiles), one for all tiles where they do not differ, none if all 0."""
+        made = np.stack([each.correction for each in self.lines])
+        if not made.any():
+            return np.zeros((*made.shape[:2], 0), np.int32)
+        if (made == made[:, :, :1]).all():
+            made = made[:, :, :1]
+        return np.ascontiguousarray(made, np.int32)
+
+    def _bytes(self, wide: Ints, begins: Ints, held: int) -> dict[str, Any]:
+        """How each line is computed in bytes, and what that leaves out."""
+        shape = self.above.shape
+        how = np.full(shape, WIDE, np.uint8)
+        start, low, high = (np.zeros(shape, np.uint8) for _ in range(3))
+        codes, factor = np.zeros(shape, np.int64), wide.copy()
+        least = np.zeros(shape, np.int64)
+        tables: list[NDArray[np.uint8]] = []
+        for where, table, begin, saturates in self._kinds():
+            negates = self.planes.last_is_negative
+            made = byte_codes(self.tables[table], begin, saturates, negates)
+            if made is None:
+                continue
+            how[where], start[where], low[where] = made.how, made.start, made.low
+            high[where], codes[where] = made.high, 512 * len(tables)
+            factor[where] *= made.factor
+            last = self.places[-1]
+            least[where] = made.least * (self.places.sum() - last) + made.least_last * last
+            least[where] -= made.factor * made.of_zero * self.planes.left_empty
+            if made.tables is not None:
+                tables.append(made.tables)
+        nothing = (self.above + self.below == 0) | (wide == 0)
+        zeros = np.array([int(t.codes[-t.first]) for t in self.tables])[self.table_of]
+        least = np.where(nothing, zeros * self.places.sum(), least) * wide
+        least[how == WIDE] = np.where(nothing, least, 0)[how == WIDE]
+        how[nothing] = CONSTANT
+        if not tables:
+            tables = [np.zeros((2, 256), np.uint8)]
+        return {
+            "how": how, "start": start, "low": low, "high": high, "codes": codes,
+            "factor": factor.astype(np.int32), "tables": np.stack(tables).ravel(),
+            "bias": self._bias(least, begins, held),
+        }  # fmt: skip
+
+    def _kinds(self) -> list[tuple[NDArray[np.bool_], int, int, bool]]:
+        """Lines (a mask) whose sums become codes in the same way: table, start, saturating."""
+        if not self.planes.fits_bytes:
+            return []
+        table = np.broadcast_to(self.table_of, self.above.shape)
+        saturates = (self.below == 0) & (self.above > 255)
+        start = np.where(self.below == 0, 0, np.where(self.below <= 128, 128, self.below))
+        start = np.where((start == 128) & (self.above > 127), self.below, start)
+        fits = saturates | (self.above + start <= 255)
+        keys = np.stack([table, start, saturates], axis=-1)
+        found = []
+        for t, begin, full in np.unique(keys[fits], axis=0):
+            mine = fits & (keys == (t, begin, full)).all(axis=-1)
+            found.append((mine, int(t), int(begin), bool(full)))
+        return found
+
+    def _bias(self, least: Ints, begins: Ints, held: int) -> NDArray[np.int32]:
+        made = np.zeros((least.shape[0], len(begins) - 1, held, least.shape[2]), np.int64)
+        for stage in range(len(begins) - 1):
+            mine = least[:, begins[stage] : begins[stage + 1]].sum(axis=1).swapaxes(1, 2)
+            made[:, stage] = mine if held > 1 else mine.sum(axis=1, keepdims=True)
+        return made.astype(np.int32)
