@@ -8,7 +8,6 @@ gets the same answer in any batch.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +20,8 @@ from cimarch.functional.digital import Stored, check_computable, compute
 from cimarch.functional.exact import Product
 from cimarch.functional.path import Path
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
-from cimarch.functional.tail import Scales, whole
+from cimarch.functional.sequence import Step, sequence
+from cimarch.functional.tail import Rounding
 from cimarch.functional.windows import Windows
 from cimarch.workload.network import Network, Operation
 
@@ -29,16 +29,17 @@ Array = NDArray[Any]
 Observe = Callable[[str, Array, Array], None]
 """Told of each matrix operation: its name, its inputs in whole numbers, its sums."""
 
-CHUNK = 20
-"""Images at a time: what lies between two operations of a small network stays in the cache."""
+ROOM = 4 << 20
+"""Bytes of one image chunk's largest tensor in float32: what lies between two operations of a small
+network stays in a second-level cache."""
 
 
 class Executor:
     """Runs a network on images (or sequences), a few at a time.
 
     `paths` say how each matrix operation is computed; None: by an exact product of whole numbers,
-    which is the quantised model. Raises DescriptionError where the network holds not all that its
-    operations compute.
+    which is the quantised model. `chunk` is how many images are under way at once. Raises
+    DescriptionError where the network holds not all that its operations compute.
     """
 
     def __init__(
@@ -50,14 +51,12 @@ class Executor:
         chunk: int | None = None,
         observe: Observe | None = None,
     ) -> None:
-        self._prepare(quantised.network, device, chunk)
-        self.observe = observe
-        self._observe_float: Callable[[str, Array], None] | None = None
-        self._products = {
-            op.name: _Operation(op, quantised.operations[op.name], paths, device)
-            for op in quantised.network.operations
-            if op.name in quantised.operations
-        }
+        self._prepare(quantised.network, quantised.operations, device, chunk, observe)
+        for op in self.network.operations:
+            if op.name in quantised.operations:
+                each = quantised.operations[op.name]
+                path = None if paths is None else paths[op.name]
+                self._products[op.name] = _product(op, each, path, device)
 
     @classmethod
     def float(
@@ -70,80 +69,158 @@ class Executor:
     ) -> Executor:
         """The float model; `observe` is told of each matrix operation its name and its inputs."""
         made = cls.__new__(cls)
-        made._prepare(network, device, chunk)
-        made.observe = None
+        made._prepare(network, {}, device, chunk, None)
         made._observe_float = observe
-        made._products = {}
         return made
 
-    def _prepare(self, network: Network, device: str, chunk: int | None) -> None:
+    def _prepare(
+        self,
+        network: Network,
+        quantised: Mapping[str, Quantised],
+        device: str,
+        chunk: int | None,
+        observe: Observe | None,
+    ) -> None:
         check_computable(network)
         self.network = network
         self.device = device
-        self.chunk = chunk or CHUNK
+        self.chunk = chunk or fitting(network)
+        self.observe = observe
+        self._observe_float: Callable[[str, Array], None] | None = None
+        self._products: dict[str, Multiply] = {}
+        self._steps = sequence(network, quantised)
         self._stored = Stored(network, device)
-        reads = Counter(name for op in network.operations for name in op.inputs)
-        self._reads = reads + Counter(network.outputs)
 
     def run(self, images: Array) -> NDArray[np.float32]:
-        """The first output for images (n, *input shape): float32, (n, *output shape)."""
-        return self.outputs(images)[0]
+        """The network's first output for images (n, *input shape): float32, (n, *its shape)."""
+        made: NDArray[np.float32] = self.outputs({self.network.inputs[0]: images})[
+            self.network.outputs[0]
+        ]
+        return made
 
-    def outputs(self, images: Array) -> tuple[NDArray[np.float32], ...]:
-        """All outputs of the network, in its order."""
-        shape = self.network.tensors[self.network.inputs[0]].shape
-        if images.shape[1:] != shape:
-            raise ValueError(f"images of shape {images.shape[1:]}, not {shape}")
-        made = []
+    def outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs by name, and what the states are after the inference.
+
+        `inputs` are all inputs of the network by name, and the states that it reads, the images (or
+        sequences) in the first axis of each.
+        """
+        images = self._check(inputs)
+        made: dict[str, list[Array]] = {}
         with torch.no_grad():
-            for start in range(0, len(images), self.chunk):
-                made.append(self._chunk(images[start : start + self.chunk]))
-        return tuple(np.concatenate(parts) for parts in zip(*made, strict=True))
+            for start in range(0, images, self.chunk):
+                end = start + self.chunk
+                for name, values in self._chunk({n: x[start:end] for n, x in inputs.items()}):
+                    made.setdefault(name, []).append(values)
+        return {name: np.concatenate(parts) for name, parts in made.items()}
 
-    def _chunk(self, images: Array) -> list[Array]:
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        values = {self.network.inputs[0]: x if not x.is_floating_point() else x.float()}
-        left = Counter(self._reads)
-        for op in self.network.operations:
-            made = self._computed(op, [values[name] for name in op.inputs])
-            for name in op.inputs:
-                left[name] -= 1
-                if not left[name]:
-                    values.pop(name, None)
-            values[op.outputs[0]] = made
-        return [values[name].float().contiguous().cpu().numpy() for name in self.network.outputs]
+    def _check(self, inputs: Mapping[str, Array]) -> int:
+        """How many images there are; ValueError where inputs are missing or of another shape."""
+        network = self.network
+        expected = {*network.inputs, *(name for name in network.states if name in network.tensors)}
+        if set(inputs) != expected:
+            raise ValueError(f"inputs are {sorted(inputs)}, not {sorted(expected)}")
+        for name, x in inputs.items():
+            if x.shape[1:] != network.tensors[name].shape:
+                raise ValueError(
+                    f"`{name}` is of shape {x.shape[1:]}, not {network.tensors[name].shape}"
+                )
+        counts = {len(x) for x in inputs.values()}
+        if len(counts) != 1 or counts == {0}:
+            raise ValueError(f"there are {sorted(counts)} images, not one number above 0")
+        return counts.pop()
 
-    def _computed(self, op: Operation, inputs: list[Tensor]) -> Tensor:
-        product = self._products.get(op.name)
-        if product is None:
-            if self._observe_float is not None and op.is_matrix:
-                self._observe_float(op.name, inputs[0].float().cpu().numpy())
-            return compute(self._stored, op, inputs)
-        shape = self.network.tensors[op.outputs[0]].shape
-        return product(inputs[0], self.observe).reshape(len(inputs[0]), *shape)
+    def _chunk(self, inputs: Mapping[str, Array]) -> list[tuple[str, Array]]:
+        """Outputs and states, by name, for images that fit the cache."""
+        held = _Held(self, inputs)
+        for step in self._steps:
+            held.take(step)
+        named = {name: name for name in self.network.outputs} | dict(self.network.states)
+        return [(name, held.array(tensor)) for name, tensor in named.items()]
 
 
-class _Operation:
-    """A matrix operation of a quantised network."""
+class _Held:
+    """The tensors of a chunk of images while the network runs."""
 
-    def __init__(
-        self, op: Operation, quantised: Quantised, paths: Mapping[str, Path] | None, device: str
-    ) -> None:
-        self.op = op
-        self.quantised = quantised
-        self.scales = Scales.of(quantised)
-        self.product: Callable[[Array], Array]
-        if paths is not None:
-            self.product = paths[op.name]
+    def __init__(self, executor: Executor, inputs: Mapping[str, Array]) -> None:
+        self.executor = executor
+        self.images = len(next(iter(inputs.values())))
+        self.values: dict[str, Tensor] = {}
+        """In float32."""
+        self.codes: dict[tuple[str, Rounding], Tensor] = {}
+        """In whole numbers, as an operation takes them."""
+        for name, x in inputs.items():
+            tensor = torch.from_numpy(np.ascontiguousarray(x)).to(executor.device)
+            self.values[name] = tensor.float() if tensor.is_floating_point() else tensor
+
+    def array(self, name: str) -> Array:
+        """A tensor as numpy has it."""
+        made: Array = self.values[name].float().contiguous().cpu().numpy()
+        return made
+
+    def take(self, step: Step) -> None:
+        """Compute one step, and let go of what nothing reads after it."""
+        if step.tail is None:
+            self.values[step.result] = self._computed(step)
         else:
-            windows = Windows.of(op, quantised.input_zero)
-            self.product = Product(quantised.weights, windows, quantised.input_range)
+            self._multiply(step)
+        for name in step.last:
+            self.values.pop(name, None)
+        for key in [key for key in self.codes if key[0] in step.last]:
+            del self.codes[key]
 
-    def __call__(self, x: Tensor, observe: Observe | None) -> Tensor:
-        inputs = whole(x, self.quantised)
-        if self.op.geometry is None:
-            inputs = inputs.reshape(-1, self.op.groups * self.op.rows)
-        sums = self.product(inputs.cpu().numpy())
-        if observe is not None:
-            observe(self.op.name, inputs.cpu().numpy(), sums)
-        return self.scales.result(torch.from_numpy(sums).to(x.device))
+    def _computed(self, step: Step) -> Tensor:
+        observe, op = self.executor._observe_float, step.operation
+        inputs = [self.values[name] for name in step.inputs]
+        if observe is not None and op.is_matrix:
+            observe(op.name, inputs[0].float().cpu().numpy())
+        return compute(self.executor._stored, op, inputs)
+
+    def _multiply(self, step: Step) -> None:
+        """A product of whole numbers, and the tail behind it."""
+        tail, op = step.tail, step.operation
+        assert tail is not None
+        inputs = self._whole(step)
+        sums = self.executor._products[op.name](inputs)
+        if self.executor.observe is not None:
+            self.executor.observe(op.name, inputs.cpu().numpy(), sums.cpu().numpy())
+        other = self.values[step.inputs[1]] if len(step.inputs) == 2 else None
+        result, codes = tail(sums, other)
+        shape = (self.images, *self.executor.network.tensors[step.result].shape)
+        if result is not None:
+            self.values[step.result] = result.reshape(shape)
+        if codes is not None and tail.rounding is not None:
+            self.codes[step.result, tail.rounding] = codes.reshape(shape)
+
+    def _whole(self, step: Step) -> Tensor:
+        """The inputs of a matrix operation: maps, or vectors (windows, groups x rows)."""
+        name, rounding, op = step.inputs[0], step.rounding, step.operation
+        assert rounding is not None
+        if (name, rounding) not in self.codes:
+            self.codes[name, rounding] = rounding(self.values[name])
+        codes = self.codes[name, rounding]
+        return codes if op.geometry else codes.reshape(-1, op.groups * op.rows)
+
+
+Multiply = Callable[[Tensor], Tensor]
+
+
+def _product(op: Operation, quantised: Quantised, path: Path | None, device: str) -> Multiply:
+    """What computes the sums of an operation, on tensors of a device."""
+    if path is None:
+        windows = Windows.of(op, quantised.input_zero)
+        return Product(quantised.weights, windows, quantised.input_range, device=device).tensor
+    direct: Multiply | None = getattr(path, "tensor", None)
+    if direct is not None:
+        return direct
+
+    def multiply(inputs: Tensor) -> Tensor:
+        sums: Array = path(inputs.cpu().numpy())
+        return torch.from_numpy(sums).to(inputs.device)
+
+    return multiply
+
+
+def fitting(network: Network) -> int:
+    """How many images to have under way at once, so that tensors stay in the cache."""
+    largest = max(tensor.elements for tensor in network.tensors.values())
+    return max(1, min(256, ROOM // (4 * largest)))

@@ -11,7 +11,7 @@ from math import prod
 
 import attrs
 
-from cimarch.workload.network import Geometry, Weight
+from cimarch.workload.network import Geometry, Setting, Weight
 from cimarch.workload.steps import Call, Constant, Flow, Result, Sizes, Step
 
 
@@ -139,7 +139,10 @@ def _dynamic(call: Call, left: Flow, right: Flow) -> Step:
 
 
 def sdpa(call: Call) -> Result:
-    """`aten.scaled_dot_product_attention`, kept whole; a mask that flows is its last input."""
+    """`aten.scaled_dot_product_attention`, kept whole; a mask that flows is its last input.
+
+    Of a mask that does not flow, it is only said that there is one (`masked`).
+    """
     query, key, value = call.flow("query"), call.flow("key"), call.flow("value")
     if min(len(query.sizes), len(key.sizes), len(value.sizes)) < 2:
         raise call.wrong(f"attends over {_by(query.sizes)}", code="E130")
@@ -150,6 +153,12 @@ def sdpa(call: Call) -> Result:
     if heads % kv_heads:
         raise call.wrong(f"shares {kv_heads} heads of keys among {heads}", code="E130")
     mask = call.tensor("attn_mask")
+    scale = call.number("scale", default=query.sizes[-1] ** -0.5)
+    special: tuple[tuple[str, Setting], ...] = ()
+    if scale != query.sizes[-1] ** -0.5:
+        special += (("scale", scale),)
+    if isinstance(mask, Constant):
+        special += (("masked", 1),)
     return Step(
         kind="sdpa",
         inputs=(query, key, value, *((mask,) if isinstance(mask, Flow) else ())),
@@ -161,6 +170,7 @@ def sdpa(call: Call) -> Result:
             ("is_causal", int(call.flag("is_causal"))),
             ("earlier", 0),
             ("keys", key.sizes[-2]),
+            *special,
         ),
     )
 
