@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 
 import attrs
 import numpy as np
@@ -46,7 +47,7 @@ MANY = np.repeat(np.arange(4), 5000)
 
 def spread_by_level(cell: Cell) -> list[float]:
     made = cells_of(cell, MANY)
-    return [float(np.std(made[MANY == level])) for level in range(4)]
+    return [float(np.std(made[level == MANY])) for level in range(4)]
 
 
 # ------------------------------------------------------------------ programming
@@ -199,8 +200,10 @@ def test_steps_that_are_summed_in_analog_are_read_each() -> None:
 
 def converted(errors: Errors, sums: list[int], **changes: object) -> list[float]:
     """What a converter of 4 bits, one unit a step from 0, makes of sums."""
-    scheme = Scheme(encoding="twos_complement", weight_bits=2, cell_bits=1, input_bits=4, dac_bits=4,
-                    converter=Converter(4))  # fmt: skip
+    scheme = Scheme(
+        encoding="twos_complement", weight_bits=2, cell_bits=1, input_bits=4, dac_bits=4,
+        converter=Converter(4),
+    )  # fmt: skip
     lines = lines_of(np.array([[1]]), scheme, sections_of(1, 1, 1))
     device = Device(Cell(), errors, **changes)
     path = Products([lines], Ranges.of(0, 1), Windows(1), device=device)
@@ -260,7 +263,7 @@ def test_batches_change_nothing(sizes: list[int]) -> None:
     whole = Products([lines], ranges, Windows(16), device=NOISY)(INPUTS)
     path = Products([lines], ranges, Windows(16), device=NOISY)
     ends = np.minimum(np.cumsum([0, *sizes]), len(INPUTS))
-    parts = [path(INPUTS[a:b]) for a, b in zip(ends, ends[1:], strict=False) if b > a]
+    parts = [path(INPUTS[a:b]) for a, b in pairwise(ends) if b > a]
     assert (np.concatenate(parts) == whole[: ends[-1]]).all()
 
 
@@ -273,6 +276,13 @@ def test_maps_in_batches_and_out_of_order() -> None:
     for image in (3, 0, 4):
         path.next_image = image
         assert (path(maps[image : image + 1]) == whole[image : image + 1]).all()
+
+
+def test_looking_at_a_run_does_not_change_it() -> None:
+    lines, ranges = some_lines(), Ranges.of(0, 1)
+    path = Products([lines], ranges, Windows(16), device=NOISY)
+    seen, _ = path.counted(INPUTS)
+    assert (path(INPUTS) == seen).all()
 
 
 def test_a_seed_repeats_a_run_and_another_is_another() -> None:

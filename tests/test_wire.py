@@ -1,4 +1,4 @@
-"""The mesh of an array with wires: solved directly, against a dense nodal analysis, and estimated."""
+"""The mesh of an array with wires, solved and estimated, against a dense nodal analysis."""
 
 from __future__ import annotations
 

@@ -58,6 +58,8 @@ class Products:
         self.next_image = 0
         """The number of the next image, by which what chance adds to its reads is found. Every
         call counts on; set it to begin elsewhere."""
+        self.next_counted = 0
+        """The same of `counted`, so that looking at a run does not change it."""
         self.groups = [
             GroupProducts(one, its, device.realise(one, its, draw, group) if device else None, on)
             for group, (one, its) in enumerate(zip(lines, each, strict=True))
@@ -65,14 +67,18 @@ class Products:
 
     def __call__(self, inputs: NDArray[np.integer]) -> NDArray[np.generic]:
         """The results, in whole numbers where codes and corrections are."""
-        return self._run(inputs, None)
+        made = self._run(inputs, self.next_image, None)
+        self.next_image += len(inputs)
+        return made
 
     def counted(self, inputs: NDArray[np.integer]) -> tuple[NDArray[np.generic], Counts]:
         """The results, and what happened to conversions and sums."""
         counts = [Counts()]
         return self._run(inputs, counts), sum(counts[1:], counts[0])
 
-    def _run(self, inputs: NDArray[np.integer], counts: list[Counts] | None) -> NDArray[np.generic]:
+    def _run(
+        self, inputs: NDArray[np.integer], image: int, counts: list[Counts] | None
+    ) -> NDArray[np.generic]:
         outputs = self.groups[0].lines.outputs
         whole = all(group.is_whole for group in self.groups)
         made = np.empty(
@@ -81,9 +87,8 @@ class Products:
         for band in bands(self.windows, inputs.shape):
             for number, group in enumerate(self.groups):
                 x = unfolded(self.windows, inputs, number, band, group.input_type)
-                values = group.products(x, self._noise(number, band), counts)
+                values = group.products(x, self._noise(number, image, band), counts)
                 band.put(made, values, number * outputs)
-        self.next_image += len(inputs)
         return made
 
     def _shape(self, inputs: NDArray[np.integer], columns: int) -> tuple[int, ...]:
@@ -91,12 +96,12 @@ class Products:
             return (len(inputs), columns)
         return (len(inputs), columns, *self.windows.size(*inputs.shape[2:]))
 
-    def _noise(self, group: int, band: Band) -> Noise | None:
+    def _noise(self, group: int, image: int, band: Band) -> Noise | None:
         """The chance of the reads of a band; None where they have none."""
         real = self.groups[group].real
         if real is None or not real.is_noisy:
             return None
-        images = range(self.next_image + band.first, self.next_image + band.end)
+        images = range(image + band.first, image + band.end)
         return Noise.of(self.draw, group, images, band.number, band.windows_each)
 
 
