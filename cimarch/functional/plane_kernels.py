@@ -166,7 +166,7 @@ def _fill(
     padded = plan.lookups[s] * ROWS
     for m in range(len(plan.maps)):
         for row in range(plan.rows[s]):
-            begin = source.at[g, plan.first[s] + row] + m * source.shape[5]
+            begin = source.at[plan.group[g], plan.first[s] + row] + m * source.shape[5]
             i = (m * padded + row) * width
             if across <= 8:
                 _copy_rows(_EIGHT, source, begin, into, i, q, end)
