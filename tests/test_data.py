@@ -265,7 +265,7 @@ def test_a_model_states_its_normalisation_in_the_file_beside_it(tmp_path: Path) 
     model = tmp_path / "net.pt"
     assert beside(model) is None
     (tmp_path / "net.json").write_text('{"normalise": {"mean": [0.5], "deviation": [2]}}')
-    assert beside(model) == stated("0.5/2").__class__((0.5,), (2.0,), "`net.json` beside the model")
+    assert beside(model) == stated("0.5/2").__class__((0.5,), (2.0,), "`net.json` beside the model", True)
     for wrong in ('{"mean": [1]}', '{"mean": [1], "deviation": [0]}', "3", '{"mean": ["a"]}'):
         (tmp_path / "net.json").write_text(f'{{"normalise": {wrong}}}')
         with pytest.raises(DescriptionError, match="not two lists of numbers"):

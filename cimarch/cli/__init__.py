@@ -19,7 +19,7 @@ import click
 from cimarch import __version__
 from cimarch.diagnostics import DescriptionError
 
-COMMANDS = ("check", "show", "fmt", "map", "sim", "generate", "export")
+COMMANDS = ("check", "show", "fmt", "map", "sim", "calibrate", "eval", "generate", "export")
 """Every command; each is `cimarch.cli.NAME.NAME`, imported when it is asked for."""
 
 EXIT_MISTAKE = 2
@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cimarch", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Describe a compute-in-memory chip, hand in a network: a map, cycles, joules, utilisation.
+    """Describe a compute-in-memory chip, hand in a network: a map, cycles, joules, accuracy.
 
     \b
     cimarch check my_chip.cimarch            are there mistakes in it?
@@ -54,6 +54,7 @@ def cli() -> None:
     cimarch fmt my_chip.cimarch              lay it out as everybody does
     cimarch map isaac models/resnet20.pt     where does a network lie on it?
     cimarch sim isaac models/resnet20.pt     run a network on it
+    cimarch eval isaac digits --data digits  how often is it right on it?
     cimarch generate language_chip gpt2 --prompt 128 --tokens 64
                                              generate text on it
     cimarch export package.module:factory --input 1x3x32x32 -o model.pt

@@ -104,9 +104,11 @@ def _examples(
     numbers = checked(labels, len(stored), classes, source)
     if stored.dtype.kind == "f":
         stored = _finite(stored, source)
-    default = BYTES if stored.dtype == np.uint8 else AS_THEY_ARE
+    scale = BYTES if stored.dtype == np.uint8 else AS_THEY_ARE
+    if normalise is not None and (scale is BYTES or not normalise.of_bytes):
+        scale = scale.as_stated(normalise)
     order = mixed(len(numbers)) if (np.diff(numbers) >= 0).all() else slice(None)
-    return Examples(stored, numbers, default.as_stated(normalise)).take(order)
+    return Examples(stored, numbers, scale).take(order)
 
 
 def _finite(images: Array, source: str) -> Array:

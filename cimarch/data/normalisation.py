@@ -64,6 +64,8 @@ class Stated:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     source: str
+    of_bytes: bool = False
+    """It is for stored bytes alone: other numbers are taken as they are."""
 
 
 FORM = "`--normalise .485,.456,.406/.229,.224,.225`"
@@ -104,7 +106,7 @@ def beside(model: str | Path) -> Stated | None:
     if isinstance(entry, dict) and set(entry) == {"mean", "deviation"}:
         mean, deviation = _checked(entry["mean"]), _checked(entry["deviation"])
         if mean and deviation and min(deviation) > 0:
-            return Stated(mean, deviation, f"`{path.name}` beside the model")
+            return Stated(mean, deviation, f"`{path.name}` beside the model", of_bytes=True)
     raise problem(
         "E328", f"`normalise` of `{path}` is not two lists of numbers, `mean` and `deviation`"
     )

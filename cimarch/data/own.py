@@ -52,6 +52,8 @@ def own(text: str, normalise: Stated | None = None) -> DataSet:
 
 def _data_set(made: object, text: str, normalise: Stated | None) -> DataSet:
     if isinstance(made, DataSet):
+        if normalise is not None and not normalise.of_bytes:
+            raise problem("E328", f"`{text}` gives a `DataSet`, which has its own normalisation")
         return made
     classes: list[str] = []
     try:

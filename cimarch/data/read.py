@@ -44,7 +44,7 @@ def read_data(
     if tokenizer is not None and name != "tokens":
         raise problem("E327", f"`{text}` holds no text: it takes no tokenizer")
     if name == "tokens":
-        if scale is not None and isinstance(normalise, str):
+        if scale is not None and not scale.of_bytes:
             raise problem("E328", f"`{text}` holds tokens, which are not normalised")
         found = tokens(_path(text, path), _length(text, network), tokenizer)
     elif name == "digits":

@@ -43,6 +43,7 @@ def bundled(
     *,
     tokens: int | None,
     context: int = 0,
+    logits: str = "last",
     stored: Stored | None = None,
     source: str = "",
     digest: str = "",
@@ -56,8 +57,9 @@ def bundled(
         source = f"{model.name} for {_counted(model, tokens, context)}, shapes only"
         digest = hashlib.sha256(f"{source}\n{model}".encode()).hexdigest()
     return build(
-        model, tokens=tokens, context=context, weights=stored, source=source, digest=digest
-    )
+        model, tokens=tokens, context=context, logits=logits, weights=stored, source=source,
+        digest=digest,
+    )  # fmt: skip
 
 
 def _counted(model: Transformer, tokens: int | None, context: int) -> str:

@@ -53,6 +53,7 @@ def read_folder(folder: Path, length: Length) -> Network:
         model,
         tokens=tokens,
         context=context,
+        logits=length.logits,
         weights=stored,
         source=f"`{folder}`" if stored else f"`{folder}`, shapes only",
         digest=digest.hexdigest(),

@@ -18,6 +18,8 @@ class Length:
     """Earlier ones, whose keys and values are there."""
     shape: tuple[int, ...] | None = None
     """Of the input, a batch of one first: (1, tokens) says the tokens too."""
+    logits: str = "last"
+    """Of which new tokens a language model gives them: the `last`, or `all`."""
 
     def refuse(self, why: str) -> None:
         """Raise DescriptionError where tokens are given for what takes none."""

@@ -37,6 +37,7 @@ def read_network(
     allow_unmapped: bool = False,
     tokens: int | None = None,
     context: int = 0,
+    logits: str = "last",
 ) -> Network:
     """Read a model file into a Network; nothing of the file is run.
 
@@ -49,12 +50,12 @@ def read_network(
 
     A transformer (a Hugging Face folder, or `model` where it is one) is taken for `tokens` new
     tokens after `context` earlier ones, whose keys and values are there; where only `context` is
-    given, for one new token.
+    given, for one new token. A language model gives the `logits` of the `last` token, or of `all`.
 
     Raises DescriptionError where the file, the name or the shape is wrong.
     """
     shape = parse_input(input)
-    length = Length(tokens, context, shape)
+    length = Length(tokens, context, shape, logits)
     if path is None:
         return _named(model, shape, length)
     if model is None and is_name(path):
@@ -170,6 +171,7 @@ def _transformer(request: _Request, model: str, tensors: Mapping[str, Weight]) -
         model,
         tokens=tokens,
         context=context,
+        logits=request.length.logits,
         stored=stored,
         source=f"`{request.source}`",
         digest=request.digest,
@@ -227,7 +229,7 @@ def _named(model: str | None, shape: tuple[int, ...] | None, length: Length) -> 
         raise problem("E100", "no network is given", helps=["name a model file, or --model vgg16"])
     if is_transformer(model):
         tokens, context = length.of(named(model))
-        return bundled(model, tokens=tokens, context=context)
+        return bundled(model, tokens=tokens, context=context, logits=length.logits)
     length.refuse(f"`{model}` is no transformer")
     from cimarch.workload.shapes import shapes_only
 
