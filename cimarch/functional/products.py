@@ -74,7 +74,9 @@ class Products:
     def counted(self, inputs: NDArray[np.integer]) -> tuple[NDArray[np.generic], Counts]:
         """The results, and what happened to conversions and sums."""
         counts = [Counts()]
-        return self._run(inputs, counts), sum(counts[1:], counts[0])
+        made = self._run(inputs, self.next_counted, counts)
+        self.next_counted += len(inputs)
+        return made, sum(counts[1:], counts[0])
 
     def _run(
         self, inputs: NDArray[np.integer], image: int, counts: list[Counts] | None
