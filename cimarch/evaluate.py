@@ -23,7 +23,7 @@ from cimarch.data.dataset import DataSet, Examples
 from cimarch.data.read import read_data
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.answers import Answers
-from cimarch.functional.calibrate import Policy
+from cimarch.functional.calibrate import Policy, ends
 from cimarch.functional.converter import Ranges
 from cimarch.functional.matrix import Matrix, matrix_of
 from cimarch.functional.observe import seen, spreads_of, watched
@@ -267,18 +267,22 @@ class _Bench:
         if given is not None:
             read = read_ranges(given)
             read.check(self.placement.network, self.schemes)
+            for op in matrices(self.placement.network):
+                if op.name in read.ranges:
+                    check_shape(read.ranges[op.name], self.schemes[op.name], op)
             return read.ranges
         has_any = any(scheme.converter is not None for scheme in self.schemes.values())
         return self.calibration(policy).ranges if policy.needs_data and has_any else {}
 
     def matrix(self, name: str, ranges: Ranges | None, **how: Any) -> Matrix:
-        """A matrix operation with its path; DescriptionError where ranges are not for it."""
-        made = matrix_of(
-            self.placement, name, self.quantised.operations[name], ranges, on=self.device, **how
-        )
-        if ranges is not None:
-            check_shape(name, ranges, len(made.lines[0].digits), made.lines[0].outputs)
-        return made
+        """A matrix operation with its path; DescriptionError where the one asked for is none."""
+        whole = self.quantised.operations[name]
+        try:
+            return matrix_of(self.placement, name, whole, ranges, on=self.device, **how)
+        except ValueError as error:
+            if how.get("path") is None:
+                raise
+            raise _wrong(f"`{name}` cannot be computed as asked: {error}") from None
 
 
 def _bench(
@@ -546,10 +550,10 @@ def _layer(matrix: Matrix, placement: Placement, found: Measured) -> dict[str, o
         "error_to_here": found.to_here.ratio,
     }
     if converter and ranges:
+        low, high = ends(converter, ranges)
         row["converter_bits"] = converter.bits
+        row["range_low"], row["range_high"] = float(low.min()), float(high.max())
         row["step"] = float(ranges.step.max())
-        if converter.transfer != "thresholds":
-            row["range_low"] = float(ranges.low.min())
         row["clipped"] = counts.clipped / max(1, counts.conversions)
         row["rounded"] = counts.rounded / max(1, counts.conversions)
     if counts.sums:
@@ -588,10 +592,12 @@ def _count(value: object, what: str, least: int = 1) -> int:
     except TypeError:
         count = least - 1
     if isinstance(value, bool) or count < least:
-        raise DescriptionError(
-            Diagnostic("E309", f"`{what}` is {value!r}, not a whole number from {least} up")
-        )
+        raise _wrong(f"`{what}` is {value!r}, not a whole number from {least} up")
     return count
+
+
+def _wrong(headline: str) -> DescriptionError:
+    return DescriptionError(Diagnostic("E309", headline))
 
 
 def _check_converters(schemes: Mapping[str, Scheme]) -> None:

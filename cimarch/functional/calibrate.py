@@ -101,6 +101,14 @@ def calibrated(sums: Histograms, policy: Policy, images: int) -> Ranges:
     return Ranges(low, step, policy.told(images))
 
 
+def ends(converter: Converter, ranges: Ranges) -> tuple[Floats, Floats]:
+    """The sums between which converters do not clip, in units."""
+    if converter.transfer == "thresholds":
+        levels = np.array([float(level) for level in converter.levels])
+        return ranges.step * levels.min(), ranges.step * levels.max()
+    return ranges.low, ranges.low + ranges.step * _intervals(converter)
+
+
 def _signed(sums: Histograms) -> NDArray[np.bool_]:
     """Of each range."""
     found = np.zeros(len(sums.counts), np.bool_)

@@ -17,11 +17,12 @@ import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.converter import Ranges
+from cimarch.functional.lines import cells_of
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.mapping.saved import SCHEMA as PLACEMENT
 from cimarch.mapping.saved import network_digest
 from cimarch.workload.fields import Field, parse
-from cimarch.workload.network import Network
+from cimarch.workload.network import Network, Operation
 
 SCHEMA = "cimarch.ranges/1"
 LARGEST = 256 << 20
@@ -199,8 +200,10 @@ def _scheme(entry: Field) -> Scheme:
     return Scheme(**known, converter=converter)
 
 
-def check_shape(name: str, ranges: Ranges, lines: int, outputs: int) -> None:
-    """Raise DescriptionError where ranges are not for so many sense lines and outputs."""
+def check_shape(ranges: Ranges, scheme: Scheme, op: Operation) -> None:
+    """Raise DescriptionError where ranges are not for an operation's sense lines and outputs."""
+    cell = np.full((1, 1), scheme.weight_range[0])
+    lines, outputs, name = len(cells_of(cell, scheme).into), op.columns, op.name
     for low, here in ((ranges.low.shape[0], lines), (ranges.low.shape[1], outputs)):
         if low not in (1, here):
             shape = " x ".join(map(str, ranges.low.shape))

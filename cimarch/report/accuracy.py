@@ -31,6 +31,7 @@ LAYERS = (
     Column("encoding", "text", "how cells keep the sign of a weight"),
     Column("converter_bits", "int", "of its converters; 0 where there is none", 0),
     Column("range_low", "float", "least low end of its converters' ranges, in units", NAN),
+    Column("range_high", "float", "greatest high end of its converters' ranges, in units", NAN),
     Column("step", "float", "largest step of its converters, in units", NAN),
     Column("range_source", "text", "where its ranges come from"),
     Column("conversions", "int", "conversions of one inference"),

@@ -11,7 +11,7 @@ from rich.text import Text
 from cimarch.diagnostics import printable
 from cimarch.report.accuracy import Evaluation, Score
 from cimarch.report.columns import to_rows
-from cimarch.report.format import count, digits, number, plural
+from cimarch.report.format import count, number, plural
 from cimarch.report.statistics import Interval
 from cimarch.report.summary import Line
 from cimarch.report.tables import Row, View, figures, listed, narrowed, rendered, table, wrapped
@@ -60,6 +60,9 @@ def lines(found: Evaluation) -> list[Line]:
         *_chip(found),
         Line("chip - quantised", *_difference(found)),
     ]
+    worst = _worst(found)
+    if worst is not None:
+        made.append(worst)
     if found.quantisation:
         made.append(Line("quantisation", "", found.quantisation))
     return made
@@ -126,6 +129,23 @@ def _range(interval: Interval) -> str:
     return f"{_percent(interval.low)} to {_percent(interval.high)}"
 
 
+def _worst(found: Evaluation) -> Line | None:
+    """The operation that adds most to the error, and what its conversions do."""
+    rows = [row for row in to_rows(found.layers) if row["error"]]
+    if not rows:
+        return None
+    row = max(rows, key=lambda row: float(row["error"] or 0))
+    told = f"signal/error {_error(_number(row['error']))}"
+    for word in ("clipped", "rounded", "overflowed"):
+        if row[word]:
+            told += f", {_share(_number(row[word]))} {word}"
+    return Line("departs most in", str(row["name"]), told)
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, float) else None
+
+
 def _share(value: float | None) -> str:
     """Shares of conversions: few count, so a small one is not rounded to nothing."""
     if value is None:
@@ -139,15 +159,17 @@ def _error(value: float | None) -> str:
     """An error's power, in decibels below the signal."""
     if value is None:
         return "-"
-    return "exact" if value == 0 else f"{-10 * math.log10(value):.1f} dB"
+    return "exact" if value == 0 else f"{-10 * math.log10(value) + 0.0:.1f} dB"
 
 
 def _range_of(row: Row) -> str:
     if row["step"] is None:
         return "-"
-    if row["range_low"] is None:
-        return f"x {digits(row['step'])}"
-    return f"{digits(row['range_low'])} + {digits(row['step'])} n"
+    return f"{row['range_low']:.4g} .. {row['range_high']:.4g}"
+
+
+def _step(row: Row) -> str:
+    return "-" if row["step"] is None else f"{row['step']:.4g}"
 
 
 _LAYERS = (
@@ -156,9 +178,10 @@ _LAYERS = (
     View("bits", lambda row: f"{row['weight_bits']}/{row['input_bits']}", rank=5),
     View("encoding", lambda row: row["encoding"], right=False, rank=4),
     View("adc", lambda row: str(row["converter_bits"] or "-"), rank=5),
-    View("codes", _range_of, rank=4),
-    View("range", lambda row: row["range_source"], right=False, rank=2),
-    View("conversions", lambda row: count(row["conversions"]), rank=3),
+    View("range", _range_of, rank=3),
+    View("step", _step, rank=3),
+    View("chosen by", lambda row: row["range_source"], right=False, rank=2),
+    View("conversions", lambda row: count(row["conversions"]), rank=4),
     View("clipped", lambda row: _share(row["clipped"])),
     View("rounded", lambda row: _share(row["rounded"])),
     View("overflow", lambda row: _share(row["overflowed"]), rank=1),
@@ -169,8 +192,8 @@ _LAYERS = (
 _MEANINGS = (
     "clipped, rounded: shares of the conversions whose sum lay outside the converter's range, and "
     "inside it between two codes",
-    "conversions: of one inference; codes: what they stand for, low end + step x code, in units "
-    "(one level of a cell x one level of an input step)",
+    "conversions: of one inference; range and step of their codes: in units, one being one level "
+    "of a cell x one level of an input step",
     "signal/error: power of the exact result of the same inputs over that of the chip's error; to "
     "here: the same against the quantised model, with what the operations before did",
     "intervals are of 95 %; chip - quantised pairs the answers to the same examples",
