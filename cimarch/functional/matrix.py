@@ -11,6 +11,7 @@ from cimarch.functional.device import Device, device_of
 from cimarch.functional.lines import Lines, lines_of
 from cimarch.functional.lossless import Lossless
 from cimarch.functional.path import Path
+from cimarch.functional.planes import Planes
 from cimarch.functional.products import Products
 from cimarch.functional.quantised import Quantised
 from cimarch.functional.randomness import Draw
@@ -142,4 +143,8 @@ def path_of(
         raise ValueError("a conversion may clip or round, or an adder overflow")
     if path == "reference":
         return Reference(lines, ranges, windows)
+    if path in (None, "bit planes") and on == "cpu" and Planes.takes(lines, ranges):
+        return Planes(lines, ranges, windows)
+    if path == "bit planes":
+        raise ValueError("more bits than bit planes take, or a device other than the processor")
     return Products(lines, ranges, windows, on=on)
