@@ -142,4 +142,4 @@ def ranges(draw: st.DrawFn, lines: Lines) -> Ranges | None:
     steps = st.lists(st.sampled_from((0.5, 1.0, 2.0, 4.0)), min_size=shape[0] * shape[1],
                      max_size=shape[0] * shape[1])  # fmt: skip
     step = np.array(draw(steps)).reshape(shape)
-    return Ranges(np.broadcast_to(found.low, shape) * step, step, "drawn")
+    return Ranges(np.broadcast_to(found.low[: shape[0]], shape) * step, step, "drawn")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 import attrs
@@ -73,7 +73,7 @@ class _Maker:
         self.ranges, self.sections = ranges, first.sections
         self.planes = BitPlanes(self.scheme)
         self.reference = first.reference
-        self.count, self.outputs = first.digits.shape[0], first.outputs
+        self.count, self.outputs = int(first.digits.shape[0]), first.outputs
         self.columns = self.outputs + (self.reference != 0)
         self.tiles = first.factors.shape[2]
         self.places = np.array([step.place for step in self.planes.steps], np.int64)
@@ -132,6 +132,9 @@ class _Maker:
         self.base, self.quantum = base, float(quantum.min())
         self.ratio = quantum / self.quantum
         self.whole_ratios = bool((self.ratio == np.rint(self.ratio)).all())
+        self.columns_ratio = np.ones((self.columns, self.count))
+        self.columns_ratio[: self.outputs] = self.ratio.T
+        self.factors = self._factors()
         low, high = self._bounds()
         least = np.cumsum(low, axis=2).min(axis=2)
         most = np.cumsum(high, axis=2).max(axis=2)
@@ -145,33 +148,38 @@ class _Maker:
 
     def _bounds(self) -> tuple[Floats, Floats]:
         """Bounds (groups, outputs, tiles) of the sums of tiles, in quanta."""
+        low, high = self._codes()
+        factors = self.factors if self.whole_ratios else self.factors * self.columns_ratio
+        ends = np.stack([low * factors, high * factors])[:, :, :, : self.outputs].astype(np.float64)
         shape = (len(self.lines), self.outputs, self.tiles)
-        low, high = np.zeros(shape), np.zeros(shape)
-        for (s, section), o, line in product(
-            enumerate(self.sections), range(self.outputs), range(self.count)
-        ):
-            table = self.tables[self.table_of[o, line]]
-            above, below = self.above[:, s, o, line], self.below[:, s, o, line]
-            factor = self._factors(o, line, section.tile) * self.ratio[line, o]
-            for step in self.planes.steps:
-                ends = table.extent(
-                    above * min(step.low, 0) - below * max(step.high, 0),
-                    above * max(step.high, 0) - below * min(step.low, 0),
-                )
-                scaled = np.stack([end * factor * step.place for end in ends])
-                low[:, o, section.tile] += scaled.min(axis=0)
-                high[:, o, section.tile] += scaled.max(axis=0)
-        return low, high
+        least, most = np.zeros(shape), np.zeros(shape)
+        for s, section in enumerate(self.sections):
+            least[:, :, section.tile] += ends.min(axis=0)[:, s].sum(axis=-1)
+            most[:, :, section.tile] += ends.max(axis=0)[:, s].sum(axis=-1)
+        return least, most
 
-    def _factors(self, output: int, line: int, tile: int) -> Ints:
-        return np.array([each.factors[line, output, tile] for each in self.lines], np.int64)
+    def _codes(self) -> tuple[Ints, Ints]:
+        """The least and the largest sum over steps of a line's codes, (G, S, O, L)."""
+        low, high = np.zeros_like(self.above), np.zeros_like(self.above)
+        spans = Counter[tuple[int, int]]()
+        for step in self.planes.steps:
+            spans[min(step.low, 0), max(step.high, 0)] += step.place
+        for n, table in enumerate(self.tables):
+            mine = (..., *np.nonzero(self.table_of == n))
+            above, below = self.above[mine], self.below[mine]
+            for (least, most), place in spans.items():
+                ends = table.extent(above * least - below * most, above * most - below * least)
+                low[mine] += place * ends[0]
+                high[mine] += place * ends[1]
+        return low, high
 
     def _width(self, bits: int | None, low: Floats, high: Floats) -> int:
         """The width of an adder that may overflow; 0: none does."""
         if bits is None:
             return 0
         top = 2.0 ** (bits - 1)
-        return bits * int((low < -top).any() or (high > top - 1).any())
+        fits = bool(np.all(low >= -top) and np.all(high <= top - 1))
+        return 0 if fits else bits
 
     def prepared(self) -> Prepared:
         stages = self.tiles if self.in_order else 1
@@ -244,14 +252,14 @@ class _Maker:
             made[..., 3] = self.reference * left_out[..., 1]
         return made
 
-    def _wide_factors(self) -> Ints:
-        """(G, S, O, L): what one code counts, in quanta of the line or of all lines."""
+    def _factors(self) -> Ints:
+        """(G, S, O, L): what one code counts, in quanta of the line or, if they can, of all."""
+        tiles = [section.tile for section in self.sections]
         found = np.zeros(self.above.shape, np.int64)
         for g, each in enumerate(self.lines):
-            for s, section in enumerate(self.sections):
-                factors = each.factors[:, :, section.tile].T
-                ratios = self.ratio.T.astype(np.int64) if self.whole_ratios else 1
-                found[g, s, : self.outputs] = factors * ratios
+            found[g, :, : self.outputs] = each.factors[:, :, tiles].T
+        if self.whole_ratios:
+            found *= self.columns_ratio.astype(np.int64)
         if self.reference:
             found[:, :, self.outputs, 0] = 1
         return found
@@ -268,7 +276,7 @@ class _Maker:
         zeros = np.array([o - t.first for o, t in zip(offsets, self.tables, strict=True)], np.int64)
         values_at = np.repeat(zeros[self.table_of][None], len(self.lines), axis=0)
         blocks = [each.blocks for each in self.lines]
-        wide = self._wide_factors()
+        wide = self.factors
         parts = self._bytes(wide, begins, held)
         return Plan(
             digits=self.digits,
@@ -335,8 +343,8 @@ class _Maker:
             "bias": self._bias(least, begins, held),
         }  # fmt: skip
 
-    def _kinds(self) -> list[tuple[NDArray[np.bool_], int, int, bool]]:
-        """Lines (a mask) whose sums become codes in the same way: table, start, saturating."""
+    def _kinds(self) -> list[tuple[tuple[NDArray[np.intp], ...], int, int, bool]]:
+        """Places of lines whose sums become codes in one way: table, start, saturating."""
         if not self.planes.fits_bytes:
             return []
         table = np.broadcast_to(self.table_of, self.above.shape)
@@ -344,12 +352,14 @@ class _Maker:
         start = np.where(self.below == 0, 0, np.where(self.below <= 128, 128, self.below))
         start = np.where((start == 128) & (self.above > 127), self.below, start)
         fits = saturates | (self.above + start <= 255)
-        keys = np.stack([table, start, saturates], axis=-1)
-        found = []
-        for t, begin, full in np.unique(keys[fits], axis=0):
-            mine = fits & (keys == (t, begin, full)).all(axis=-1)
-            found.append((mine, int(t), int(begin), bool(full)))
-        return found
+        keys = ((table * 257 + start) * 2 + saturates)[fits]
+        order = np.argsort(keys, kind="stable")
+        found, firsts = np.unique(keys[order], return_index=True)
+        parts = np.split(np.flatnonzero(fits)[order], firsts[1:])
+        return [
+            (np.unravel_index(mine, fits.shape), key // 514, key // 2 % 257, key % 2 == 1)
+            for key, mine in zip(found.tolist(), parts, strict=True)
+        ]
 
     def _bias(self, least: Ints, begins: Ints, held: int) -> NDArray[np.int32]:
         made = np.zeros((least.shape[0], len(begins) - 1, held, least.shape[2]), np.int64)
