@@ -202,6 +202,10 @@ def _straddled(columns: int, across: int, lines: int, array_columns: int) -> lis
 
 
 def _too_small(op: Operation, pool: Part, bits: Bits, across: int) -> DescriptionError:
+    """`across` are the columns that must lie on one array."""
+    whole = pool.word("packing") == "whole"
+    other = "`packing = straddle`" if whole else "`slice_merge = digital`"
+    merged = () if whole else ("columns that are summed in analog lie on one array",)
     return DescriptionError(
         Diagnostic(
             "E211",
@@ -211,8 +215,9 @@ def _too_small(op: Operation, pool: Part, bits: Bits, across: int) -> Descriptio
                 f"`{pool.path}` has {pool.integer('columns')} columns, "
                 f"{pool.integer('cell_bits')} bits a cell, encoding `{pool.word('encoding')}`",
                 f"the weight has {bits.weight} bits",
+                *merged,
             ),
-            helps=("give it `packing = straddle`, more `columns`, or fewer `--weight-bits`",),
+            helps=(f"give it {other}, more `columns`, or fewer `--weight-bits`",),
         )
     )
 
