@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import attrs
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cimarch
 
 torch = pytest.importorskip("torch")
 
-from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear  # noqa: E402
+from cimarch.functional.converter import Ranges  # noqa: E402
+from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear, from_float  # noqa: E402
 from cimarch.functional.reference import product  # noqa: E402
 from cimarch.functional.scheme import Converter, Scheme  # noqa: E402
 from cimarch.functional.tail import Scales, whole  # noqa: E402
@@ -66,6 +72,101 @@ def test_a_layer_computes_what_plain_loops_do(scheme, mode, per):
     )
     y = torch.rand(3, 2, 20)
     assert torch.equal(dense(y), by_reference(dense, y.reshape(6, 20)).reshape(3, 2, 3))
+
+
+ONE_LINE = {
+    "signed cell": {"encoding": "signed_cell", "cell_bits": 4},
+    "offset": {"encoding": "offset", "cell_bits": 4},
+    "offset, slices merged in analog": {"encoding": "offset", "slice_merge": "analog"},
+    "reference column": {"encoding": "offset_column", "cell_bits": 4},
+    "flipped": {"encoding": "flipped", "slice_merge": "analog"},
+    "pair": {"encoding": "differential", "cell_bits": 4, "subtract": "analog"},
+    "two's complement": {"encoding": "twos_complement", "slice_merge": "analog"},
+    "binary": {"encoding": "binary", "weight_bits": 1, "cell_bits": 1},
+}
+CONVERTERS = {
+    "none": None,
+    "mid-tread": Converter(5),
+    "mid-rise": Converter(4, "mid_rise"),
+    "about zero": Converter(4, "sign_magnitude"),
+    "thresholds": Converter(
+        2,
+        "thresholds",
+        thresholds=tuple(map(Fraction, (-10, 0, 10))),
+        levels=tuple(map(Fraction, (-15, "-4.5", "4.5", 15))),
+    ),
+}
+
+
+@st.composite
+def one_line_layers(draw):
+    """A convolution or a linear layer whose sums are merged on the chip itself, and its inputs."""
+    scheme = Scheme(
+        **{
+            "weight_bits": 4,
+            "input_bits": draw(st.integers(2, 4)),
+            "input_accumulation": draw(st.sampled_from(["analog", "digital"])),
+            "dac_bits": 4,
+            "inputs": draw(st.sampled_from(["unsigned", "sign_magnitude", "twos_complement"])),
+            "converter": CONVERTERS[draw(st.sampled_from(sorted(CONVERTERS)))],
+            "tile_bits": draw(st.sampled_from([None, 6, 30])),
+            "sum_bits": draw(st.sampled_from([None, 7])),
+            "overflow": draw(st.sampled_from(["saturate", "wrap"])),
+        }
+        | ONE_LINE[draw(st.sampled_from(sorted(ONE_LINE)))]
+    )
+    rows = draw(st.integers(3, 12))
+    each = draw(st.sampled_from([1, 3]))
+    ranges = None
+    if scheme.converter and draw(st.booleans()):
+        steps = draw(st.sampled_from([(1.0, 2.0, 4.0), (3.0, 3.0, 3.0)]))[:each]
+        low = -8.0 if scheme.converter.transfer != "thresholds" else 0.0
+        ranges = Ranges(low * np.array([steps]), np.array([steps]))
+    arrays = Arrays(scheme, rows, draw(st.integers(1, rows)), blocks=draw(st.integers(1, 2)))
+    options = {
+        "chip": Chip(arrays, "merged", draw(st.sampled_from(["tensor", "channel"])), ranges),
+    }
+    if draw(st.booleans()):
+        return Linear(draw(st.integers(1, 20)), each, **options), None
+    groups = draw(st.sampled_from([1, 2]))
+    layer = Conv2d(
+        2 * groups, each * groups, (draw(st.integers(1, 3)), 2), draw(st.integers(1, 2)),
+        draw(st.sampled_from([0, 1])), draw(st.integers(1, 2)), groups, **options,
+    )  # fmt: skip
+    return layer, groups
+
+
+@given(one_line_layers(), st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_merged_and_exact_agree_where_the_chip_merges(drawn, seed):
+    layer, groups = drawn
+    torch.manual_seed(seed)
+    x = torch.randn(3, layer.in_features) if groups is None else torch.randn(2, 2 * groups, 5, 6)
+    settled(layer, x)
+    with torch.no_grad():
+        mine = layer.eval()(x)  # the chip's path
+    merged_sums = layer.train()(x)
+    assert torch.equal(mine, by_reference(layer, x))
+    torch.testing.assert_close(merged_sums.detach(), mine, rtol=1e-6, atol=1e-6)
+    merged_sums.sum().backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in layer.parameters())
+
+
+@pytest.mark.parametrize("padding", [0, 1, (2, 1), "same", "valid"])
+@pytest.mark.parametrize("kernel", [1, (2, 4), 3])
+def test_every_padding_of_torch_is_taken(padding, kernel):
+    torch.manual_seed(0)
+    plainly = torch.nn.Conv2d(4, 2, kernel, padding=padding, dilation=2)
+    layer = from_float(plainly, chip(LOSSLESS))
+    torch.nn.init.constant_(layer.input_scale, 1 / 255)
+    x = torch.rand(2, 4, 9, 8, requires_grad=True)
+    y = layer(x)
+    assert torch.allclose(y, plainly(x), atol=0.05)
+    y.sum().backward()
+    mine = x.grad.clone()
+    x.grad = None
+    plainly(x).sum().backward()
+    assert torch.allclose(mine, x.grad, atol=0.05)
 
 
 # ------------------------------------------------------------------ gradients, by autograd
@@ -293,3 +394,117 @@ def test_a_state_dict_brings_scales_and_ranges_back():
     x = torch.randn(2, 3, 8, 8)
     assert torch.equal(model(x), again.eval()(x))
     assert layers(again)["first"].converter_ranges.step == layers(model)["first"].converter_step
+
+
+# ------------------------------------------------------------------ what it refuses, and keeps
+
+
+def refused(code, act):
+    with pytest.raises(cimarch.DescriptionError) as caught:
+        act()
+    (problem,) = caught.value.diagnostics
+    assert problem.code == code
+    return problem
+
+
+def test_a_layer_without_scales_is_refused_at_inference():
+    layer = Conv2d(1, 1, 1, chip=chip()).eval()
+    refused("E360", lambda: layer(torch.rand(1, 1, 2, 2)))
+
+
+def test_a_convolution_that_reflects_is_refused():
+    plainly = torch.nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")
+    problem = refused("E361", lambda: from_float(plainly, chip()))
+    assert "`reflect`" in problem.headline
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    plainly = torch.nn.Linear(2, 2)
+    with torch.no_grad():
+        plainly.weight[0, 0] = float("nan")
+    refused("E303", lambda: from_float(plainly, chip()))
+    layer = settled(Linear(2, 2, chip=chip()), torch.rand(1, 2))
+    with pytest.raises(ValueError, match="diverged"):
+        layer(torch.tensor([[float("nan"), 1.0]]))
+    with torch.no_grad():
+        layer.weight[0, 0] = float("inf")
+    with pytest.raises(ValueError, match="diverged"):
+        layer(torch.rand(1, 2))
+
+
+def test_a_placement_of_another_model_is_refused():
+    placement = placed(Small())
+    other = Small()
+    del other.third
+    other.thirds = torch.nn.Conv2d(8, 16, 1)
+    problem = refused("E362", lambda: convert_(other, placement))
+    assert problem.helps == ("did you mean `thirds`?",)
+
+
+def test_a_mode_or_granularity_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="exactly"):
+        Chip(Arrays(SLICED), "exactly")
+    with pytest.raises(ValueError, match="row"):
+        Chip(Arrays(SLICED), per="row")
+
+
+def test_a_layer_keeps_its_path_while_its_whole_weights_stay():
+    layer = settled(Linear(8, 2, chip=chip()), torch.rand(4, 8))
+    known = layer._known
+    with torch.no_grad():
+        layer.weight += 1e-9
+        layer(torch.rand(4, 8))
+    assert layer._known is known
+    with torch.no_grad():
+        layer.weight.neg_()
+        layer(torch.rand(4, 8))
+    assert layer._known is not known
+
+
+def test_layers_are_copied_and_moved_as_others_are():
+    import copy
+    import pickle
+
+    x = torch.rand(4, 8)
+    layer = settled(Linear(8, 2, chip=chip(MACRO, mode="merged")), x)
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(again(x), layer(x))
+    double = copy.deepcopy(layer).double()
+    y = double(x.double())
+    assert y.dtype == torch.float64
+    torch.testing.assert_close(y.float(), layer(x))
+
+
+def test_a_range_that_is_stated_is_not_learned():
+    converter = Converter(5, low=Fraction(-32), step=Fraction(2))
+    stated = attrs.evolve(MACRO, converter=converter)
+    layer = Linear(8, 2, chip=chip(stated, mode="merged"))
+    assert layer.converter_step is None
+    assert (layer.converter_ranges.low, layer.converter_ranges.step) == (-32, 2)
+
+
+def test_a_learned_step_goes_where_the_error_falls():
+    """Sums of 8 cells of up to 7 by inputs of up to 15 against 5-bit codes of one unit."""
+    torch.manual_seed(0)
+    x, ranges = torch.rand(64, 8), Ranges.of(-16, 1)
+    layer = Linear(8, 4, chip=chip(MACRO, mode="merged", ranges=ranges))
+    target = torch.nn.functional.linear(x, layer.weight, layer.bias).detach()
+
+    def error():
+        return torch.nn.functional.mse_loss(layer(x), target)
+
+    before = error().item()
+    optimizer = torch.optim.Adam([layer.converter_step], 0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        error().backward()
+        optimizer.step()
+    assert layer.converter_step.item() > 2
+    assert error().item() < before / 4
+
+
+def test_a_layer_of_one_bit_holds_signs():
+    scheme = Scheme(encoding="binary", weight_bits=1, cell_bits=1, input_bits=4, dac_bits=4)
+    layer = settled(Linear(6, 2, chip=chip(scheme)), torch.rand(3, 6))
+    assert set(np.unique(layer.whole_weights())) <= {-1, 1}
+    assert layer.weight_scale.item() == pytest.approx(layer.weight.abs().mean().item(), rel=1e-6)

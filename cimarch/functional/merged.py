@@ -90,7 +90,7 @@ class Range:
     def of_first(self, outputs: int) -> Range:
         """The first output's range for so many outputs: that of reference columns."""
         each = (self.low, self.step, self.base, self.quantum)
-        return Range(self.converter, *(values[:1].expand(outputs) for values in each))
+        return Range(self.converter, *(values[:1].repeat(outputs) for values in each))
 
     @property
     def is_even(self) -> bool:

@@ -260,6 +260,11 @@ class _OnArrays(nn.Module):
             self._known = known
         return known.product
 
+    @property
+    def path_name(self) -> str:
+        """The way that it computed its last product."""
+        return self._known.product.path.name if self._known else "merged"
+
     # What it must know first
 
     def _check_weights(self) -> None:
@@ -366,8 +371,8 @@ class Linear(_OnArrays, nn.Linear):  # type: ignore[misc]  # torch: its bias is 
     def float_layer(self) -> nn.Linear:
         """The torch layer that it is otherwise, with its parameters."""
         made = nn.Linear(self.in_features, self.out_features, self.bias is not None)
-        made.weight, made.bias = self.weight, self.bias
-        return made.train(self.training)
+        _share(made, self)
+        return made
 
 
 class Conv2d(_OnArrays, nn.Conv2d):
@@ -409,8 +414,8 @@ class Conv2d(_OnArrays, nn.Conv2d):
             self.padding if isinstance(self.padding, str) else _pair(self.padding),
             _pair(self.dilation), self.groups, self.bias is not None,
         )  # fmt: skip
-        made.weight, made.bias = self.weight, self.bias
-        return made.train(self.training)
+        _share(made, self)
+        return made
 
 
 def affine_of(layer: nn.Conv2d | nn.Linear) -> Affine:
@@ -471,6 +476,12 @@ def from_float(layer: nn.Conv2d | nn.Linear, chip: Chip) -> Conv2d | Linear:
             layer.in_features, layer.out_features, layer.bias is not None,
             chip=chip, device=device, dtype=dtype,
         )  # fmt: skip
-    made.weight, made.bias = layer.weight, layer.bias
-    made.train(layer.training)
+    _share(made, layer)
     return made
+
+
+def _share(layer: nn.Module, other: nn.Module) -> None:
+    """Give a layer the weight, the bias and the mode of another."""
+    for name in ("weight", "bias"):
+        setattr(layer, name, getattr(other, name))
+    layer.train(other.training)

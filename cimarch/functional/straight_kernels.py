@@ -57,8 +57,8 @@ def gate(
 
 @compiled(
     [
-        f"void({number}[:, :, ::1], float64, float64[::1], float64[::1], float32[::1], float32[::1],"
-        "float32[:, :, ::1])"
+        f"void({number}[:, :, ::1], float64, float64[::1], float64[::1], float32[::1],"
+        "float32[::1], float32[:, :, ::1])"
         for number in ("int32", "int64", "float32", "float64")
     ]
 )
