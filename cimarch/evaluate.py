@@ -319,14 +319,14 @@ def _bench(
     tell("read data", 0.0)
     data = read_data(data, network) if isinstance(data, str) else data.fitted(network)
     if model is None:
-        model = _quantised(placement, schemes, data, calibrate, quantising, batch, device, tell)
+        model = _quantised(network, schemes, data, calibrate, quantising, batch, device, tell)
     else:
-        model = _taken_over(model, placement, schemes)
+        model = _taken_over(model, network, schemes)
     return _Bench(placement, data, schemes, model, calibrate, batch, device, tell)
 
 
 def _quantised(
-    placement: Placement,
+    network: Network,
     schemes: Mapping[str, Scheme],
     data: DataSet,
     calibrate: int | None,
@@ -335,19 +335,23 @@ def _quantised(
     device: str,
     tell: Progress,
 ) -> QuantisedNetwork:
-    """The placed network in whole numbers, by the examples that calibrate."""
+    """The network in whole numbers, by the examples that calibrate.
+
+    It is the one that was read: in the placed one attention is taken apart in products, which say
+    what they cost, and not all that they compute.
+    """
     choices = quantising or Quantising()
     chosen = _calibrating(data, calibrate)
     spreads = spreads_of(
-        placement.network, schemes, lambda: _inputs(chosen, batch), len(chosen),
+        network, schemes, lambda: _inputs(chosen, batch), len(chosen),
         histograms=choices.method != "minmax", device=device,
         tell=lambda part: tell("quantise", part),
     )  # fmt: skip
-    return made_whole(placement.network, schemes, spreads, choices)
+    return made_whole(network, schemes, spreads, choices)
 
 
 def _taken_over(
-    model: QuantisedNetwork, placement: Placement, schemes: Mapping[str, Scheme]
+    model: QuantisedNetwork, network: Network, schemes: Mapping[str, Scheme]
 ) -> QuantisedNetwork:
     """A quantised model on the pools of a placement; DescriptionError where one cannot take it."""
     for name, scheme in schemes.items():
@@ -366,7 +370,7 @@ def _taken_over(
                 f"{_span(scheme.input_range)} (`inputs = {scheme.inputs}`)"
             )
     operations = {name: model.operations[name] for name in schemes}
-    return QuantisedNetwork(placement.network, operations, model.source)
+    return QuantisedNetwork(network, operations, model.source)
 
 
 def _span(ends: tuple[int, int]) -> str:
