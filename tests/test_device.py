@@ -38,7 +38,7 @@ def cells_of(cell: Cell, levels: np.ndarray, draw: Draw | None = None) -> np.nda
     scheme = Scheme(encoding="twos_complement", weight_bits=3, cell_bits=2, input_bits=1)
     rows = levels.size
     lines = lines_of(levels.reshape(1, rows), scheme, sections_of(rows, rows, rows))
-    return Device(cell).realise(lines, None, draw or Draw()).digits[0, 0]
+    return Device(cell).realise(lines, draw or Draw()).digits[0, 0]
 
 
 MANY = np.repeat(np.arange(4), 5000)
@@ -232,12 +232,12 @@ def test_lines_that_share_a_converter_share_its_errors() -> None:
     scheme = attrs.evolve(SCHEME, encoding="offset")
     lines = some_lines(scheme, outputs=8)
     device = Device(Cell(), Errors(offset_spread=1.0), columns=8, converters=2)
-    offsets = device.realise(lines, None, Draw()).periphery.offsets  # (tiles, 16 lines)
+    offsets = device.realise(lines, Draw()).periphery.offsets  # (tiles, 16 lines)
     assert offsets.shape == (2, 16)
     assert len(np.unique(offsets)) == 2 * 2 * 2  # tiles, arrays side by side, converters
     assert (offsets[:, 0] == offsets[:, 3]).all()
     assert (offsets[:, 0] != offsets[:, 4]).all()
-    apart = attrs.evolve(device, mux="interleaved").realise(lines, None, Draw()).periphery.offsets
+    apart = attrs.evolve(device, mux="interleaved").realise(lines, Draw()).periphery.offsets
     assert (apart[:, 0] == apart[:, 2]).all()
     assert (apart[:, 0] != apart[:, 1]).all()
 

@@ -34,9 +34,9 @@ class Conversion:
     """The same, in quanta."""
 
     @property
-    def first(self) -> Conversion:
-        """That of the first row alone."""
-        return attrs.evolve(self, lows=self.lows[:1], steps=self.steps[:1])
+    def span(self) -> float:
+        """Steps from end to end of the range."""
+        return max(self.last + (self.kind == columns.KINDS["mid_rise"]), 1.0)
 
     @property
     def kind(self) -> int:
@@ -59,6 +59,11 @@ class Host:
     def zeros(self, rows: int, windows: int) -> Any:
         """Sums to add to."""
         return np.zeros((rows, windows))
+
+    def kind(self, array: Any) -> np.dtype[Any]:
+        """The type of the numbers of an array."""
+        made: np.dtype[Any] = array.dtype
+        return made
 
     def cast(self, array: Any, kind: np.dtype[Any]) -> Any:
         """In a type of numbers."""
@@ -114,6 +119,10 @@ class Torch:
     def zeros(self, rows: int, windows: int) -> Any:
         """Sums to add to."""
         return self.torch.zeros((rows, windows), dtype=self.torch.float64, device=self.device)
+
+    def kind(self, array: Any) -> np.dtype[Any]:
+        """The type of the numbers of an array."""
+        return np.dtype(str(array.dtype).removeprefix("torch."))
 
     def cast(self, array: Any, kind: np.dtype[Any]) -> Any:
         """In a type of numbers."""

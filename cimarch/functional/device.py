@@ -20,7 +20,6 @@ from cimarch.hardware.system import Part, Value
 from cimarch.units import NUMBER, Quantity
 
 if TYPE_CHECKING:
-    from cimarch.functional.converter import Ranges
     from cimarch.functional.realise import Realised
 
 
@@ -108,11 +107,11 @@ class Device:
         """Whether nothing differs from the ideal."""
         return not _differs(self.cell) and self.errors == Errors()
 
-    def realise(self, lines: Lines, ranges: Ranges | None, draw: Draw, group: int = 0) -> Realised:
+    def realise(self, lines: Lines, draw: Draw, group: int = 0) -> Realised:
         """What these lines become: one device of all that `draw` could give."""
         from cimarch.functional.realise import realise
 
-        return realise(self, lines, ranges, draw, group)
+        return realise(self, lines, draw, group)
 
 
 def _differs(cell: Cell) -> bool:

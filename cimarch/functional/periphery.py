@@ -41,16 +41,22 @@ class Periphery:
     def distorted(
         self, sums: Any, tile: int, how: Conversion, noise: Noise | None, at: Arithmetic
     ) -> Any:
-        """Sums (rows, windows) as an ideal converter would have to be given them."""
-        steps, lows = at.hold(how.steps)[:, None], at.hold(how.lows)[:, None]
-        made = sums * at.hold(1 + self.gains[tile])[:, None]
-        made = made + at.hold(self.offsets[tile])[:, None] * steps
+        """Sums (rows, windows) as an ideal converter would have to be given them; in place."""
+        sums *= self._column(1 + self.gains[tile], sums, at)
+        sums += self._column(self.offsets[tile] * how.steps, sums, at)
         if noise is not None and self.errors.noise:
-            made = made + at.hold(self.errors.noise * noise.normal(len(sums))) * steps
+            normal = at.cast(at.hold(noise.normal(len(sums))), at.kind(sums))
+            normal *= self._column(self.errors.noise * how.steps, sums, at)
+            sums += normal
         if self.errors.inl or self.errors.inl_table:
-            share = at.numbers((made - lows) / steps) / max(how.last, 1.0)
-            made = made + at.hold(deviation(self.errors, share)) * steps
-        return made
+            share = (at.numbers(sums) - how.lows[:, None]) / (how.steps * how.span)[:, None]
+            moved = deviation(self.errors, share) * how.steps[:, None]
+            sums += at.cast(at.hold(moved), at.kind(sums))
+        return sums
+
+    def _column(self, each: Floats, sums: Any, at: Arithmetic) -> Any:
+        """One value per row, in the type of sums."""
+        return at.hold(each.astype(at.kind(sums)))[:, None]
 
 
 def deviation(errors: Errors, share: Floats) -> Floats:
@@ -64,7 +70,7 @@ def deviation(errors: Errors, share: Floats) -> Floats:
         table = np.array(errors.inl_table)
         return np.asarray(np.interp(held, np.linspace(0, 1, len(table)), table))
     u = 2 * held - 1
-    made: Floats = errors.inl / _PEAK * (u - u**3)
+    made: Floats = errors.inl / _PEAK * (u - u * u * u)
     return made
 
 

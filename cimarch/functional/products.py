@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from cimarch.functional.arithmetic import Arithmetic, Conversion, arithmetic
 from cimarch.functional.converter import Ranges, scale
 from cimarch.functional.device import Device
-from cimarch.functional.lines import Lines, Section
+from cimarch.functional.lines import Cells, Lines, Section
 from cimarch.functional.randomness import Draw, Noise
-from cimarch.functional.realise import Realised
 from cimarch.functional.reference import min_quantum
 from cimarch.functional.sizes import exact_type
 from cimarch.functional.steps import step_digits, step_factors
@@ -61,7 +60,7 @@ class Products:
         self.next_counted = 0
         """The same of `counted`, so that looking at a run does not change it."""
         self.groups = [
-            GroupProducts(one, its, device.realise(one, its, draw, group) if device else None, on)
+            GroupProducts(one, its, device, draw, group, on)
             for group, (one, its) in enumerate(zip(lines, each, strict=True))
         ]
 
@@ -123,29 +122,38 @@ class GroupProducts:
     """The products of one channel group."""
 
     def __init__(
-        self, lines: Lines, ranges: Ranges | None, real: Realised | None = None, on: str = "cpu"
+        self,
+        lines: Lines,
+        ranges: Ranges | None,
+        device: Device | None = None,
+        draw: Draw | None = None,
+        group: int = 0,
+        on: str = "cpu",
     ) -> None:
-        self.lines, self.scheme, self.real = lines, lines.scheme, real
+        """`draw` says which device of all that `device` could be; see `Products`."""
+        draw = draw or Draw()
+        self.lines, self.scheme = lines, lines.scheme
+        self.real = device.realise(lines, draw, group) if device else None
         self.at: Arithmetic = arithmetic(on)
         self.ranges = ranges if lines.scheme.converter is not None else None
         self.quantum = min_quantum(lines, self.ranges)
         self.base, self.quanta = _scales(lines, self.ranges)
         self.share = self.quanta / self.quantum
         self.conversion = _conversion(lines, self.ranges)
-        self.kind = real.kind if real else exact_type(lines)
+        self.kind = self.real.kind if self.real else exact_type(lines)
         self.tiles = [self._tile(tile) for tile in range(lines.factors.shape[2])]
-        self.references = [self._reference_column(tile) for tile in range(len(self.tiles))]
+        self.column: GroupProducts | None = None
+        """The reference column, read for all outputs at once."""
+        if lines.reference:
+            apart = attrs.evolve(draw, operation=f"{draw.operation} reference")
+            self.column = GroupProducts(
+                reference_column(lines), first_range(self.ranges), device, apart, group, on
+            )
 
     def _tile(self, tile: int) -> list[_Columns]:
         digits = self.real.digits if self.real else self.lines.digits
         variances = self.real.variances if self.real else None
         return [self._columns(s.first, s.end, digits, variances) for s in self._sections(tile)]
-
-    def _reference_column(self, tile: int) -> list[_Columns]:
-        """The column of ones that measures the offset; its cells are a device's too."""
-        ones = np.ones((1, 1, self.lines.rows))
-        cells = ones if self.real is None else self.real.reference
-        return [self._columns(s.first, s.end, cells) for s in self._sections(tile)]
 
     def _sections(self, tile: int) -> list[Section]:
         return [section for section in self.lines.sections if section.tile == tile]
@@ -188,23 +196,25 @@ class GroupProducts:
     ) -> Floats:
         """(outputs, windows) of inputs (rows, windows); appends to `counts` where given."""
         inputs = self.at.hold(x)
+        value = self.quantum * self._total(inputs, noise, counts)
+        constant, corrected = self.at.hold(self.constant)[:, None], self._corrected(inputs)
+        if self.real is None:
+            value = value + (constant + corrected)
+        else:
+            value = self.real.gain * (value + constant) + corrected
+        if self.column is not None:
+            gain = self.real.gain if self.real else 1
+            value = value + gain * self.lines.reference * self._reference(inputs, noise, counts)
+        return self.at.numbers(value)
+
+    def _total(self, inputs: Any, noise: Noise | None, counts: list[Counts] | None) -> Any:
+        """The sum of all tiles, (outputs, windows), in quanta, through their adders."""
         total: Any = 0.0
-        corrected: Any = 0.0
         for tile in range(len(self.tiles)):
             register = self._tile_sum(inputs, tile, noise, counts)
             register = self._kept(register, self.scheme.tile_bits, counts)
-            joined = (
-                self._kept(total + register, self.scheme.sum_bits, counts) if tile else register
-            )
-            total, corrected = joined, corrected + self._corrected(inputs, tile)
-        constant = self.at.hold(self.constant)[:, None]
-        if self.real is None:
-            value = self.quantum * total + (constant + corrected)
-        else:
-            value = self.real.gain * (self.quantum * total + constant) + corrected
-        if self.lines.reference:
-            value = value + self.lines.reference * self._reference(inputs, noise, counts)
-        return self.at.numbers(value)
+            total = self._kept(total + register, self.scheme.sum_bits, counts) if tile else register
+        return total
 
     def _tile_sum(
         self, inputs: Any, tile: int, noise: Noise | None, counts: list[Counts] | None
@@ -272,31 +282,27 @@ class GroupProducts:
             return self.at.where(lost, (values + top) % (2 * top) - top, values)
         return self.at.clip(values, -top, top - 1)
 
-    def _corrected(self, inputs: Any, tile: int) -> Any:
-        """The exact corrections of a tile."""
-        factors = self.lines.correction[:, tile].astype(np.float64)
-        if self.real is not None:
-            factors = factors + self.real.correction[:, tile]
-        if not factors.any():
-            return 0.0
-        columns = self.tiles[tile]
-        exact = self.at.total(inputs[columns[0].first : columns[-1].end])
-        return self.at.hold(factors)[:, None] * exact
+    def _corrected(self, inputs: Any) -> Any:
+        """The exact corrections, (outputs, windows); 0 where there are none."""
+        corrected: Any = 0.0
+        for tile, columns in enumerate(self.tiles):
+            factors = self.lines.correction[:, tile].astype(np.float64)
+            if self.real is not None:
+                factors = factors + self.real.correction[:, tile]
+            if factors.any():
+                exact = self.at.total(inputs[columns[0].first : columns[-1].end])
+                corrected = corrected + self.at.hold(factors)[:, None] * exact
+        return corrected
 
     def _reference(self, inputs: Any, noise: Noise | None, counts: list[Counts] | None) -> Any:
         """The sum of the inputs as the reference column measures it; one per column block."""
-        how, taken = self.conversion.first, 0
-        codes = self.at.zeros(1, inputs.shape[1])
-        for columns in (each for tile in self.references for each in tile):
-            for place, level in self._levels(inputs[columns.first : columns.end]):
-                sums = self.at.multiply(columns.matrix, level)
-                self.at.add(how, sums, np.array([float(place)]), codes)
-                taken += place
-                if counts is not None:
-                    blocks = self.lines.blocks
-                    clipped, rounded = self.at.count(how, sums)
-                    done = blocks * inputs.shape[1]
-                    counts.append(Counts(done, blocks * clipped, blocks * rounded))
+        column = self.column
+        assert column is not None
+        found: list[Counts] | None = None if counts is None else []
+        codes = column._total(self.at.cast(inputs, column.input_type), noise, found)
+        if counts is not None and found is not None:
+            counts += found * self.lines.blocks
+        taken = len(self.lines.sections) * self.places
         return self.quanta[0, 0] * codes + self.base[0, 0] * taken
 
     @cached_property
@@ -305,17 +311,43 @@ class GroupProducts:
         each = self.lines.factors.transpose(2, 1, 0).astype(np.float64)
         return [np.ascontiguousarray(tile.reshape(-1)) for tile in each]
 
+    @property
+    def places(self) -> int:
+        """The place values of all conversions of a section, added up."""
+        return 1 if self.one_read else sum(step_factors(self.scheme))
+
     @cached_property
     def constant(self) -> Floats:
         """(outputs,): what codes do not stand for, all of them together."""
-        places = 1 if self.one_read else sum(step_factors(self.scheme))
         constant = np.zeros(self.lines.outputs)
         for tile, sections in enumerate(self.tiles):
             of_tile = np.zeros(self.lines.outputs)
             for line, base in enumerate(self.base):
-                of_tile += base * (self.lines.factors[line, :, tile] * len(sections) * places)
+                of_tile += base * (self.lines.factors[line, :, tile] * len(sections) * self.places)
             constant += of_tile
         return constant
+
+
+def reference_column(lines: Lines) -> Lines:
+    """The lines of the column whose cells all hold 1: as many weights of one cell each."""
+    ones = np.ones((1, 1, lines.rows), np.int64)
+    one = np.ones(1, np.int64)
+    tiles = lines.factors.shape[2]
+    return Lines(
+        attrs.evolve(lines.scheme, tile_bits=None, sum_bits=None),
+        lines.sections,
+        Cells(ones, one[:, None], one, 0, lines.cells.lowest, lines.cells.highest),
+        ones,
+        np.ones((1, 1, tiles), np.int64),
+        np.zeros((1, tiles), np.int64),
+    )
+
+
+def first_range(ranges: Ranges | None) -> Ranges | None:
+    """That of the first line's first output."""
+    if ranges is None:
+        return None
+    return Ranges(ranges.low[:1, :1], ranges.step[:1, :1], ranges.source)
 
 
 def _by_row(lines: Lines, each: Floats) -> Floats:

@@ -6,7 +6,9 @@ operation; what a read or a conversion adds depends on the image too, but not on
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
+from statistics import NormalDist
 
 import attrs
 import numpy as np
@@ -55,8 +57,22 @@ class Noise:
 
     def normal(self, rows: int) -> NDArray[np.float32]:
         """The next ones, (rows, windows)."""
-        shape = (rows, len(self._generators), self._windows)
-        made = np.empty(shape, np.float32)
+        each = rows * self._windows
+        made = np.empty((rows, len(self._generators), self._windows), np.float32)
         for image, generator in enumerate(self._generators):
-            made[:, image] = generator.standard_normal((rows, self._windows), np.float32)
+            raw = generator.bit_generator.random_raw(-(-each // 4)).astype("<u8").view("<u2")
+            made[:, image] = _quantiles().take(raw[:each]).reshape(rows, -1)
         return made.reshape(rows, -1)
+
+
+@cache
+def _quantiles() -> NDArray[np.float32]:
+    """The middles of 65,536 equally likely parts of the normal distribution, of deviation 1.
+
+    One of them at random is a normal number to within 1e-4 of its distribution function, and never
+    beyond 4.33 deviations; it takes a sixth of the time of an exact one.
+    """
+    half = [NormalDist().inv_cdf((k + 0.5) / 65536) for k in range(32768)]
+    both = np.array([*half, *(-x for x in reversed(half))])
+    made: NDArray[np.float32] = (both / both.std()).astype(np.float32)
+    return made

@@ -28,7 +28,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimarch.functional.arithmetic import Arithmetic, Conversion
-from cimarch.functional.converter import Ranges
 from cimarch.functional.device import Cell, Device
 from cimarch.functional.lines import Lines
 from cimarch.functional.periphery import Periphery, periphery_of
@@ -50,8 +49,6 @@ class Realised:
 
     digits: Floats
     """(lines, outputs, rows), rounded so that sums are exact in `kind`."""
-    reference: Floats
-    """(1, 1, rows): the cells of the reference column."""
     correction: Floats
     """(outputs, tiles): what is added to the lines' correction."""
     gain: float
@@ -78,14 +75,17 @@ class Realised:
     def read(
         self, sums: Any, variances: Any, power: Any, noise: Noise | None, at: Arithmetic
     ) -> Any:
-        """Sums (rows, windows) with the noise of one read; `power` are squared levels."""
+        """Sums (rows, windows) with the noise of one read, in place; `power` are squared levels."""
         if noise is None or not self.reads:
             return sums
         if variances is not None:
             spread = at.multiply(variances, power) ** 0.5
         else:
-            spread = at.hold(self.spread.astype(self.kind))[:, None] * at.total(power) ** 0.5
-        return sums + spread * at.hold(noise.normal(len(sums)))
+            total = at.cast(at.total(power) ** 0.5, self.kind)
+            spread = at.hold(self.spread.astype(self.kind))[:, None] * total
+        spread *= at.hold(noise.normal(len(sums)))
+        sums += spread
+        return sums
 
     def converted(
         self, sums: Any, tile: int, how: Conversion, noise: Noise | None, at: Arithmetic
@@ -96,9 +96,7 @@ class Realised:
         return self.periphery.distorted(sums, tile, how, noise, at)
 
 
-def realise(
-    device: Device, lines: Lines, ranges: Ranges | None, draw: Draw, group: int
-) -> Realised:
+def realise(device: Device, lines: Lines, draw: Draw, group: int) -> Realised:
     """One device of all that `draw` could give."""
     cell, levels, generator = device.cell, lines.cells.levels, draw.cells(group)
     top = max(lines.cells.highest, -lines.cells.lowest)
@@ -110,11 +108,9 @@ def realise(
     lost = off if lines.cells.lowest < 0 or cell.off_current == "analog" else 0.0
     into = lines.cells.into.astype(np.float64)
     digits = np.einsum("lp,por->lor", into, signs * (cells - lost))
-    ones, _ = _conductances(cell, np.ones((1, 1, lines.rows), np.int64), top, generator)
     kind, grid = _grid(lines, digits)
     return Realised(
         _rounded(digits, grid),
-        _rounded(ones - lost, grid),
         _digital(cell, lines, off) if cell.off_current == "digital" else _none(lines),
         float(fresh.sum() / cells.sum()) if cell.drift_compensation and cells.sum() else 1.0,
         kind,
