@@ -25,7 +25,8 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.answers import Answers
 from cimarch.functional.calibrate import Policy, ends
 from cimarch.functional.converter import Ranges
-from cimarch.functional.matrix import Matrix, matrix_of
+from cimarch.functional.device import device_of
+from cimarch.functional.matrix import Matrix, matrix_of, plan_of
 from cimarch.functional.observe import seen, spreads_of, watched
 from cimarch.functional.quantise import (
     Quantising,
@@ -443,14 +444,19 @@ class _Judge:
             loss_difference=self._loss_difference(in_whole, on_chip),
             p_value=_p_value(in_whole, on_chip),
             layers=from_rows(LAYERS, layers),
+            runs=self._runs(),
             statistics=min(self.statistics, len(self.examples)),
             seconds=seconds,
             quantisation=model.source,
             assumed=(*placement.system.assumed, *placement.assumed),
-            notes=(*bench.data.notes, *_left_in_float(placement, model)),
+            notes=(*bench.data.notes, *_left_in_float(placement, model), *self._one_run()),
             options=asked,
             digests=self._digests(),
         )
+
+    def _one_run(self) -> Iterator[str]:
+        if self._runs() < self.trials:
+            yield "cells and converters are ideal, and nothing is left to chance: the trials are one"
 
     def _digests(self) -> dict[str, str]:
         bench = self.bench
@@ -479,17 +485,24 @@ class _Judge:
 
         found: list[Answers] = []
         layers: list[dict[str, object]] = []
-        for trial in range(self.trials):
+        for trial in range(self._runs()):
             held = self._matrices(trial)
             if trial == 0:
                 layers = self._layers(held)
             paths = {name: matrix.path for name, matrix in held.items()}
             chip = Executor(self.bench.quantised, paths, device=self.bench.device)
-            name = "chip" if self.trials == 1 else f"chip, trial {trial + 1} of {self.trials}"
+            name = "chip" if self._runs() == 1 else f"chip, trial {trial + 1} of {self.trials}"
             spent: dict[str, float] = {}
             found.append(self._answers(chip, name, spent))
             seconds["chip"] = seconds.get("chip", 0.0) + spent[name]
-        return found, layers
+        return found * (self.trials // len(found)), layers
+
+    def _runs(self) -> int:
+        """How many trials can differ: one, where cells and converters are ideal."""
+        placement = self.bench.placement
+        plans = [plan_of(placement, name) for name in self.bench.quantised.operations]
+        are_real = any(device_of(plan.wiring.pool, plan.wiring.converter) for plan in plans)
+        return self.trials if are_real else 1
 
     def _matrices(self, trial: int) -> dict[str, Matrix]:
         names = self.bench.quantised.operations
@@ -503,10 +516,13 @@ class _Judge:
     def _layers(self, held: Mapping[str, Matrix]) -> list[dict[str, object]]:
         from cimarch.functional.measure import measured
 
-        self.bench.tell("statistics", 0.0)
-        inputs = self.examples.inputs(0, self.statistics)
-        found = measured(self.bench.quantised, held, inputs, device=self.bench.device)
-        return [_layer(matrix, self.bench.placement, found[name]) for name, matrix in held.items()]
+        bench = self.bench
+        bench.tell("statistics", 0.0)
+        found = measured(
+            bench.quantised, held, self.examples.inputs(0, self.statistics), device=bench.device,
+            tell=lambda part: bench.tell("statistics", part),
+        )  # fmt: skip
+        return [_layer(matrix, bench.placement, found[name]) for name, matrix in held.items()]
 
     def _score(self, answers: Answers) -> Score:
         classes = len(self.bench.data.classes)

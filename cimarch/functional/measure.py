@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -78,7 +78,12 @@ class Measured:
 
 
 def measured(
-    quantised: QuantisedNetwork, matrices: Mapping[str, Matrix], images: Array, *, device: str
+    quantised: QuantisedNetwork,
+    matrices: Mapping[str, Matrix],
+    images: Array,
+    *,
+    device: str = "cpu",
+    tell: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Measured]:
     """Run the quantised model and the chip side by side, and measure every operation."""
     exact = {name: _product(matrix) for name, matrix in matrices.items()}
@@ -99,6 +104,7 @@ def measured(
     for first in range(0, len(images), size := min(model.chunk, chip.chunk)):
         model.run(images[first : first + size])
         chip.run(images[first : first + size])
+        tell(min(1.0, (first + size) / len(images)))
     return {name: attrs.evolve(each, counts=paths[name].total) for name, each in found.items()}
 
 

@@ -118,6 +118,8 @@ class Evaluation:
     """McNemar's, exact: that chip and quantised model are equally good; None with trials."""
     layers: Columns = attrs.field(converter=_layers, repr=False)
     """One row an operation; columns as in `LAYERS`."""
+    runs: int = 1
+    """Of the chip: the trials, or one where cells and converters are ideal."""
     statistics: int
     """The first examples, on which clipping, rounding, overflow and errors were measured."""
     seconds: Mapping[str, float] = attrs.field(factory=dict)
@@ -167,7 +169,7 @@ class Evaluation:
 
     def rate(self, model: str = "chip") -> float | None:
         """Examples per second of `float`, `quantised` or `chip`; None where it took no time."""
-        runs = self.examples * (self.trials if model == "chip" else 1)
+        runs = self.examples * (self.runs if model == "chip" else 1)
         return runs / self.seconds[model] if self.seconds.get(model) else None
 
     def to_dict(self) -> dict[str, Any]:
