@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cimarch.functional.converter import Ranges, convert, scale, unit_ranges
 from cimarch.functional.lines import lines_of, sections_of
-from cimarch.functional.reference import product
+from cimarch.functional.reference import Reference, product
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.functional.windows import Windows
 from cimarch.workload.network import Geometry
@@ -25,6 +25,7 @@ from cimarch.functional.lossless import (
     tally,
     weights_of,
 )
+from cimarch.functional.split import Split, parts_of
 
 OFFSET = Scheme(weight_bits=2, input_bits=2, cell_bits=2, converter=Converter(3))
 
@@ -147,7 +148,7 @@ def schemes(draw):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(schemes(), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 1.0]))
 def test_what_is_proven_equals_the_plain_reference(scheme, seed, step):
     random = np.random.default_rng(seed)
@@ -169,6 +170,46 @@ def test_what_is_proven_equals_the_plain_reference(scheme, seed, step):
     assert (found == expected.values).all()
     assert (path(inputs) == expected.values).all()
     assert counts == expected.counts == tally(made, 5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(schemes(), st.integers(0, 2**32 - 1), st.booleans())
+def test_outputs_that_lose_nothing_and_the_others_make_one_result(scheme, seed, by_column):
+    random = np.random.default_rng(seed)
+    low, high = scheme.weight_range
+    weights = random.integers(low, high + 1, (4, random.integers(2, 9)))
+    if scheme.encoding == "binary":
+        weights = random.choice([-1, 1], weights.shape)
+    weights[:2] = np.where(random.random(weights[:2].shape) < 0.8, weights[2, 0], weights[:2])
+    steps = random.choice([1.0, 2.0, 0.5, 0.75], (1, 4), p=[0.6, 0.1, 0.2, 0.1])
+    for bits in range(2, 12):
+        converter = attrs.evolve(scheme.converter, bits=bits)
+        one = attrs.evolve(scheme, converter=converter)
+        made = lines(weights, one, array_rows=4, word_lines=random.integers(2, 5))
+        ranges = unit_ranges(converter, made.signed)
+        ranges = attrs.evolve(ranges, low=ranges.low - (converter.transfer == "mid_rise") / 2)
+        if by_column:
+            ranges = attrs.evolve(ranges, low=ranges.low * steps, step=steps)
+        if parts := parts_of([made], ranges):
+            break
+    assume(parts is not None)
+    windows = Windows(weights.shape[1])
+    path = Split(made, parts, Reference([parts.lines], parts.ranges, windows), windows)
+    least, most = scheme.input_range
+    inputs = random.choice([least, most, random.integers(least, most + 1)], (5, weights.shape[1]))
+    expected = product(inputs, made, ranges)
+    found, counts = path.counted(inputs)
+    assert (found == expected.values).all()
+    assert (path(inputs) == expected.values).all()
+    assert counts == expected.counts
+    assert sorted([*parts.proven, *parts.others]) == [0, 1, 2, 3]
+
+
+def test_a_layer_with_one_full_column_is_lossless_but_for_that():
+    parts = parts_of([lines([[-2, 1, 1, -1], [1, 1, 1, 1], [0, 0, 0, -1]])], Ranges.of(0, 1))
+    assert (parts.proven.tolist(), parts.others.tolist()) == ([0, 2], [1])
+    assert parts_of([lines([[-2, 1, 1, -1]])], Ranges.of(0, 1)) is None  # nothing is lost
+    assert parts_of([lines([[1, 1, 1, 1]])], Ranges.of(0, 1)) is None  # all may be
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -58,6 +58,7 @@ def proof(lines: Lines, ranges: Ranges | None) -> Proof:
     spans = _spans(lines, ranges)
     least, most = _sums(lines)
     exact = (spans[0][:, :, None, None] <= least) & (most <= spans[1][:, :, None, None])
+    exact &= _is_power_of_two(min_quantum(lines, ranges))  # of one line that all are counted in
     return Proof(exact, _adders(lines, ranges), _reference(lines, spans))
 
 

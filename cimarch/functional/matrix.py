@@ -17,6 +17,7 @@ from cimarch.functional.quantised import Quantised
 from cimarch.functional.randomness import Draw
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import Scheme, scheme_of
+from cimarch.functional.split import Split, parts_of
 from cimarch.functional.tiles import sections_of_placement
 from cimarch.functional.windows import Windows
 from cimarch.mapping.placement import Placement, Plan
@@ -143,6 +144,9 @@ def path_of(
         raise ValueError("a conversion may clip or round, or an adder overflow")
     if path == "reference":
         return Reference(lines, ranges, windows)
+    if path is None and (parts := parts_of(lines, ranges)):
+        rest = path_of([parts.lines], parts.ranges, windows, on=on)
+        return Split(lines[0], parts, rest, windows, device=on)
     if path in (None, "bit planes") and on == "cpu" and Planes.takes(lines, ranges):
         return Planes(lines, ranges, windows)
     if path == "bit planes":
