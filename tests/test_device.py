@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cimarch
+from cimarch.functional.arithmetic import Conversion, arithmetic
 from cimarch.functional.converter import Ranges
 from cimarch.functional.device import Cell, Device, Errors, device_of
 from cimarch.functional.lines import Lines, lines_of, sections_of
-from cimarch.functional.periphery import deviation
 from cimarch.functional.presets import PRESETS
 from cimarch.functional.products import Products
 from cimarch.functional.randomness import Draw
@@ -23,6 +23,7 @@ from cimarch.functional.windows import Windows
 from cimarch.workload.network import Geometry
 
 SCHEME = Scheme(weight_bits=4, input_bits=4, cell_bits=2, converter=Converter(6))
+ONE_LINE = attrs.evolve(SCHEME, encoding="signed_cell", weight_bits=2)
 RNG = np.random.default_rng(0)
 INPUTS = RNG.integers(0, 16, (40, 16))
 
@@ -216,14 +217,28 @@ def test_offset_and_gain_move_every_code() -> None:
     assert converted(Errors(gain_error=0.5), [0, 4, 12]) == [0, 6, 15]
 
 
-def test_a_table_of_deviations_is_joined_by_lines() -> None:
+def bent(errors: Errors, share: np.ndarray, on: str) -> np.ndarray:
+    """By how many steps sums at these shares of a range are moved, by a converter of 11 codes."""
+    at, lines = arithmetic(on), some_lines(ONE_LINE, outputs=1)
+    how = Conversion(
+        Converter(4, "sign_magnitude"), np.full(1, -3.0), np.full(1, 0.5), *[np.zeros(1)] * 3
+    )
+    periphery = Device(Cell(), errors).realise(lines, Draw()).periphery
+    sums = -3 + share * how.span * 0.5
+    made = periphery.distorted(at.hold(sums[None].copy()), 0, how, None, at)
+    return (at.numbers(made)[0] - sums) / 0.5
+
+
+@pytest.mark.parametrize("on", ["cpu", "torch"])
+def test_a_table_of_deviations_is_joined_by_lines(on: str) -> None:
     errors = Errors(inl_table=(0.0, 3.0, 0.0))
-    assert deviation(errors, np.array([0, 0.25, 0.5, 1, 2])).tolist() == [0, 1.5, 3, 0, 0]
+    assert bent(errors, np.array([0, 0.25, 0.5, 1, 2]), on) == pytest.approx([0, 1.5, 3, 0, 0])
     assert converted(errors, [0, 5, 10, 15]) == [0, 7, 12, 15]
 
 
-def test_a_cubic_deviation_peaks_at_what_is_stated() -> None:
-    curve = deviation(Errors(inl=2.0), np.linspace(0, 1, 10001))
+@pytest.mark.parametrize("on", ["cpu", "torch"])
+def test_a_cubic_deviation_peaks_at_what_is_stated(on: str) -> None:
+    curve = bent(Errors(inl=2.0), np.linspace(0, 1, 10001), on)
     assert np.abs(curve).max() == pytest.approx(2, rel=1e-6)
     assert curve[[0, 5000, 10000]] == pytest.approx([0, 0, 0], abs=1e-9)
 

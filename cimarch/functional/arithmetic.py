@@ -89,6 +89,10 @@ class Host:
         rows = how.lows, how.steps, how.last, how.thresholds
         return columns.count(how.kind, sums, *rows, how.levels)
 
+    def bend(self, how: Conversion, sums: Any, cubic: float, table: Floats) -> None:
+        """Add what converters' curves deviate, in place."""
+        columns.bend(sums, how.lows, how.steps, how.span, cubic, table)
+
     def clip(self, array: Any, low: float, high: float) -> Any:
         """Held within limits."""
         return np.clip(array, low, high)
@@ -170,6 +174,18 @@ class Torch:
             nearest = self.hold(how.levels)[self._which(how, places)]
         clipped = (places < least) | (places > most)
         return int(clipped.sum()), int((~clipped & (nearest != places)).sum())
+
+    def bend(self, how: Conversion, sums: Any, cubic: float, table: Floats) -> None:
+        """Add what converters' curves deviate, in place."""
+        steps = self.hold(how.steps)[:, None]
+        share = ((sums - self.hold(how.lows)[:, None]) / steps / how.span).clamp(0, 1)
+        moved = cubic * (2 * share - 1) * (1 - (2 * share - 1) ** 2)
+        if len(table):
+            entries, last = self.hold(table), len(table) - 1
+            before = (share * last).long().clamp(max=last - 1)
+            rise = entries[before + 1] - entries[before]
+            moved = entries[before] + (share * last - before) * rise
+        sums += (moved * steps).to(sums.dtype)
 
     def clip(self, array: Any, low: float, high: float) -> Any:
         """Held within limits."""

@@ -98,3 +98,27 @@ def count(
             elif nearest != place:
                 rounded += 1
     return clipped, rounded
+
+
+@compiled([f"void({sums}, f8[::1], f8[::1], f8, f8, f8[::1])" for sums in _EITHER])
+def bend(
+    sums: Floats, lows: Floats, steps: Floats, span: float, cubic: float, table: Floats
+) -> None:
+    """Add to sums (rows, windows) what a converter's curve deviates there, in place.
+
+    A range is `span` steps long. The deviation, in steps, is `cubic` x (u - u^3) with u from -1 to
+    1 along it, or, where `table` has entries, a line from each to the next.
+    """
+    last = len(table) - 1
+    for r in range(sums.shape[0]):
+        low, step = lows[r], steps[r]
+        for w in range(sums.shape[1]):
+            share = min(max((sums[r, w] - low) / step / span, 0.0), 1.0)
+            if last > 0:
+                before = min(int(share * last), last - 1)
+                rest = share * last - before
+                moved = table[before] + rest * (table[before + 1] - table[before])
+            else:
+                u = 2 * share - 1
+                moved = cubic * (u - u * u * u)
+            sums[r, w] += moved * step

@@ -20,7 +20,8 @@ from cimarch.functional.randomness import Noise
 
 Floats = NDArray[np.float64]
 _PEAK = 2 / 3**1.5
-"""The largest value of u - u^3 between 0 and 1."""
+"""The largest value of u - u^3 between 0 and 1: a cubic curve of this peak is 0 at both ends of the
+range and in its middle."""
 
 
 @attrs.frozen(eq=False)
@@ -49,29 +50,13 @@ class Periphery:
             normal *= self._column(self.errors.noise * how.steps, sums, at)
             sums += normal
         if self.errors.inl or self.errors.inl_table:
-            share = (at.numbers(sums) - how.lows[:, None]) / (how.steps * how.span)[:, None]
-            moved = deviation(self.errors, share) * how.steps[:, None]
-            sums += at.cast(at.hold(moved), at.kind(sums))
+            table = np.array(self.errors.inl_table, np.float64)
+            at.bend(how, sums, self.errors.inl / _PEAK, table)
         return sums
 
     def _column(self, each: Floats, sums: Any, at: Arithmetic) -> Any:
         """One value per row, in the type of sums."""
         return at.hold(each.astype(at.kind(sums)))[:, None]
-
-
-def deviation(errors: Errors, share: Floats) -> Floats:
-    """Steps by which a sum at a share of the range is taken for larger.
-
-    From a table, or the cubic inl x (u - u^3) / (2 / 3^1.5) with u from -1 to 1: 0 at the ends and
-    in the middle, `inl` at most.
-    """
-    held = np.clip(share, 0, 1)
-    if errors.inl_table:
-        table = np.array(errors.inl_table)
-        return np.asarray(np.interp(held, np.linspace(0, 1, len(table)), table))
-    u = 2 * held - 1
-    made: Floats = errors.inl / _PEAK * (u - u * u * u)
-    return made
 
 
 def periphery_of(device: Device, lines: Lines, generator: np.random.Generator) -> Periphery | None:
