@@ -326,6 +326,62 @@ def _swap(builder: Builder, bits: Values, shift: int, mask: int) -> None:
 
 
 @_instruction
+def add_inputs(
+    _: Any, signed: Any, source: Any, s: Any, stride: Any, rows: Any, into: Any, a: Any,
+    factor: Any,
+) -> Any:  # fmt: skip
+    """Add factor x sum of a column of bytes to 64 numbers; at most 256 rows, `stride` bytes apart.
+
+    `signed` is a tuple of one entry where bytes are two's complement, of none where they are not.
+    """
+    is_signed = signed.count == 1
+
+    def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
+        _, source, s, stride, rows, into, a, factor = values
+        kinds = signature.args
+        pairs = _pair_sums(
+            builder, _pointer(context, builder, kinds[1], source, s), stride, rows, is_signed
+        )
+        place = _pointer(context, builder, kinds[5], into, a)
+        times = _splat(builder, _NUMBERS, factor)
+        widen = builder.sext if is_signed else builder.zext
+        for quarter in range(4):
+            first = 8 * quarter
+            order = [half * 32 + first + n for n in range(8) for half in (0, 1)]
+            mask = ir.Constant(ir.VectorType(_I32, 16), order)
+            value = widen(builder.shuffle_vector(*pairs, mask), _NUMBERS)
+            offset = ir.Constant(_I64, 16 * quarter)
+            sums = builder.add(_load(builder, _NUMBERS, place, offset), builder.mul(value, times))
+            _store(builder, sums, place, offset)
+        return context.get_dummy_value()
+
+    return types.void(signed, source, s, stride, rows, into, a, factor), generate
+
+
+def _pair_sums(builder: Builder, source: Any, stride: Any, rows: Any, is_signed: bool) -> Values:
+    """Sums in 16 bits of the even and of the odd bytes of rows."""
+    before = builder.block
+    loop, after = (builder.append_basic_block(name) for name in ("rows", "added"))
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    turn = builder.phi(_I64)
+    held = [builder.phi(_WORDS) for _ in range(2)]
+    word = builder.bitcast(_load(builder, _BYTES, source, builder.mul(turn, stride)), _WORDS)
+    shift, eight = (builder.ashr if is_signed else builder.lshr), _constant(_WORDS, 8)
+    parts = [shift(builder.shl(word, eight), eight), shift(word, eight)]
+    sums = [builder.add(total, part) for total, part in zip(held, parts, strict=True)]
+    following = builder.add(turn, ir.Constant(_I64, 1))
+    builder.cbranch(builder.icmp_signed("<", following, rows), loop, after)
+    turn.add_incoming(ir.Constant(_I64, 0), before)
+    turn.add_incoming(following, loop)
+    for value, total in zip(held, sums, strict=True):
+        value.add_incoming(_constant(_WORDS, 0), before)
+        value.add_incoming(total, loop)
+    builder.position_at_end(after)
+    return sums
+
+
+@_instruction
 def make_table(_: Any, rows: Any, digits: Any, d: Any, into: Any, t: Any) -> Any:
     """Write the table of a few digits: entry p is the sum, modulo 256, of those at p's bits."""
     each = rows.literal_value

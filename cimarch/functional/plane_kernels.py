@@ -25,6 +25,7 @@ from cimarch.functional.lookups import (
     SATURATE_LIMIT,
     SATURATE_LOOK_UP,
     add_codes,
+    add_inputs,
     copy_bytes,
     make_table,
     pack_rows,
@@ -41,6 +42,8 @@ CONSTANT = 6
 PART_BITS = 4
 """Bits of the parts that digits are cut in where a table of them does not fit bytes."""
 
+_MOST_ROWS = 256
+_SIGNED = (0,)
 _EIGHT, _SIXTEEN, _THIRTY_TWO, _SIXTY_FOUR = ((0,) * count for count in (8, 16, 32, 64))
 
 Bytes = NDArray[np.uint8]
@@ -193,18 +196,21 @@ def _pack(planes: Any, plan: Plan, s: int, width: int, room: Room) -> None:
 @compiled_part
 def _sum_inputs(plan: Plan, s: int, width: int, room: Room) -> None:
     """Add a section's inputs to the sums that corrections take."""
-    sums = room.inputs[plan.tile[s]]
+    at = plan.tile[s] * room.inputs.shape[1]
     for m in range(len(plan.maps)):
         scale, signed = plan.maps[m, 0], plan.maps[m, 1]
-        for row in range(plan.rows[s]):
+        for row in range(0, plan.rows[s], _MOST_ROWS):
+            rows = min(_MOST_ROWS, plan.rows[s] - row)
             i = (m * plan.lookups[s] * ROWS + row) * width
-            taken = room.filled[i : i + width]
-            if signed:
-                for w in range(width):
-                    sums[w] += scale * np.int32(np.int8(taken[w]))
-            else:
-                for w in range(width):
-                    sums[w] += scale * np.int32(taken[w])
+            for block in range(0, width, LANES):
+                if signed:
+                    add_inputs(
+                        _SIGNED, room.filled, i + block, width, rows, room.inputs, at + block, scale
+                    )
+                else:
+                    add_inputs(
+                        (), room.filled, i + block, width, rows, room.inputs, at + block, scale
+                    )
 
 
 @compiled_part
@@ -434,27 +440,27 @@ def _write_whole(
     outputs = plan.correction.shape[1]
     size = source.shape[1] * source.shape[2]
     for o in range(outputs):
-        quantum, constant = constants[g, o, 0], constants[g, o, 1]
-        sums = room.sums[0, o]
-        for w in range(windows):
-            sums[w] = quantum * sums[w] + constant
-        for tile in range(plan.correction.shape[2]):
-            correction = plan.correction[g, o, tile]
-            if correction != 0:
-                inputs = room.inputs[tile]
-                for w in range(windows):
-                    sums[w] += correction * inputs[w]
+        sums, quantum = room.sums[0, o], constants[g, o, 0]
         if constants[g, o, 2] != 0:
-            reference, offset = room.sums[0, outputs], constants[g, o, 3]
             for w in range(windows):
-                sums[w] += constants[g, o, 2] * reference[w] + offset
+                sums[w] = quantum * sums[w] + constants[g, o, 2] * room.sums[0, outputs, w]
+            quantum = np.int32(1)
+        for tile in range(1, plan.correction.shape[2]):
+            for w in range(windows):
+                sums[w] = quantum * sums[w] + plan.correction[g, o, tile] * room.inputs[tile, w]
+            quantum = np.int32(1)
+        constant = constants[g, o, 1] + constants[g, o, 3]
+        correction, inputs = np.int32(0), room.inputs[0]
+        if plan.correction.shape[2] > 0:
+            correction = plan.correction[g, o, 0]
         at = q * source.shape[2]
         image, place, w = at // size, at % size, 0
         while w < windows:
             some = min(size - place, windows - w)
             row = out[image, plan.group[g] * outputs + o]
             for n in range(some):
-                row[place + n] = sums[w + n]
+                corrected = constant + correction * inputs[w + n]
+                row[place + n] = quantum * sums[w + n] + corrected
             image, place, w = image + 1, 0, w + some
 
 
@@ -472,6 +478,8 @@ class Adders(NamedTuple):
     """(outputs, windows): what the adder behind the tiles holds."""
     reference: Numbers
     """(windows,): codes of the reference column."""
+    register: Floats
+    """(windows,)."""
 
 
 @compiled_part
@@ -493,46 +501,63 @@ def _hold(
     plan: Plan, adders: Adders, g: int, stage: int, windows: int, room: Room, counts: Longs
 ) -> None:
     """A tile's sums leave its adder, and join those of the tiles before it."""
-    total = adders.total
     tile_bits, sum_bits, wraps = adders.numbers[3], adders.numbers[4], adders.numbers[5]
+    register = adders.register
     for o in range(plan.correction.shape[1]):
-        for w in range(windows):
-            register = 0.0
-            for line in range(room.sums.shape[0]):
-                register += adders.ratios[g, line, o] * room.sums[line, o, w]
-            register = _held(register, tile_bits, wraps, counts)
-            if stage == 0:
-                total[o, w] = register
-            else:
-                total[o, w] = _held(total[o, w] + register, sum_bits, wraps, counts)
+        register[:] = 0.0
+        for line in range(room.sums.shape[0]):
+            ratio, sums = adders.ratios[g, line, o], room.sums[line, o]
+            for w in range(windows):
+                register[w] += ratio * sums[w]
+        if tile_bits != 0:
+            for w in range(windows):
+                register[w] = _held(register[w], tile_bits, wraps, counts)
+        total = adders.total[o]
+        if stage == 0:
+            for w in range(windows):
+                total[w] = register[w]
+        else:
+            for w in range(windows):
+                total[w] += register[w]
+        if stage > 0 and sum_bits != 0:
+            for w in range(windows):
+                total[w] = _held(total[w], sum_bits, wraps, counts)
 
 
 @compiled_part
 def _write_exact(
-    plan: Plan,
-    source: Source,
-    adders: Adders,
-    g: int,
-    q: int,
-    windows: int,
-    room: Room,
+    plan: Plan, source: Source, adders: Adders, g: int, q: int, windows: int, room: Room,
     out: Floats,
-) -> None:
-    """The plain reference's last lines, in its order of operations."""
+) -> None:  # fmt: skip
+    """The plain reference's last lines; corrections are whole numbers, exact in float64."""
     outputs = plan.correction.shape[1]
     size = source.shape[1] * source.shape[2]
     quantum, factor, measured = adders.numbers[0], adders.numbers[1], adders.numbers[2]
+    corrected, reference = adders.register, adders.reference
     for o in range(outputs):
-        constant, left_out = adders.constants[g, o, 0], adders.constants[g, o, 1]
+        constant, left_out, total = (
+            adders.constants[g, o, 0],
+            adders.constants[g, o, 1],
+            adders.total[o],
+        )
+        corrected[:] = 0.0
+        for tile in range(plan.correction.shape[2]):
+            each, inputs = float(plan.correction[g, o, tile]), room.inputs[tile]
+            for w in range(windows):
+                corrected[w] += each * inputs[w]
         for w in range(windows):
-            corrected = 0
-            for tile in range(plan.correction.shape[2]):
-                corrected += plan.correction[g, o, tile] * np.int64(room.inputs[tile, w])
-            value = quantum * adders.total[o, w] + (constant + corrected)
-            if factor != 0:
-                value = value + factor * (measured * adders.reference[w] + left_out)
-            at = q * source.shape[2] + w
-            out[at // size, plan.group[g] * outputs + o, at % size] = value
+            total[w] = quantum * total[w] + (constant + corrected[w])
+        if factor != 0:
+            for w in range(windows):
+                total[w] += factor * (measured * reference[w] + left_out)
+        at = q * source.shape[2]
+        image, place, w = at // size, at % size, 0
+        while w < windows:
+            some = min(size - place, windows - w)
+            row = out[image, plan.group[g] * outputs + o]
+            for n in range(some):
+                row[place + n] = total[w + n]
+            image, place, w = image + 1, 0, w + some
 
 
 def run_exact(
@@ -559,6 +584,55 @@ def run_exact(
 
 
 _tuple: Any = numba.types.UniTuple
+
+
+def _lay_out(
+    maps: Bytes, fill: Bytes, padding: tuple[int, int, int, int], strides: int, into: Bytes
+) -> None:
+    """Pad maps (maps, images x channels, height, width), and part their columns by their remainder
+    by the stride: (maps, images x channels, rows, strides, columns), one after the other."""
+    above, below, left, right = padding
+    high, wide = maps.shape[2], maps.shape[3]
+    phase = -(-(wide + left + right) // strides)
+    at, line = 0, strides * phase
+    for m in range(maps.shape[0]):
+        for n in range(maps.shape[1]):
+            for y in range(-above, high + below):
+                if strides > 1 or y < 0 or y >= high:
+                    _pad(into, at, at + line, fill[m])
+                if 0 <= y < high:
+                    if strides == 1:
+                        _pad(into, at, at + left, fill[m])
+                        for x in range(wide):
+                            into[at + left + x] = maps[m, n, y, x]
+                        _pad(into, at + left + wide, at + line, fill[m])
+                    else:
+                        _part(maps[m, n, y], left, strides, phase, into, at)
+                at += line
+
+
+@compiled_part
+def _pad(into: Bytes, first: int, end: int, value: int) -> None:
+    for x in range(first, end):
+        into[x] = value
+
+
+@compiled_part
+def _part(row: Bytes, left: int, strides: int, phase: int, into: Bytes, at: int) -> None:
+    """Part the columns of one row."""
+    for remainder in range(strides):
+        first = (remainder - left) % strides
+        place = at + remainder * phase + (first + left) // strides
+        for x in range((len(row) - first + strides - 1) // strides):
+            into[place + x] = row[first + x * strides]
+
+
+@cache
+def lay_out() -> Any:
+    """The compiled `_lay_out`."""
+    padding = _tuple(numba.int64, 4)
+    given = (numba.uint8[:, :, :, ::1], numba.uint8[::1], padding, numba.int64, numba.uint8[::1])
+    return compiled(numba.void(*given), allocates=False)(_lay_out)
 
 
 @cache

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cimarch.functional.converter import Ranges
 from cimarch.functional.lines import Lines
 from cimarch.functional.lookups import LANES
-from cimarch.functional.plane_kernels import PART_BITS, ROWS, Adders, Room, Source, kernel
+from cimarch.functional.plane_kernels import PART_BITS, ROWS, Adders, Room, Source, kernel, lay_out
 from cimarch.functional.plane_plan import Prepared, UnsuitableError, prepare
 from cimarch.functional.sums import Counts
 from cimarch.functional.windows import Windows
@@ -102,7 +102,7 @@ class Planes:
         images, high, wide = (int(n) for n in source.shape[:3])
         outputs = sum(each.outputs for each in self.lines)
         whole = all(each.constants is not None for each in self.prepared)
-        results = np.zeros((images, outputs, high * wide), np.int32 if whole else np.float64)
+        results = np.empty((images, outputs, high * wide), np.int32 if whole else np.float64)
         chunk = max(1, CHUNK // max(wide, 1))
         for prepared in self.prepared:
             self._share(prepared, source, whole, rows, chunk, everything, counts, results)
@@ -149,8 +149,9 @@ class Planes:
         size = channels * down * line
         flat = np.empty(count * images * size + _SLACK, np.uint8)
         flat[-_SLACK:] = 0
-        laid = flat[:-_SLACK].reshape(count, images, channels, down, stride[1], phase)
-        _lay_out(laid, maps, planes.split(np.array([self.windows.fill])), padding)
+        fill = planes.split(np.array([self.windows.fill])).ravel()
+        parts = np.ascontiguousarray(maps).reshape(count, -1, high, wide)
+        lay_out()(parts, fill, padding, stride[1], flat)
         size_out = (high, wide) if geometry is None else self.windows.size(high, wide)
         i, j = np.divmod(np.arange(kernel_size[0] * kernel_size[1]), kernel_size[1])
         column = j * dilation[1]
@@ -167,25 +168,6 @@ def _prepared(lines: Sequence[Lines], ranges: Ranges | None) -> tuple[Prepared, 
     for g, each in enumerate(lines):
         layouts.setdefault(each.sections, []).append(g)
     return tuple(prepare(lines, ranges, groups) for groups in layouts.values())
-
-
-def _lay_out(
-    into: NDArray[np.uint8], maps: NDArray[np.uint8], fill: NDArray[np.uint8],
-    padding: tuple[int, int, int, int],
-) -> None:  # fmt: skip
-    """Pad maps, and part their columns by their remainder by the stride."""
-    above, _, left, _ = padding
-    strides = into.shape[4]
-    if any(padding) or maps.shape[4] % strides:
-        for m, value in enumerate(fill[:, 0]):
-            into[m] = value
-    high = maps.shape[3]
-    for remainder in range(strides):
-        first = (remainder - left) % strides
-        taken = maps[..., first::strides]
-        place = (first + left) // strides
-        wide = taken.shape[4]
-        into[:, :, :, above : above + high, remainder, place : place + wide] = taken
 
 
 def _room(prepared: Prepared, source: Source, chunk: int) -> tuple[Room, int]:
@@ -217,7 +199,7 @@ def _adders(prepared: Prepared, width: int) -> Adders:
     outputs = prepared.ratios.shape[2]
     return Adders(
         prepared.ratios, prepared.left_out, prepared.numbers, np.zeros((outputs, width)),
-        np.zeros(width, np.int32),
+        np.zeros(width, np.int32), np.zeros(width),
     )  # fmt: skip
 
 
