@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -419,3 +421,41 @@ def test_what_cannot_be_is_told(cell: str, adc: str, code: str, told: str) -> No
     assert diagnostic.code == code
     assert told in diagnostic.headline
     assert diagnostic.span is not None
+
+
+# ------------------------------------------------------------------ a trained network
+
+
+@pytest.fixture(scope="module")
+def answers() -> Callable[..., float]:
+    """The mean share of digits that a network gets right, with some cells and converters."""
+    network = cimarch.read_network(Path(__file__).parent.parent / "models" / "digits.pt")
+
+    def right(trials: int = 1, **stated: float) -> float:
+        places = {name: "adc" if name in ("noise", "offset_spread") else "array" for name in stated}
+        settings = {f"macro.{places[name]}.{name}": value for name, value in stated.items()}
+        system = cimarch.load("bit_serial", set=settings)
+        found = cimarch.evaluate(system, network, "digits", images=100, trials=trials, statistics=1)
+        return float(np.mean([each.top1.value for each in found.chip]))
+
+    return right
+
+
+@pytest.mark.parametrize(
+    ("name", "strengths"),
+    [
+        ("program_noise", (0.03, 0.08, 0.3)),
+        ("read_noise", (0.05, 0.12, 0.5)),
+        ("stuck_off", (0.005, 0.05, 0.3)),
+        ("offset_spread", (0.2, 0.5, 3.0)),
+        ("noise", (0.3, 0.8, 5.0)),
+    ],
+)
+def test_more_noise_costs_more_and_none_costs_nothing(
+    answers: Callable[..., float], name: str, strengths: tuple[float, ...]
+) -> None:
+    ideal = answers()
+    assert answers(**{name: 0.0}) == ideal
+    found = [ideal, *(answers(2, **{name: strength}) for strength in strengths)]
+    assert all(more <= less + 0.01 for less, more in pairwise(found))  # one image of a hundred
+    assert found[0] > found[-1] + 0.4
