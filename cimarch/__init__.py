@@ -1,4 +1,4 @@
-"""Describe a compute-in-memory chip, hand in a network: a map, cycles, joules, utilisation.
+"""Describe a compute-in-memory chip, hand in a network: a map, cycles, joules, accuracy.
 
     import cimarch
 
@@ -19,6 +19,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cimarch.data.dataset import DataSet
+    from cimarch.data.read import read_data
     from cimarch.diagnostics import DescriptionError, Diagnostic
     from cimarch.evaluate import (
         Calibration,
@@ -43,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Calibration",
+    "DataSet",
     "DescriptionError",
     "Diagnostic",
     "Evaluation",
@@ -58,6 +61,7 @@ __all__ = [
     "loads",
     "map_network",
     "quantise",
+    "read_data",
     "read_network",
     "save_quantised",
     "save_ranges",
@@ -67,6 +71,7 @@ __all__ = [
 
 _HOMES = {
     "Calibration": "cimarch.evaluate",
+    "DataSet": "cimarch.data.dataset",
     "DescriptionError": "cimarch.diagnostics",
     "Diagnostic": "cimarch.diagnostics",
     "Evaluation": "cimarch.evaluate",
@@ -81,6 +86,7 @@ _HOMES = {
     "loads": "cimarch.language",
     "map_network": "cimarch.simulate",
     "quantise": "cimarch.evaluate",
+    "read_data": "cimarch.data.read",
     "read_network": "cimarch.workload.read",
     "save_quantised": "cimarch.evaluate",
     "save_ranges": "cimarch.evaluate",

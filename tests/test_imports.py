@@ -97,7 +97,9 @@ def test_importing_cimarch_loads_nothing_heavy() -> None:
     assert loaded_after("import cimarch") == set()
 
 
-@pytest.mark.parametrize("arguments", [["check", "isaac"], ["--help"], ["sim", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["check", "isaac"], ["--help"], ["sim", "--help"], ["eval", "--help"]]
+)
 def test_a_light_command_loads_nothing_heavy(arguments: list[str]) -> None:
     run = f"from cimarch.cli import main; assert main({arguments}) == 0"
     assert loaded_after(run) == set()

@@ -42,10 +42,26 @@ def test_the_accuracy_of_the_shipped_network_is_what_its_training_recorded() -> 
     assert f"{recorded} % of the test images" in README
 
 
+def test_the_evaluation_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rates apart, which are left out, and half a point for another processor's rounding."""
+    pytest.importorskip("sklearn")
+    pytest.importorskip("torch")
+    (shown,) = (block for block in blocks("text") if "BitSerial" in block)
+    wanted = [line.strip() for line in shown.splitlines() if line.strip()]
+    command = ["eval", "bit_serial", "digits", "--data", "digits", "--set", "macro.adc.bits=5"]
+    assert main(command) == 0
+    printed = re.sub(r", [\d,.]+ images/s$", "", capsys.readouterr().out, flags=re.MULTILINE)
+    lines = [line.strip() for line in printed.splitlines() if line.strip()][: len(wanted)]
+    number = r"[-+]?\d+\.\d+"
+    assert [re.split(number, line) for line in lines] == [re.split(number, x) for x in wanted]
+    found, stated = (re.findall(number, "\n".join(each)) for each in (lines, wanted))
+    assert [float(x) for x in found] == pytest.approx([float(x) for x in stated], abs=0.5)
+
+
 def test_the_commands_of_the_start_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for block in blocks("") for line in block.splitlines()]
     commands = [line.split()[1] for line in lines if line.startswith("cimarch ")]
-    assert commands == ["check", "show", "sim", "export"]
+    assert commands == ["check", "show", "sim", "eval", "export", "eval"]
     for command in commands:
         assert main([command, "--help"]) == 0
     makefile = (ROOT / "Makefile").read_text()

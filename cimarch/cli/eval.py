@@ -107,8 +107,9 @@ def eval(
     \b
     cimarch eval isaac digits --data digits
     cimarch eval isaac models/resnet20.pt --data cifar10:PATH --images 1000
-    cimarch eval isaac models/resnet20.pt --data cifar10:PATH --set tile.ima.adc.bits=6
-                 --range-policy power_of_two --calibrate 256 --json
+    cimarch eval bit_serial resnet20 --data cifar10:PATH --set macro.adc.bits=6 --json
+    cimarch eval bit_serial weights.safetensors --model resnet20 --data cifar10:PATH
+                 --range-policy power_of_two --per slice --calibrate 256
 
     \b
     SET is one of
