@@ -303,6 +303,7 @@ def _bench(
 ) -> _Bench:
     """Place, read and quantise."""
     _check_torch()
+    _check_device(device)
     (quantising or Quantising()).check()
     if calibrate is not None:
         calibrate = _count(calibrate, "calibrate", least=0)
@@ -456,7 +457,7 @@ class _Judge:
 
     def _one_run(self) -> Iterator[str]:
         if self._runs() < self.trials:
-            yield "cells and converters are ideal, and nothing is left to chance: the trials are one"
+            yield "cells and converters are ideal, with nothing left to chance: the trials are one"
 
     def _digests(self) -> dict[str, str]:
         bench = self.bench
@@ -474,10 +475,14 @@ class _Judge:
             begin = time.perf_counter()
             outputs = model.run(inputs)
             seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin
+            _check_finite(outputs, name)
             found.append(Answers.of(outputs, labels))
             done += len(labels)
             self.bench.tell(name, done / len(self.examples))
-        return Answers.joined(found)
+        answers = Answers.joined(found)
+        if not len(answers.best):
+            raise _wrong("no label of the examples that judge is to be judged: all are below 0")
+        return answers
 
     def _chip(self, seconds: dict[str, float]) -> tuple[list[Answers], list[dict[str, object]]]:
         """What the chip answers in each trial, and a row for each operation of the first."""
@@ -618,6 +623,29 @@ def _count(value: object, what: str, least: int = 1) -> int:
 
 def _wrong(headline: str) -> DescriptionError:
     return DescriptionError(Diagnostic("E309", headline))
+
+
+def _check_device(device: str) -> None:
+    """Raise DescriptionError where torch has no such device."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        headline = f"`device` is {device!r}, which cannot be used here"
+        raise DescriptionError(Diagnostic("E309", headline, notes=(reason,))) from None
+
+
+def _check_finite(outputs: np.ndarray, model: str) -> None:
+    if not np.isfinite(outputs).all():
+        raise DescriptionError(
+            Diagnostic(
+                "E303",
+                f"answers of the model `{model}` are not finite",
+                helps=("look at the weights, and at the normalisation of the data",),
+            )
+        )
 
 
 def _check_converters(schemes: Mapping[str, Scheme]) -> None:

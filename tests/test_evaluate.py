@@ -20,6 +20,7 @@ from cimarch.functional.answers import Answers
 from cimarch.functional.quantise import Quantising
 from cimarch.functional.saved_ranges import with_placement
 from cimarch.mapping.saved import to_dict
+from cimarch.report.accuracy import LAYERS
 from cimarch.report.accuracy_text import render
 from cimarch.report.statistics import mcnemar, over_trials, paired, share, student
 from weighted import refused, weighted
@@ -298,6 +299,7 @@ def test_weights_of_zero_are_as_perplexed_as_there_are_tokens() -> None:
         ({"images": 41}, "E325", "41 images"),
         ({"range_policy": "best"}, "E304", "the range policy is `best`, none of `unit`"),
         ({"per": "row"}, "E304", "the granularity of ranges is `row`"),
+        ({"device": "abacus"}, "E309", "`device` is 'abacus', which cannot be used here"),
         ({"path": "fast"}, "E309", "`fast`"),
         ({"path": "lossless"}, "E309", "`l1`"),
         ({"ranges": "nowhere.json"}, "E306", "`nowhere.json` cannot be read"),
@@ -324,6 +326,19 @@ def test_weights_that_are_no_numbers_or_are_not_there_are_told() -> None:
         cimarch.evaluate(chip(), weighted(mlp(12, 10, 3), l2=broken), drawn())
     with refused("E302", "has no weights for `l1`"):
         cimarch.evaluate(chip(), mlp(12, 10, 3), drawn())
+
+
+def test_answers_that_are_no_numbers_are_told() -> None:
+    network = weighted(mlp(12, 10, 3), l1=np.full((10, 12), 1e30), l2=np.full((3, 10), 1e30))
+    with refused("E303", "are not finite"):
+        cimarch.evaluate(chip(), network, drawn())
+
+
+def test_labels_of_which_none_is_judged_are_told() -> None:
+    network, given = tokens()
+    nothing = attrs.evolve(given.test, labels=np.full_like(given.test.labels, -1))
+    with refused("E309", "no label of the examples that judge is to be judged"):
+        cimarch.evaluate(chip(), network, attrs.evolve(given, test=nothing))
 
 
 def test_data_of_another_shape_or_class_count_is_told() -> None:
@@ -406,3 +421,9 @@ def test_trials_have_a_mean_and_an_interval() -> None:
     deviation, mean = over_trials([0.8, 0.9, 1.0])
     assert deviation == pytest.approx(0.1)
     assert (mean.value, mean.high) == pytest.approx((0.9, 0.9 + 0.24841), abs=1e-4)
+
+
+def test_every_column_of_the_layers_stands_on_the_page() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "functional.md").read_text()
+    for column in LAYERS:
+        assert f"| `{column.name}` | {column.definition} |" in page

@@ -27,7 +27,7 @@ MOST = 1 << 16
 """Bins of one histogram."""
 MOST_IN_ALL = 1 << 24
 """Bins of all histograms of an operation."""
-SUMS = 1 << 23
+SUMS = 1 << 22
 """Sums of an operation that are looked at: of more, those of windows taken at random."""
 
 _AT_ONCE = 1 << 22
