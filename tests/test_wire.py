@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import attrs
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from cimarch.functional.device import Cell, Device
 from cimarch.functional.lines import lines_of, sections_of
 from cimarch.functional.scheme import Scheme
 from cimarch.functional.wire import Floats, effective, effective_fast, wired
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def by_nodes(cells: Floats) -> Floats:
@@ -100,3 +105,12 @@ def test_halves_in_neighbouring_rows_and_on_two_arrays() -> None:
     negative = cells[1::2, :4, :4].transpose(2, 1, 0).reshape(4, 8)
     wanted = effective(negative * (0.01 / 3)) / (0.01 / 3)
     np.testing.assert_allclose(made[1::2, :4, :4].transpose(2, 1, 0).reshape(4, 8), wanted)
+
+
+def test_the_page_tells_what_wires_take() -> None:
+    """All but the time, for the smallest arrays."""
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "wires.py"))
+    page = (ROOT / "docs" / "functional.md").read_text()
+    for ratio in benchmark["RATIOS"]:
+        told = benchmark["line"](64, ratio).rpartition("%")[0]
+        assert told in page

@@ -56,6 +56,16 @@ def _logarithmic(
     return curve
 
 
+def _saturating(most: float, scale: float, over: float) -> Callable[[Floats], Floats]:
+    """most x (1 - exp(-I / scale)), over the full current of the fit."""
+
+    def curve(share: Floats) -> Floats:
+        made: Floats = most / over * (1 - np.exp(-share * over / scale))
+        return made
+
+    return curve
+
+
 def _pcm_reads(share: Floats) -> Floats:
     """1/f noise from a read pulse of 250 ns to 20 s after writing, a share of the full conductance:
     g x min(0.2, 0.0088 / g^0.65) x sqrt(ln((t + 250 ns) / (2 x 250 ns)))."""
@@ -96,6 +106,15 @@ PRESETS: dict[str, Preset] = {
             "report)",
             {},
             {"program_noise": 0.01, "program_noise_kind": "proportional"},
+        ),
+        Preset(
+            "sonos",
+            "spread of written cells and read noise against current, up to 1.6 uA: the fits of "
+            "Agrawal et al., IEDM 2022, in Sandia's CrossSim, SONOS.py (read)",
+            {
+                "program_noise_table": _saturating(19.88665, 176.3115, over=1600),
+                "read_noise_table": _saturating(12.58037, 215.36557, over=1600),
+            },
         ),
         Preset(
             "fefet",
