@@ -529,7 +529,7 @@ def test_tokens_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("naïve")
     four = read_network("char-gpt", tokens=4)
     told = refused("E327", f"tokens:{tmp_path}", four, tokenizer="characters")
-    assert told == "the text holds 1 characters that have no token, `ï` first"
+    assert told == "the text holds `ï`, for which there is no token"
     assert "nothing says how it is cut" in refused("E327", f"tokens:{tmp_path}", four)
     np.save(tmp_path / "val.npy", np.arange(60, 70))
     told = refused("E327", f"tokens:{tmp_path}", four)

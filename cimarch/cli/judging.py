@@ -8,7 +8,7 @@ import click
 
 from cimarch.cli.options import flags
 from cimarch.cli.reading import naming
-from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.diagnostics import DescriptionError, Diagnostic, listing
 
 if TYPE_CHECKING:
     from cimarch.data.dataset import DataSet
@@ -124,10 +124,13 @@ def check_device(name: str) -> None:
     """Raise DescriptionError where torch has no such device."""
     import torch
 
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
-        why = str(error).partition("\n")[0][:200]
+    kind, _, number = name.partition(":")
+    there = {"cpu": 1, "cuda": torch.cuda.device_count()}.get(kind, 0)
+    index = int(number) if number.isascii() and number.isdigit() and len(number) < 6 else -1
+    if index >= there or not there or (index < 0 and name != kind):
+        found = ["cpu", *(f"cuda:{each}" for each in range(torch.cuda.device_count()))]
         raise DescriptionError(
-            Diagnostic("E049", f"torch computes nothing on device `{name}`", notes=(why,))
-        ) from None
+            Diagnostic(
+                "E049", f"there is no device `{name}`", notes=(f"there is {listing(found)}",)
+            )
+        )

@@ -141,11 +141,14 @@ class DataSet:
             )
         _check_channels(self)
         self._check_outputs(network)
+        outputs = network.tensors[network.outputs[0]].shape[-1]
+        stated = bool(self.classes) or self.kind == "tokens"
+        named = self if stated else attrs.evolve(self, classes=tuple(map(str, range(outputs))))
         if same:
-            return self
+            return named
         load = self.load_train
         return attrs.evolve(
-            self, test=_flat(self.test), load_train=lambda: (t := load()) and _flat(t)
+            named, test=_flat(self.test), load_train=lambda: (t := load()) and _flat(t)
         )
 
     def _check_outputs(self, network: Network) -> None:

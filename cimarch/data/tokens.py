@@ -23,6 +23,7 @@ from cimarch.data.folder import FIFTH
 from cimarch.data.mixing import divided
 from cimarch.data.npz import array
 from cimarch.data.problems import by, problem
+from cimarch.diagnostics import listing
 
 Ints = NDArray[np.int64]
 Cut = Callable[[str], Sequence[int]]
@@ -147,7 +148,7 @@ def _characters(text: str) -> list[int]:
     if strange:
         raise problem(
             "E327",
-            f"the text holds {len(strange)} characters that have no token, `{strange[0]}` first",
+            f"the text holds {listing(strange)}, for which there is no token",
             notes=[f"there are tokens for {len(CHARACTERS)} characters: {CHARACTERS.strip()}"],
         )
     return [numbers[letter] for letter in text]
