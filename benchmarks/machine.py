@@ -26,6 +26,29 @@ def processor() -> str:
         return platform.processor() or "unknown processor"
 
 
+FEATURES = (
+    "avx2",
+    "avx512bw",
+    "avx512_bitalg",
+    "avx512_vbmi",
+    "avx512_vnni",
+    "amx_int8",
+    "asimddp",
+)
+"""Instructions that the arithmetic of products of small whole numbers makes use of."""
+
+
+def features() -> str:
+    """Which of `FEATURES` the processor has, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = ("flags", "Features")
+            found = next((line.split() for line in lines if line.startswith(names)), [])
+    except OSError:
+        return "its features are not told"
+    return "with " + (", ".join(name for name in FEATURES if name in found) or "none of them")
+
+
 def verdict(value: float, target: float) -> str:
     """`met`, or by how much a time misses the target that it should stay under."""
     return "met" if value <= target else f"missed by {value / target - 1:.0%}"

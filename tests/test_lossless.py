@@ -17,7 +17,7 @@ from cimarch.workload.network import Geometry
 
 pytest.importorskip("torch")
 
-from cimarch.functional.exact import UNITS, Product
+from cimarch.functional.exact import Product
 from cimarch.functional.lossless import (
     Lossless,
     exact_span,
@@ -25,6 +25,7 @@ from cimarch.functional.lossless import (
     tally,
     weights_of,
 )
+from cimarch.functional.product_units import UNITS
 from cimarch.functional.split import Split, parts_of
 
 OFFSET = Scheme(weight_bits=2, input_bits=2, cell_bits=2, converter=Converter(3))
@@ -148,7 +149,7 @@ def schemes(draw):
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(schemes(), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 1.0]))
 def test_what_is_proven_equals_the_plain_reference(scheme, seed, step):
     random = np.random.default_rng(seed)
@@ -172,7 +173,7 @@ def test_what_is_proven_equals_the_plain_reference(scheme, seed, step):
     assert counts == expected.counts == tally(made, 5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(schemes(), st.integers(0, 2**32 - 1), st.booleans())
 def test_outputs_that_lose_nothing_and_the_others_make_one_result(scheme, seed, by_column):
     random = np.random.default_rng(seed)
@@ -244,10 +245,16 @@ def test_sums_beyond_a_floats_whole_numbers_are_cut_by_channels():
     weights, windows = np.full((1, 2, 9216), 127), Windows(9216, 1, Geometry((3, 3)))
     weights[:, 1] *= -1
     inputs = np.full((1, 1024, 3, 3), 255, np.uint8)
-    sums = Product(weights, windows, (0, 255))(inputs).ravel()
-    assert sums.tolist() == [9216 * 127 * 255, -9216 * 127 * 255]
+    for unit in UNITS:
+        sums = Product(weights, windows, (0, 255), unit=unit)(inputs).ravel()
+        assert sums.tolist() == [9216 * 127 * 255, -9216 * 127 * 255]
+
+
+def test_one_channel_beyond_2_to_the_24_takes_float64():
+    weights, windows = np.full((1, 1, 9), 2**20), Windows(9, 1, Geometry((3, 3)))
     with pytest.raises(ValueError, match="float32"):
         Product(weights, windows, (0, 255), unit="float32")
+    assert Product(weights, windows, (0, 255)).unit == "float64"
 
 
 def test_sixteen_bit_inputs_take_a_wider_unit():

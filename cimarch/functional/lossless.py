@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import frexp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -24,6 +24,9 @@ from cimarch.functional.scheme import Converter
 from cimarch.functional.steps import step_factors, step_range
 from cimarch.functional.sums import Counts
 from cimarch.functional.windows import Windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = NDArray[Any]
 Truth = NDArray[np.bool_]
@@ -237,6 +240,10 @@ class Lossless:
     def __call__(self, inputs: NDArray[np.integer]) -> Array:
         """The results; float32 below 2^24, else int32, int64 or float64."""
         return self.product(inputs)
+
+    def tensor(self, inputs: Tensor) -> Tensor:
+        """The same on a tensor of the device."""
+        return self.product.tensor(inputs)
 
     def counted(self, inputs: NDArray[np.integer]) -> tuple[Array, Counts]:
         """The same, and what was converted: nothing clips, rounds or overflows."""
