@@ -131,12 +131,24 @@ def _lookup(builder: Builder, table: Any, index: Any, rows: int) -> Any:
 
 
 def _lookup_by_bytes(builder: Builder, table: Any, index: Any) -> Any:
-    result = ir.Constant(_BYTES, ir.Undefined)
-    for lane in range(LANES):
-        place = builder.extract_element(index, ir.Constant(_I32, lane))
-        value = builder.extract_element(table, builder.zext(place, _I32))
-        result = builder.insert_element(result, value, ir.Constant(_I32, lane))
-    return result
+    """The same on any processor: a function of its own, which loops over the bytes."""
+    kind = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
+    find: Any = cgutils.get_or_insert_function
+    function = find(builder.module, kind, "cimarch_lookup")
+    if not function.blocks:
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        places = [cgutils.alloca_once(inner, _BYTES) for _ in range(3)]
+        for place, value in zip(places, function.args, strict=False):
+            inner.store(value, place)
+        table_at, index_at, result = (inner.bitcast(place, _I8.as_pointer()) for place in places)
+        with cgutils.for_range(inner, ir.Constant(_I64, LANES)) as loop:
+            entry = inner.zext(inner.load(inner.gep(index_at, [loop.index])), _I64)
+            value = inner.load(inner.gep(table_at, [entry]))
+            inner.store(value, inner.gep(result, [loop.index]))
+        inner.ret(inner.load(places[2]))
+    return builder.call(function, [table, index])
 
 
 def _code_of(builder: Builder, sums: Any, codes: Values, rows: int) -> Any:
