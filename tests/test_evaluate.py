@@ -17,6 +17,7 @@ from chips import mlp
 from cimarch.data.dataset import DataSet, Examples
 from cimarch.data.normalisation import Normalise
 from cimarch.functional.answers import Answers
+from cimarch.functional.converter import Ranges
 from cimarch.functional.quantise import Quantising
 from cimarch.functional.saved_ranges import with_placement
 from cimarch.mapping.saved import to_dict
@@ -212,6 +213,15 @@ def test_ranges_for_another_precision_are_refused() -> None:
         evaluated(chip(bits=5), ranges=made)
     with refused("E306", "another network than this"):
         cimarch.evaluate(chip(bits=3), weighted(mlp(12, 3)), drawn(), ranges=made)
+
+
+def test_ranges_may_be_given_by_operation() -> None:
+    by_hand = {"l1": Ranges.of(-3, 2, "by hand")}
+    found = evaluated(chip(bits=5), ranges=by_hand)
+    assert found.layers["range_source"].tolist() == ["by hand", "one unit a step"]
+    assert (found.layers["range_low"][0], found.layers["range_high"][0]) == (-3, -3 + 2 * 31)
+    with refused("E306", "the ranges name `l3`, which has no converters here"):
+        evaluated(chip(bits=5), ranges={"l3": Ranges.of(0, 1)})
 
 
 def test_ranges_for_other_lines_are_refused() -> None:

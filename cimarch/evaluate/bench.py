@@ -19,7 +19,7 @@ from cimarch.functional.observe import seen, spreads_of, watched
 from cimarch.functional.quantise import check_weights, matrices, quantise, schemes_of
 from cimarch.functional.quantised import QuantisedNetwork
 from cimarch.functional.saved_quantised import read_quantised
-from cimarch.functional.saved_ranges import Calibration, check_shape, read_ranges
+from cimarch.functional.saved_ranges import Calibration, check_names, check_shape, read_ranges
 from cimarch.functional.saved_ranges import Saved as SavedRanges
 from cimarch.functional.scheme import Scheme
 from cimarch.hardware.system import System
@@ -91,14 +91,22 @@ class Bench:
     def ranges(self, given: SavedRanges | None, policy: Policy) -> Mapping[str, Ranges]:
         """The ranges of converters where the description states none; none: one unit a step."""
         if given is not None:
-            read = read_ranges(given)
-            read.check(self.placement.network, self.schemes)
+            found = self._given(given)
             for op in matrices(self.placement.network):
-                if op.name in read.ranges:
-                    check_shape(read.ranges[op.name], self.schemes[op.name], op)
-            return read.ranges
+                if op.name in found:
+                    check_shape(found[op.name], self.schemes[op.name], op)
+            return found
         has_any = any(scheme.converter is not None for scheme in self.schemes.values())
         return self.calibration(policy).ranges if policy.needs_data and has_any else {}
+
+    def _given(self, given: SavedRanges) -> Mapping[str, Ranges]:
+        """Ranges that were given, by operation, checked against what they are for."""
+        if isinstance(given, Mapping) and all(isinstance(r, Ranges) for r in given.values()):
+            check_names(given, self.schemes)
+            return given
+        read = read_ranges(given)
+        read.check(self.placement.network, self.schemes)
+        return read.ranges
 
     def matrix(self, name: str, ranges: Ranges | None, **how: Any) -> Matrix:
         """A matrix operation with its path; DescriptionError where the one asked for is none."""

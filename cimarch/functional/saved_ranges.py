@@ -95,11 +95,16 @@ class Calibration:
                 f"the ranges were calibrated for another network than this `{network.name}`",
                 notes=(f"they are for `{self.network}`",),
             )
+        check_names(self.ranges, schemes)
         for name in self.ranges:
-            here = schemes.get(name)
-            if here is None:
-                raise _wrong(f"the ranges name `{name}`, which has no converters here")
-            _check_arithmetic(name, _arithmetic(self.schemes[name]), _arithmetic(here))
+            _check_arithmetic(name, _arithmetic(self.schemes[name]), _arithmetic(schemes[name]))
+
+
+def check_names(ranges: Mapping[str, Ranges], schemes: Mapping[str, Scheme]) -> None:
+    """Raise DescriptionError where ranges are for an operation that has no converters."""
+    for name in ranges:
+        if name not in schemes or schemes[name].converter is None:
+            raise _wrong(f"the ranges name `{name}`, which has no converters here")
 
 
 def _arithmetic(scheme: Scheme) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def with_placement(calibration: Calibration, placement: Mapping[str, Any]) -> di
 # Read ---------------------------------------------------------------------------------------------
 
 Saved = str | Path | Mapping[str, Any] | Calibration
-"""A file's path, what such a file holds, or the ranges themselves."""
+"""A file's path, what such a file holds, or the ranges: as they were chosen, or by operation."""
 
 
 def read_ranges(saved: Saved) -> Calibration:
