@@ -2,7 +2,6 @@
 
     python benchmarks/wires.py
 
-
 Random 2-bit cells, random inputs of one bit; the table of docs/functional.md.
 """
 

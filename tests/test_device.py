@@ -23,6 +23,7 @@ from cimarch.functional.randomness import Draw
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.functional.windows import Windows
 from cimarch.workload.network import Geometry
+from test_products import random_lines, random_ranges, schemes
 
 SCHEME = Scheme(weight_bits=4, input_bits=4, cell_bits=2, converter=Converter(6))
 ONE_LINE = attrs.evolve(SCHEME, encoding="signed_cell", weight_bits=2)
@@ -330,6 +331,71 @@ def test_no_noise_is_no_noise(encoding: str) -> None:
     assert (path(INPUTS) == Products([lines], ranges, Windows(16))(INPUTS)).all()
 
 
+@st.composite
+def devices(draw: st.DrawFn) -> Device:
+    strength = st.sampled_from([0.0, 0.0, 0.03, 0.4])
+    cell = Cell(
+        program_noise=draw(strength),
+        program_noise_kind=draw(st.sampled_from(["absolute", "proportional", "lognormal"])),
+        program_noise_table=draw(st.sampled_from([(), (), (0.1, 0.0, 0.2, 0.3)])),
+        read_noise=draw(strength),
+        read_noise_kind=draw(st.sampled_from(["absolute", "proportional"])),
+        read_noise_table=draw(st.sampled_from([(), (), (0.1, 0.0, 0.2, 0.3)])),
+        stuck_on=draw(strength),
+        stuck_off=draw(strength),
+        drift=draw(strength),
+        drift_spread=draw(strength),
+        age=draw(st.sampled_from([1.0, 1e4])),
+        drift_compensation=draw(st.booleans()),
+        retention_time=draw(st.sampled_from([None, 1e4])),
+        on_off_ratio=draw(st.sampled_from([0.0, 3.0, 40.0])),
+        off_current=draw(st.sampled_from(["kept", "digital", "analog"])),
+        conductance_levels=draw(st.sampled_from([0, 3, 100])),
+        wire_resistance=draw(st.sampled_from([0.0, 0.0, 1.0])),
+        on_resistance=1000.0,
+        wire_model=draw(st.sampled_from(["exact", "fast"])),
+    )
+    errors = Errors(
+        *(draw(strength) for _ in range(6)),
+        inl_table=draw(st.sampled_from([(), (), (0.0, 1.0, 0.5)])),
+    )
+    columns, converters = draw(st.integers(1, 40)), draw(st.integers(1, 9))
+    return Device(
+        cell, errors, columns, converters, draw(st.sampled_from(["adjacent", "interleaved"]))
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(schemes(), devices(), st.integers(0, 2**32))
+def test_anything_goes_with_anything_in_any_batch_and_place(
+    scheme: Scheme, device: Device, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    lines = random_lines(scheme, rng, 11, 3)
+    ranges, (low, high) = random_ranges(lines, rng), scheme.input_range
+    inputs = rng.integers(low, high + 1, (5, 11))
+    whole, counts = Products([lines], ranges, Windows(11), device=device).counted(inputs)
+    assert np.isfinite(whole).all()
+    assert 0 <= counts.clipped + counts.rounded <= counts.conversions
+    path = Products([lines], ranges, Windows(11), device=device)
+    assert (np.concatenate([path(inputs[:2]), path(inputs[2:])]) == whole).all()
+    elsewhere = Products([lines], ranges, Windows(11), device=device, on="torch")(inputs)
+    near = np.isclose(elsewhere, whole, rtol=1e-5, atol=1e-5)
+    assert near.all() or device.cell.read_noise or device.errors != Errors()
+
+
+def test_a_signed_cell_takes_every_other_entry_of_a_table() -> None:
+    scheme = Scheme(encoding="signed_cell", weight_bits=3, cell_bits=3, input_bits=1)
+    levels = np.repeat(np.arange(-4, 4), 4000)
+    lines = lines_of(levels[None], scheme, sections_of(levels.size, levels.size, levels.size))
+    table = tuple(k / 1000 for k in range(8))
+    made = Device(Cell(program_noise_table=table)).realise(lines, Draw()).digits[0, 0]
+    for level, entry in ((-4, 7), (-2, 4), (3, 5)):
+        mine = made[levels == level]
+        assert mine.mean() == pytest.approx(level, abs=0.01)
+        assert mine.std() == pytest.approx(entry / 1000 * 4, rel=0.05)
+
+
 # ------------------------------------------------------------------ descriptions
 
 TEXT = """
@@ -459,3 +525,21 @@ def test_more_noise_costs_more_and_none_costs_nothing(
     found = [ideal, *(answers(2, **{name: strength}) for strength in strengths)]
     assert all(more <= less + 0.01 for less, more in pairwise(found))  # one image of a hundred
     assert found[0] > found[-1] + 0.4
+
+
+def test_a_digital_array_has_no_analog_cells() -> None:
+    text = """
+    from std import digital_array, dac
+    system Digital {{
+        clock = 1 GHz
+        part dac[8]: dac
+        part cells: digital_array {{ rows = 8, columns = 8 {cell} }}
+        connect dac[*] -> cells
+    }}
+    """
+    stuck = cimarch.loads(text.format(cell=", stuck_on = 0.1")).part("cells")
+    assert device_of(stuck) == Device(Cell(stuck_on=0.1), columns=8, converters=8)
+    noisy = cimarch.loads(text.format(cell=", program_noise = 0.1")).part("cells")
+    with pytest.raises(cimarch.DescriptionError, match="adds in digital") as caught:
+        device_of(noisy)
+    assert caught.value.diagnostics[0].code == "E334"

@@ -132,8 +132,11 @@ def device_of(pool: Part, adc: Part | None = None) -> Device | None:
 
     Raises DescriptionError where what is stated does not go together.
     """
+    cell = cell_of(pool)
+    if pool.kind == "digital_array" and _differs(attrs.evolve(cell, stuck_on=0.0, stuck_off=0.0)):
+        raise DescriptionError(_digital(pool))
     device = Device(
-        cell_of(pool),
+        cell,
         errors_of(adc) if adc is not None else Errors(),
         pool.integer("columns"),
         max(1, adc.count // pool.count) if adc is not None else pool.integer("columns"),
@@ -231,6 +234,16 @@ def _without_on_resistance(pool: Part) -> Diagnostic:
         pool.span,
         notes=("what is lost on wires depends on the resistance of a cell at its highest level",),
         helps=("state `on_resistance`, such as `on_resistance = 100 kohm`",),
+    )
+
+
+def _digital(pool: Part) -> Diagnostic:
+    return Diagnostic(
+        "E334",
+        f"`{pool.path}` adds in digital, and its cells are described as analog ones",
+        pool.span,
+        notes=("of what cells can do, a `digital_array` has `stuck_on` and `stuck_off`",),
+        helps=("describe a `crossbar`, or leave out what its cells conduct",),
     )
 
 

@@ -24,10 +24,13 @@ from cimarch.functional.reference import min_quantum
 from cimarch.functional.sizes import exact_type
 from cimarch.functional.steps import step_digits, step_factors
 from cimarch.functional.sums import Counts
-from cimarch.functional.unfold import Band, bands, unfolded
+from cimarch.functional.unfold import WINDOWS, Band, bands, unfolded
 from cimarch.functional.windows import Windows
 
 Floats = NDArray[np.float64]
+_WINDOWS_ELSEWHERE = 2**16
+"""Windows of a band on a device of torch's, which likes larger products. Where chance has a part,
+bands are the same everywhere."""
 
 
 class Products:
@@ -54,6 +57,7 @@ class Products:
         draw = draw or Draw()
         self.windows = windows
         self.draw = draw
+        self._most = WINDOWS if on == "cpu" or device is not None else _WINDOWS_ELSEWHERE
         self.next_image = 0
         """The number of the next image, by which what chance adds to its reads is found. Every
         call counts on; set it to begin elsewhere."""
@@ -85,7 +89,7 @@ class Products:
         made = np.empty(
             self._shape(inputs, len(self.groups) * outputs), np.int64 if whole else np.float64
         )
-        for band in bands(self.windows, inputs.shape):
+        for band in bands(self.windows, inputs.shape, self._most):
             for number, group in enumerate(self.groups):
                 x = unfolded(self.windows, inputs, number, band, group.input_type)
                 values = group.products(x, self._noise(number, image, band), counts)

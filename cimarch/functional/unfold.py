@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cimarch.functional.windows import Windows
 
-_WINDOWS = 2048
+WINDOWS = 2048
 """Windows of a band, about: their sums stay in the cache, and rows of them are long."""
 
 
@@ -47,15 +47,15 @@ class Band:
         made[self.first : self.end, columns, self.top : self.bottom] = split.swapaxes(0, 1)
 
 
-def bands(windows: Windows, shape: tuple[int, ...]) -> Iterator[Band]:
-    """The bands of inputs of a shape, in order."""
+def bands(windows: Windows, shape: tuple[int, ...], most: int = WINDOWS) -> Iterator[Band]:
+    """The bands of inputs of a shape, in order, of about `most` windows."""
     if windows.geometry is None:
-        for first in range(0, shape[0], _WINDOWS):
-            yield Band(first, min(first + _WINDOWS, shape[0]))
+        for first in range(0, shape[0], most):
+            yield Band(first, min(first + most, shape[0]))
         return
     high, wide = windows.size(*shape[2:])
-    rows = min(high, max(1, _WINDOWS // wide))
-    images = max(1, _WINDOWS // (rows * wide))
+    rows = min(high, max(1, most // wide))
+    images = max(1, most // (rows * wide))
     for first in range(0, shape[0], images):
         for number, top in enumerate(range(0, high, rows)):
             end, bottom = min(first + images, shape[0]), min(top + rows, high)
