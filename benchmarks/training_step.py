@@ -1,4 +1,4 @@
-"""A training step through the chip, against plain torch: `python benchmarks/training_step.py [batch] [repeats]`.
+"""A training step through the chip: `python benchmarks/training_step.py [batch] [repeats]`.
 
 ResNet-20, maps of CIFAR-10, one thread: forward, loss, backward; no optimiser. Every step encodes
 its weights anew, as the first after an update does. Seconds are of the processor, the best of the

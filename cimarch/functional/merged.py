@@ -28,6 +28,8 @@ from cimarch.functional.reference import min_quantum
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.functional.straight import Gradients, Sums, along
 
+_VECTOR = 16
+"""Channels that a convolution takes at once."""
 _EXACT_IN_SINGLE = 2.0**24
 """Whole numbers below this are exact in float32, sums of them in any order too."""
 
@@ -128,7 +130,10 @@ class Range:
         return uniform and sums.dtype == torch.float32 and sums.device.type == "cpu"
 
     def add(self, sums: Tensor, piece: Piece, codes: Tensor) -> int:
-        """Add the codes of a piece's sums to `codes`, times its factors; how many clipped."""
+        """Add the codes of a piece's sums to `codes`, times its factors; how many clipped.
+
+        Of sums that the compiled loops take, only the marks remain that `passed` needs.
+        """
         if self.converter is None:
             whole = sums + along(piece.shift, sums, 1)
             codes[:, piece.outputs] += (whole * along(piece.factor, sums, 1)).to(codes.dtype)
@@ -151,7 +156,7 @@ class Range:
         if self._is_quick(sums) and gradient.dtype == torch.float32:
             passed, slopes = torch.empty_like(sums), torch.zeros_like(piece.shift)
             kernels.unconvert(
-                _flat(gradient), _flat(sums), piece.shift.numpy(), self.low[piece.outputs].numpy(),
+                _flat(gradient), _flat(sums), self.low[piece.outputs].numpy(),
                 self.step[piece.outputs].numpy(), self._last, self._rises, piece.outputs.start,
                 _flat(passed), slopes.numpy(),
             )  # fmt: skip
@@ -259,7 +264,7 @@ class Merged:
         self.quantum = min_quantum(lines[0], ranges)
         self.pieces = list(self._pieces())
         self.sums: list[Tensor] = []
-        """Of each piece."""
+        """Of each piece; marks of them, where compiled loops took them."""
         self.clipped = 0
         """Conversions that clipped, of the last `forward`."""
 
@@ -284,7 +289,7 @@ class Merged:
 
     def _piece(self, groups: slice, section: Section) -> Piece:
         kernel, each = self.kernel, self.lines[0].outputs
-        channels = slice(section.first // kernel, -(-section.end // kernel))
+        channels = _wide(section.first // kernel, -(-section.end // kernel), self.digits.shape[1])
         outputs = slice(groups.start * each, groups.stop * each)
         inside = torch.zeros(self.lines[0].rows, dtype=self.type, device=self.digits.device)
         inside[section.first : section.end] = 1
@@ -342,7 +347,7 @@ class Merged:
         codes: Tensor | None = None
         for piece in pieces:
             affine, taken = self._taken(centred, piece)
-            sums = affine.product(taken, piece.digits)
+            sums = affine.product(taken, piece.digits).contiguous()
             if codes is None:
                 codes = sums.new_zeros(len(sums), len(self.digits), *sums.shape[2:])
             self.clipped += self.range.add(sums, piece, codes)
@@ -482,6 +487,15 @@ class Merged:
             assert to_inputs is not None
             part = self._part(of_inputs, piece)
             part += to_inputs.view_as(part)
+
+
+def _wide(first: int, end: int, channels: int) -> slice:
+    """The channels `first`..`end`, or a few more: a vector's worth is multiplied faster."""
+    wide = -(-(end - first) // _VECTOR) * _VECTOR
+    if end - first <= _VECTOR // 2 or wide > channels:
+        return slice(first, end)
+    first = min(first, channels - wide)
+    return slice(first, first + wide)
 
 
 _SHARES = np.geomspace(1 / 64, 1, 61)

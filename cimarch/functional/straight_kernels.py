@@ -96,10 +96,14 @@ def moments(gradient: Floats, outputs: Floats, sums: Doubles, weighted: Doubles)
             weighted[o] += two
 
 
-_RANGE = "float32[:, :, ::1], float64[::1], float64[::1], float64[::1], float64, boolean"
+_BELOW, _ABOVE = np.float32(-2), np.float32(2)
+"""Marks of a sum that lay outside the range; those of all others are -1/2 .. 1/2."""
 
 
-@compiled(f"int64({_RANGE}, float32[::1], int64, float32[:, :, ::1])")
+@compiled(
+    "int64(float32[:, :, ::1], float64[::1], float64[::1], float64[::1], float64, boolean,"
+    "float32[::1], int64, float32[:, :, ::1])"
+)
 def convert(
     sums: Floats,
     shift: Doubles,
@@ -114,7 +118,8 @@ def convert(
     """Add factor x code of sums + shift to `codes`, whose output `first` is the sums' first.
 
     Mid-tread, or mid-rise (`rises`); codes are whole numbers, as those of
-    `cimarch.functional.converter.convert`. Returns how many conversions clipped.
+    `cimarch.functional.converter.convert`. A sum becomes its mark for `unconvert`: by how many
+    steps its code is more, or on which side it clipped. Returns how many conversions clipped.
     """
     top = last + 1 if rises else last
     clipped = 0
@@ -124,20 +129,26 @@ def convert(
             below, units = low[o] - shift[o], step[o]
             for i in range(len(taken)):
                 place = (np.float64(taken[i]) - below) / units
-                clipped += (place < 0) | (place > top)
                 held = min(max(place, 0.0), last)
-                code = 2 * np.floor(held) + 1 if rises else np.rint(held)
+                whole = np.floor(held) if rises else np.rint(held)
+                stands = whole + 0.5 if rises else whole
+                code = 2 * stands if rises else whole
+                inside = (place >= 0) & (place <= top)
+                beside = _BELOW if place < 0 else _ABOVE
+                taken[i] = np.float32(stands - place) if inside else beside
                 into[i] += by * np.float32(code)
+                clipped += not inside
     return clipped
 
 
 @compiled(
-    f"void(float32[:, :, ::1], {_RANGE}, int64, float32[:, :, ::1], float64[::1])", reorders=True
+    "void(float32[:, :, ::1], float32[:, :, ::1], float64[::1], float64[::1], float64, boolean,"
+    "int64, float32[:, :, ::1], float64[::1])",
+    reorders=True,
 )
 def unconvert(
     gradient: Floats,
-    sums: Floats,
-    shift: Doubles,
+    marks: Floats,
     low: Doubles,
     step: Doubles,
     last: float,
@@ -151,19 +162,16 @@ def unconvert(
     Adds to `slopes` of each output its gradient times what its step's share in a code is: code -
     sum / step inside the range, and the code outside, codes being counted from 0 units.
     """
-    top = last + 1 if rises else last
-    half = 0.5 if rises else 0.0
-    for n in range(sums.shape[0]):
-        for o in range(sums.shape[1]):
-            taken, given, into = sums[n, o], gradient[n, first + o], passed[n, o]
-            below, units = low[o] - shift[o], step[o]
-            base = low[o] / step[o]
-            total = 0.0
+    for n in range(marks.shape[0]):
+        for o in range(marks.shape[1]):
+            taken, given, into = marks[n, o], gradient[n, first + o], passed[n, o]
+            least = np.float32(low[o] / step[o] + (0.5 if rises else 0.0))
+            most = np.float32(least + last)
+            total: float = np.float32(0)  # type: ignore[assignment]  # in single precision
             for i in range(len(taken)):
-                place = (np.float64(taken[i]) - below) / units
-                inside = (place >= 0) & (place <= top)
-                held = min(max(place, 0.0), last)
-                code = (np.floor(held) if rises else np.rint(held)) + half
+                mark = taken[i]
+                beside = least if mark < 0 else most
+                inside = (mark > -1) & (mark < 1)
                 into[i] = given[i] if inside else np.float32(0)
-                total += given[i] * (code - place if inside else code + base)
+                total += given[i] * (mark if inside else beside)
             slopes[first + o] += total
