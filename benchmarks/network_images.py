@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="a data set, as `cimarch eval` takes it")
     asked = parser.parse_args()
-    print(machine("numpy", "numba", "torch"), "one thread,", features())
+    print(f"{machine('numpy', 'numba', 'torch')}, one thread, {features()}")
     network = cimarch.read_network("resnet20")
     images = drawn(network, asked.data)
     print(f"\nimages/s, ResNet-20, batch {BATCH}     best  median   target")
@@ -128,7 +128,8 @@ def layer_rates() -> Iterator[str]:
         rates = [rate(weights, windows, x, macs, unit) for unit in ("integer", "float32")]
         told = [f"{each:9,.0f}" if each else "        -" for each in rates]
         verdict = verdict_of_rate(rates[0], 100) if rows >= 288 else ""
-        yield f"{channels:4} channels, {side:2} x {side:2}{rows:27,}{''.join(told)}   {verdict}"
+        layer = f"{channels:4} channels, {side:2} x {side:2}{rows:27,}"
+        yield f"{layer}{''.join(told)}   {verdict}".rstrip()
 
 
 def rate(weights: np.ndarray, windows: Windows, x: np.ndarray, macs: int, unit: str) -> float:
