@@ -9,10 +9,11 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import cimarch
+from cimarch.functional import reference
 from cimarch.functional.arithmetic import Conversion, arithmetic
 from cimarch.functional.converter import Ranges
 from cimarch.functional.device import Cell, Device, Errors, device_of
@@ -382,6 +383,36 @@ def test_anything_goes_with_anything_in_any_batch_and_place(
     elsewhere = Products([lines], ranges, Windows(11), device=device, on="torch")(inputs)
     near = np.isclose(elsewhere, whole, rtol=1e-5, atol=1e-5)
     assert near.all() or device.cell.read_noise or device.errors != Errors()
+
+
+@settings(max_examples=60, deadline=None)
+@given(schemes(), devices(), st.integers(0, 2**32))
+def test_digits_of_real_cells_are_converted_as_plain_loops_do(
+    scheme: Scheme, device: Device, seed: int
+) -> None:
+    """Digits are binary fractions: 2^30 times as large they are whole numbers again, and so are all
+    results, where ranges and corrections are as much larger."""
+    rng = np.random.default_rng(seed)
+    lines = random_lines(attrs.evolve(scheme, input_bits=3), rng, 9, 2)
+    assume(not lines.reference)
+    cell = attrs.evolve(
+        device.cell, read_noise=0.0, read_noise_table=(), off_current="kept",
+        drift_compensation=False,
+    )  # fmt: skip
+    still = attrs.evolve(device, cell=cell, errors=Errors())
+    ranges, (low, high) = random_ranges(lines, rng), lines.scheme.input_range
+    inputs, large = rng.integers(low, high + 1, (3, 9)), 2.0**30
+    digits = still.realise(lines, Draw()).digits * large
+    assert (digits % 1 == 0).all()
+    wider = attrs.evolve(lines, digits=digits.astype(np.int64),
+                         correction=lines.correction * int(large))  # fmt: skip
+    further = ranges and Ranges(ranges.low * large, ranges.step * large)
+    if ranges is not None and scheme.converter is not None:
+        wanted = reference.product(inputs, wider, further)
+        path = Products([lines], ranges, Windows(9), device=still)
+        values, counts = path.counted(inputs)
+        np.testing.assert_allclose(values * large, wanted.values, rtol=1e-12)
+        assert counts == wanted.counts
 
 
 def test_a_signed_cell_takes_every_other_entry_of_a_table() -> None:
