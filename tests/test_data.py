@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import sys
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -265,7 +266,9 @@ def test_a_model_states_its_normalisation_in_the_file_beside_it(tmp_path: Path) 
     model = tmp_path / "net.pt"
     assert beside(model) is None
     (tmp_path / "net.json").write_text('{"normalise": {"mean": [0.5], "deviation": [2]}}')
-    assert beside(model) == stated("0.5/2").__class__((0.5,), (2.0,), "`net.json` beside the model", True)
+    assert beside(model) == stated("0.5/2").__class__(
+        (0.5,), (2.0,), "`net.json` beside the model", True
+    )
     for wrong in ('{"mean": [1]}', '{"mean": [1], "deviation": [0]}', "3", '{"mean": ["a"]}'):
         (tmp_path / "net.json").write_text(f'{{"normalise": {wrong}}}')
         with pytest.raises(DescriptionError, match="not two lists of numbers"):
@@ -435,7 +438,7 @@ def my_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module `my_data` in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "my_data", raising=False)
+    monkeypatch.delitem(sys.modules, "my_data", raising=False)
     (tmp_path / "my_data.py").write_text(OWN)
     (tmp_path / "broken_data.py").write_text("import no_such_package\n")
     (tmp_path / "wrong_data.py").write_text("def (\n")
@@ -656,5 +659,14 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
 
 
 def test_what_an_extra_brings_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
+    monkeypatch.setattr("cimarch.data.digits.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     assert refused("E329", "digits") == "data set `digits` takes scikit-learn"
+
+
+def test_the_file_of_the_digits_is_what_scikit_learn_reads_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = read_data("digits")
+    monkeypatch.setattr("cimarch.data.digits.find_spec", lambda name: None)
+    assert read_data("digits").digest == read.digest

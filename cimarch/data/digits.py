@@ -6,7 +6,11 @@ Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Le
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 
 from cimarch.data.dataset import DataSet, Examples
 from cimarch.data.mixing import divided
@@ -21,9 +25,7 @@ SIXTEENTHS = Normalise(16.0, source="the data set: x / 16")
 
 def digits(normalise: Stated | None = None) -> DataSet:
     """Read the digits; DescriptionError where scikit-learn is missing."""
-    found = need("sklearn.datasets", "data set `digits`", "scikit-learn").load_digits()
-    images = found.images.astype(np.uint8)[:, None]  # (n, 1, 8, 8)
-    labels = found.target.astype(np.int64)
+    images, labels = _stored()
     train, test = divided(len(labels), TRAIN)
     scale = SIXTEENTHS.as_stated(normalise)
     return DataSet(
@@ -34,3 +36,15 @@ def digits(normalise: Stated | None = None) -> DataSet:
         source="scikit-learn",
         notes=(f"{len(train):,} of its {len(labels):,} images calibrate, the others judge",),
     )
+
+
+def _stored() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (n, 1, 8, 8) and labels: from scikit-learn's file, for importing it takes seconds."""
+    spec = find_spec("sklearn")
+    file = Path(spec.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if spec else None
+    if file is not None and file.is_file():
+        rows = np.loadtxt(file, np.uint8, delimiter=",")
+    else:
+        found = need("sklearn.datasets", "data set `digits`", "scikit-learn").load_digits()
+        rows = np.column_stack([found.data, found.target]).astype(np.uint8)
+    return rows[:, :64].reshape(-1, 1, 8, 8), rows[:, 64].astype(np.int64)
