@@ -59,6 +59,8 @@ class Histograms:
         self.keys = _keys(first, per)
         low, high = np.array([_ends(each) for each in self.lines]).T
         self.low, self.high = int(low.min()), int(high.max())
+        self.kind = np.dtype(np.float32 if max(self.high, -self.low) < 2**24 else np.float64)
+        """What holds any sum of digits times levels exactly."""
         ranges = int(self.keys.max()) + 1
         self.shift = _shift(self.high - self.low + 1, min(MOST, max(2, MOST_IN_ALL // ranges)))
         bins = ((self.high - self.low) >> self.shift) + 1
@@ -88,10 +90,12 @@ class Histograms:
             rows = slice(section.first, section.end)
             columns = lines.digits[:, :, 0].size
             digits = lines.digits[:, :, rows].reshape(columns, section.end - section.first)
+            digits = digits.astype(self.kind).T
             factors = lines.factors[:, :, section.tile].ravel()
             for place, level in zip(_places(self.scheme), levels, strict=True):
                 seen = level[:, rows]
-                self._count(_product(seen, digits), self.keys.ravel(), place * factors)
+                sums = seen.astype(self.kind) @ digits
+                self._count(sums, self.keys.ravel(), place * factors)
                 if lines.reference:
                     total = seen.sum(axis=1, keepdims=True)
                     every = np.repeat(total, lines.blocks, axis=1)
@@ -101,12 +105,17 @@ class Histograms:
     def _count(self, sums: NDArray[Any], keys: Ints, factors: Ints) -> None:
         """Sums (windows, columns), the range of each column, and what one unit of it counts."""
         bins = self.counts.shape[1]
-        places = ((sums.astype(np.int64) - self.low) >> self.shift) + keys * bins
         for size in np.unique(np.abs(factors)):
-            mine = places[:, np.abs(factors) == size].ravel()
-            counted = np.bincount(mine, minlength=self.counts.size).reshape(self.counts.shape)
-            self.counts += counted
-            self.weights += float(size) ** 2 * counted
+            mine = np.abs(factors) == size
+            ranges, which = np.unique(keys[mine], return_inverse=True)
+            places = sums[:, mine].astype(np.int64)
+            places -= self.low
+            places >>= self.shift
+            places += which * bins
+            counted = np.bincount(places.ravel(), minlength=len(ranges) * bins)
+            counted = counted.reshape(len(ranges), bins)
+            self.counts[ranges] += counted
+            self.weights[ranges] += float(size) ** 2 * counted
 
     def result(self) -> Histogram:
         """What was counted."""
@@ -154,14 +163,6 @@ def _places(scheme: Scheme) -> tuple[int, ...]:
 def _levels(windows: Ints, scheme: Scheme) -> Ints:
     """(steps, windows, rows): what is applied at once."""
     return windows[None] if _is_whole(scheme) else step_digits(windows, scheme)
-
-
-def _product(levels: Ints, digits: Ints) -> NDArray[Any]:
-    """Sums (windows, columns), exact: in float32 where they are below 2^24."""
-    largest = int(np.abs(levels).max(initial=0)) * int(np.abs(digits).sum(axis=1).max(initial=0))
-    kind = np.dtype(np.float32 if largest < 2**24 else np.float64)
-    result: NDArray[Any] = levels.astype(kind) @ digits.astype(kind).T
-    return result
 
 
 def _shift(span: int, most: int) -> int:

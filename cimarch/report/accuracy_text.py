@@ -77,9 +77,12 @@ def _score(found: Evaluation, score: Score, rate: float | None) -> tuple[str, st
         told = [f"{_percent(score.top1.low)} to {_percent(score.top1.high)}"]
         if score.top5 is not None:
             told.append(f"top five {_percent(score.top5)}")
-    if rate is not None:
-        told.append(f"{number(rate)} {'images' if found.kind == 'images' else 'rows'}/s")
-    return value, ", ".join(told)
+    return value, ", ".join([*told, *_rate(found, rate)])
+
+
+def _rate(found: Evaluation, rate: float | None) -> list[str]:
+    noun = "images" if found.kind == "images" else "rows"
+    return [] if rate is None else [f"{number(rate)} {noun}/s"]
 
 
 def _chip(found: Evaluation) -> Iterable[Line]:
@@ -87,9 +90,9 @@ def _chip(found: Evaluation) -> Iterable[Line]:
         yield Line("chip", *_score(found, found.chip[0], found.rate()))
     else:
         deviation, mean = found.spread
-        rate = found.rate()
         told = f"mean of {found.trials} trials, {_range(mean)}, deviation {_percent(deviation)}"
-        yield Line("chip", _percent(mean.value), told + (f", {number(rate)}/s" if rate else ""))
+        rate = _rate(found, found.rate())
+        yield Line("chip", _percent(mean.value), ", ".join([told, *rate]))
         if found.loss is not None and found.kind == "tokens":
             yield Line("", f"perplexity {number(math.exp(min(found.loss, 700.0)))}", "of the mean")
     agreed = math.fsum(found.agreement) / found.trials
