@@ -133,17 +133,17 @@ def _lookup(builder: Builder, table: Any, index: Any, rows: int) -> Any:
 def _lookup_by_bytes(builder: Builder, table: Any, index: Any) -> Any:
     """The same on any processor: a function of its own, which loops over the bytes."""
     kind = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
-    find: Any = cgutils.get_or_insert_function
-    function = find(builder.module, kind, "cimarch_lookup")
+    tools: Any = cgutils
+    function = tools.get_or_insert_function(builder.module, kind, "cimarch_lookup")
     if not function.blocks:
         function.linkage = "internal"
         function.attributes.add("noinline")
         inner = ir.IRBuilder(function.append_basic_block("entry"))
-        places = [cgutils.alloca_once(inner, _BYTES) for _ in range(3)]
+        places = [tools.alloca_once(inner, _BYTES) for _ in range(3)]
         for place, value in zip(places, function.args, strict=False):
             inner.store(value, place)
         table_at, index_at, result = (inner.bitcast(place, _I8.as_pointer()) for place in places)
-        with cgutils.for_range(inner, ir.Constant(_I64, LANES)) as loop:
+        with tools.for_range(inner, ir.Constant(_I64, LANES)) as loop:
             entry = inner.zext(inner.load(inner.gep(index_at, [loop.index])), _I64)
             value = inner.load(inner.gep(table_at, [entry]))
             inner.store(value, inner.gep(result, [loop.index]))
@@ -172,9 +172,12 @@ def _code_of(builder: Builder, sums: Any, codes: Values, rows: int) -> Any:
 
 def _sums(
     builder: Builder, planes: int, rows: int, tables: Any, index: Any, lookups: Any, start: Any,
-    add: Callable[[Any, Any], Any],
+    add: Callable[[Any, Any], Any], order: Any = None,
 ) -> Values:  # fmt: skip
-    """Sums of one line for each plane: a loop over lookups, the sums in registers."""
+    """Sums of one line for each plane: a loop over lookups, the sums in registers.
+
+    `order` points to the lookup that each table belongs to; without it they stand in order.
+    """
     before = builder.block
     loop, after = (builder.append_basic_block(name) for name in ("lookups", "summed"))
     builder.branch(loop)
@@ -182,7 +185,8 @@ def _sums(
     turn = builder.phi(_I64)
     held = [builder.phi(_BYTES) for _ in range(planes)]
     table = _load(builder, _BYTES, tables, builder.mul(turn, ir.Constant(_I64, LANES)))
-    base = builder.mul(turn, ir.Constant(_I64, LANES * planes))
+    which = turn if order is None else builder.zext(builder.load(builder.gep(order, [turn])), _I64)
+    base = builder.mul(which, ir.Constant(_I64, LANES * planes))
     sums = []
     for plane, value in enumerate(held):
         place = builder.add(base, ir.Constant(_I64, LANES * plane))
@@ -221,18 +225,20 @@ def store_sums(
 
 @_instruction
 def add_codes(
-    _: Any, planes: Any, rows: Any, how: Any, tables: Any, t: Any, index: Any, i: Any,
-    lookups: Any, start: Any, low: Any, high: Any, codes: Any, c: Any, into: Any, a: Any,
-    factor: Any,
+    _: Any, planes: Any, rows: Any, how: Any, tables: Any, t: Any, order: Any, p: Any,
+    lookups: Any, index: Any, i: Any, start: Any, low: Any, high: Any, codes: Any, c: Any,
+    into: Any, a: Any, factor: Any,
 ) -> Any:  # fmt: skip
     """Add factor x sum over planes k of 2^k code(sum of k) to 64 numbers; codes are bytes.
 
-    `codes` hold two tables of 256: of all planes but the last, and of the last.
+    `order` names the lookup of each of the line's tables; `codes` hold two tables of 256: of all
+    planes but the last, and of the last.
     """
     count, each, kind = planes.count, rows.literal_value, how.literal_value
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
-        _, _, _, tables, t, index, i, lookups, start, low, high, codes, c, into, a, factor = values
+        _, _, _, tables, t, order, p, lookups, index, i, start, low, high, *rest = values
+        codes, c, into, a, factor = rest
         kinds = signature.args
         saturating = kind in (SATURATE_LIMIT, SATURATE_LOOK_UP)
 
@@ -245,19 +251,21 @@ def add_codes(
         sums = _sums(
             builder, count, each,
             _pointer(context, builder, kinds[3], tables, t),
-            _pointer(context, builder, kinds[5], index, i), lookups, first, add,
+            _pointer(context, builder, kinds[8], index, i), lookups, first, add,
+            _pointer(context, builder, kinds[5], order, p),
         )  # fmt: skip
         if kind in (LIMIT, CLIP, SATURATE_LIMIT):
             made = _clipped(builder, sums, kind, low, high)
         else:
-            place = _pointer(context, builder, kinds[11], codes, c)
+            place = _pointer(context, builder, kinds[13], codes, c)
             made = _looked_up(builder, sums, place, each)
-        _add_up(builder, made, _pointer(context, builder, kinds[13], into, a), factor)
+        _add_up(builder, made, _pointer(context, builder, kinds[15], into, a), factor)
         return context.get_dummy_value()
 
     return types.void(
-        planes, rows, how, tables, t, index, i, lookups, start, low, high, codes, c, into, a, factor
-    ), generate
+        planes, rows, how, tables, t, order, p, lookups, index, i, start, low, high, codes, c,
+        into, a, factor,
+    ), generate  # fmt: skip
 
 
 def _clipped(builder: Builder, sums: Values, kind: int, low: Any, high: Any) -> Values:

@@ -43,7 +43,7 @@ PART_BITS = 4
 """Bits of the parts that digits are cut in where a table of them does not fit bytes."""
 
 _MOST_ROWS = 256
-_SIGNED = (0,)
+_SIGNED = _ONE = (0,)
 _EIGHT, _SIXTEEN, _THIRTY_TWO, _SIXTY_FOUR = ((0,) * count for count in (8, 16, 32, 64))
 
 Bytes = NDArray[np.uint8]
@@ -60,6 +60,10 @@ class Plan(NamedTuple):
 
     digits: NDArray[np.int16]
     """(..., rows), padded with zeros."""
+    order: NDArray[np.uint16]
+    """(..., lookups): those whose digits are not all 0, before the others."""
+    used: Longs
+    """How many these are."""
     how: Bytes
     """A way of `lookups`, WIDE or CONSTANT."""
     start: Bytes
@@ -137,8 +141,8 @@ class Room(NamedTuple):
 
 
 _DIMENSIONS = {
-    "digits": 5, "how": 4, "start": 4, "low": 4, "high": 4, "codes": 4, "factor": 4,
-    "wide_factor": 4, "values_at": 3, "bias": 4, "correction": 3, "maps": 2, "at": 2, "sums": 3,
+    "digits": 5, "order": 5, "used": 4, "how": 4, "start": 4, "low": 4, "high": 4, "codes": 4,
+    "factor": 4, "wide_factor": 4, "values_at": 3, "bias": 4, "correction": 3, "maps": 2, "at": 2, "sums": 3,
     "inputs": 2, "wide": 2, "times": 2, "ratios": 3, "constants": 3, "total": 2,
 }  # fmt: skip
 
@@ -215,16 +219,16 @@ def _sum_inputs(plan: Plan, s: int, width: int, room: Room) -> None:
 
 @compiled_part
 def _tables(plan: Plan, g: int, s: int, first: int, end: int, into: Bytes) -> None:
-    """Tables (output, line, lookup, 64) of the digits of some outputs."""
+    """Tables (output, line, lookup, 64) of the digits of some outputs, where they are not all 0."""
     size = plan.digits.shape[4]
     outputs, lines = plan.digits.shape[2], plan.digits.shape[3]
-    digits = plan.digits
     t = 0
     for o in range(first, end):
         for line in range(lines):
             d = (((g * plan.digits.shape[1] + s) * outputs + o) * lines + line) * size
-            for lookup in range(plan.lookups[s]):
-                make_table(ROWS, digits, d + lookup * ROWS, into, t)
+            for n in range(plan.used[g, s, o, line]):
+                lookup = plan.order[g, s, o, line, n]
+                make_table(ROWS, plan.digits, d + lookup * ROWS, into, t)
                 t += LANES
 
 
@@ -233,46 +237,47 @@ def _multiply(
     planes: Any, plan: Plan, g: int, s: int, first: int, end: int, width: int, room: Room
 ) -> None:
     """Outputs `first` to `end` of a section, block by block: those lines that fit bytes."""
-    lookups = plan.lookups[s]
-    lines, held = plan.digits.shape[3], room.sums.shape[0]
-    sums = room.sums
+    outputs, lines, held = plan.digits.shape[2], plan.digits.shape[3], room.sums.shape[0]
+    sums, tables, indices = room.sums, room.tables, room.indices
     for block in range(width // LANES):
-        i = block * lookups * len(planes) * LANES
+        i = block * plan.lookups[s] * len(planes) * LANES
         t = 0
         for o in range(first, end):
             for line in range(lines):
-                how = plan.how[g, s, o, line]
+                how, used = plan.how[g, s, o, line], plan.used[g, s, o, line]
+                p = ((g * len(plan.first) + s) * outputs + o) * lines + line
+                p *= plan.order.shape[4]
                 start, low = plan.start[g, s, o, line], plan.low[g, s, o, line]
                 high, c = plan.high[g, s, o, line], plan.codes[g, s, o, line]
                 factor = plan.factor[g, s, o, line]
                 at = line if held > 1 else 0
-                a = (at * room.sums.shape[1] + o) * room.sums.shape[2] + block * LANES
+                a = (at * sums.shape[1] + o) * sums.shape[2] + block * LANES
                 if how == LIMIT:
                     add_codes(
-                        planes, ROWS, LIMIT, room.tables, t, room.indices, i, lookups, start,
-                        low, high, plan.tables, c, sums, a, factor,
+                        planes, ROWS, LIMIT, tables, t, plan.order, p, used, indices, i,
+                        start, low, high, plan.tables, c, sums, a, factor,
                     )  # fmt: skip
                 elif how == CLIP:
                     add_codes(
-                        planes, ROWS, CLIP, room.tables, t, room.indices, i, lookups, start,
-                        low, high, plan.tables, c, sums, a, factor,
+                        planes, ROWS, CLIP, tables, t, plan.order, p, used, indices, i,
+                        start, low, high, plan.tables, c, sums, a, factor,
                     )  # fmt: skip
                 elif how == LOOK_UP:
                     add_codes(
-                        planes, ROWS, LOOK_UP, room.tables, t, room.indices, i, lookups, start,
-                        low, high, plan.tables, c, sums, a, factor,
+                        planes, ROWS, LOOK_UP, tables, t, plan.order, p, used, indices, i,
+                        start, low, high, plan.tables, c, sums, a, factor,
                     )  # fmt: skip
                 elif how == SATURATE_LIMIT:
                     add_codes(
-                        planes, ROWS, SATURATE_LIMIT, room.tables, t, room.indices, i, lookups,
+                        planes, ROWS, SATURATE_LIMIT, tables, t, plan.order, p, used, indices, i,
                         start, low, high, plan.tables, c, sums, a, factor,
                     )  # fmt: skip
                 elif how == SATURATE_LOOK_UP:
                     add_codes(
-                        planes, ROWS, SATURATE_LOOK_UP, room.tables, t, room.indices, i, lookups,
+                        planes, ROWS, SATURATE_LOOK_UP, tables, t, plan.order, p, used, indices, i,
                         start, low, high, plan.tables, c, sums, a, factor,
                     )  # fmt: skip
-                t += lookups * LANES
+                t += used * LANES
 
 
 @compiled_part
@@ -594,27 +599,41 @@ def _lay_out(
     above, below, left, right = padding
     high, wide = maps.shape[2], maps.shape[3]
     phase = -(-(wide + left + right) // strides)
-    at, line = 0, strides * phase
+    at, line = above * strides * phase, strides * phase
+    each = maps.shape[1] * (high + above + below) * line
     for m in range(maps.shape[0]):
+        into[m * each : (m + 1) * each] = fill[m]
         for n in range(maps.shape[1]):
-            for y in range(-above, high + below):
-                if strides > 1 or y < 0 or y >= high:
-                    _pad(into, at, at + line, fill[m])
-                if 0 <= y < high:
-                    if strides == 1:
-                        _pad(into, at, at + left, fill[m])
-                        for x in range(wide):
-                            into[at + left + x] = maps[m, n, y, x]
-                        _pad(into, at + left + wide, at + line, fill[m])
-                    else:
-                        _part(maps[m, n, y], left, strides, phase, into, at)
+            for y in range(high):
+                if strides > 1:
+                    _part(maps[m, n, y], left, strides, phase, into, at)
+                else:
+                    _copy(maps, ((m * maps.shape[1] + n) * high + y) * wide, wide, into, at + left)
                 at += line
+            at += (above + below) * line
 
 
 @compiled_part
-def _pad(into: Bytes, first: int, end: int, value: int) -> None:
-    for x in range(first, end):
-        into[x] = value
+def _copy(source: Bytes, s: int, count: int, into: Bytes, i: int) -> None:
+    """Copy bytes by pieces of one size, the last of which may overlap the one before."""
+    if count < 8:
+        for n in range(count):
+            copy_bytes(_ONE, into, i + n, source, s + n)
+    elif count < 16:
+        _copy_by(_EIGHT, source, s, count, into, i)
+    elif count < 32:
+        _copy_by(_SIXTEEN, source, s, count, into, i)
+    elif count < 64:
+        _copy_by(_THIRTY_TWO, source, s, count, into, i)
+    else:
+        _copy_by(_SIXTY_FOUR, source, s, count, into, i)
+
+
+@compiled_part
+def _copy_by(wide: Any, source: Bytes, s: int, count: int, into: Bytes, i: int) -> None:
+    for n in range(0, count - len(wide), len(wide)):
+        copy_bytes(wide, into, i + n, source, s + n)
+    copy_bytes(wide, into, i + count - len(wide), source, s + count - len(wide))
 
 
 @compiled_part

@@ -235,10 +235,10 @@ class _Maker:
         correction = max(float(abs(each.correction).max(initial=0)) for each in self.lines)
         measured = 0.0
         if self.reference:
-            codes = max(float(abs(t.codes).max()) for t in self.tables)
+            codes = max((1.0, *(float(abs(t.codes).max()) for t in self.tables)))
             measured = codes * float(self.places.sum()) * len(self.sections)
             measured = abs(self.reference) * (self.quantum * measured + abs(left_out[0, 0, 1]))
-        bound = self.quantum * self.largest + abs(left_out[..., 0]).max(initial=0)
+        bound = self.quantum * max(self.largest, 1) + abs(left_out[..., 0]).max(initial=0)
         bound += inputs * correction + measured
         return bool((left_out == np.rint(left_out)).all()) and bound <= _LARGEST
 
@@ -278,8 +278,11 @@ class _Maker:
         blocks = [each.blocks for each in self.lines]
         wide = self.factors
         parts = self._bytes(wide, begins, held)
+        empty = ~self.digits.reshape(*self.digits.shape[:4], -1, ROWS).any(axis=-1)
         return Plan(
             digits=self.digits,
+            order=np.argsort(empty, axis=-1, kind="stable").astype(np.uint16),
+            used=(~empty).sum(axis=-1),
             **parts,
             wide_factor=wide.astype(np.int32),
             values_at=values_at,

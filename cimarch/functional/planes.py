@@ -45,6 +45,11 @@ class Planes:
     def name(self) -> str:
         return "bit planes"
 
+    @property
+    def may_share(self) -> bool:
+        """Whether calls may run at the same time."""
+        return True
+
     @staticmethod
     def takes(lines: Sequence[Lines], ranges: Ranges | None) -> bool:
         """Whether bit planes can compute an operation: digits of up to 16 bits, at most 4 million
