@@ -9,6 +9,7 @@ from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -194,7 +195,9 @@ def test_a_pickle_that_is_no_batch_runs_nothing(
 def test_mosaics_are_decoded_once_and_their_stand_ins_left_out(tmp_path: Path, cache: Path) -> None:
     data_files.npz(tmp_path)
     images, labels = data_files.mosaics(tmp_path)
-    train = read_data(f"cifar10:{tmp_path}").train
+    data = read_data(f"cifar10:{tmp_path}")
+    assert data.notes == ("3 training images are left out: their tiles are not lossless",)
+    train = data.train
     assert train is not None
     assert (train.stored == images.transpose(0, 3, 1, 2)).all()
     assert (train.labels == labels).all()
@@ -484,7 +487,7 @@ def test_words_are_no_images() -> None:
 
 
 def tokens_of(text: str, length: int, **options: str) -> DataSet:
-    network = read_network("char-gpt", tokens=length)
+    network = read_network("char-gpt", tokens=length, logits="all")
     return read_data(f"tokens:{text}", network, **options)
 
 
@@ -530,7 +533,7 @@ def test_the_65_characters_are_in_order() -> None:
 
 def test_tokens_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("naïve")
-    four = read_network("char-gpt", tokens=4)
+    four = read_network("char-gpt", tokens=4, logits="all")
     told = refused("E327", f"tokens:{tmp_path}", four, tokenizer="characters")
     assert told == "the text holds `ï`, for which there is no token"
     assert "nothing says how it is cut" in refused("E327", f"tokens:{tmp_path}", four)
@@ -603,6 +606,48 @@ def test_images_are_not_for_a_network_of_tokens(tmp_path: Path) -> None:
     assert "takes no row of tokens" in refused(
         "E323", f"tokens:{tmp_path}/x.npy", shapes_only("resnet20")
     )
+
+
+def test_a_network_of_the_last_token_is_judged_by_full_windows(tmp_path: Path) -> None:
+    np.save(tmp_path / "val.npy", np.arange(11))
+    last = read_network("char-gpt", tokens=4)
+    every = read_network("char-gpt", tokens=4, logits="all")
+    assert read_data(f"tokens:{tmp_path}", every).test.labels.shape == (3, 4)
+    data = read_data(f"tokens:{tmp_path}", last)
+    assert data.test.labels.tolist() == [[4], [8]]
+    assert data.test.inputs().tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_an_encoder_tells_no_next_token(tmp_path: Path) -> None:
+    np.save(tmp_path / "val.npy", np.arange(11))
+    told = refused("E323", f"tokens:{tmp_path}", read_network("bert-large", tokens=4))
+    assert told == "`bert-large` gives 1024 outputs for 4 tokens: not what comes after each"
+
+
+def test_labels_of_a_data_set_of_ones_own_are_checked() -> None:
+    data = read_data("digits")
+    wrong = attrs.evolve(data, test=attrs.evolve(data.test, labels=data.test.labels + 1))
+    with pytest.raises(DescriptionError, match="a label of `digits` is 10, outside"):
+        wrong.fitted(shapes_only("digits"))
+
+
+def test_a_path_without_a_name_is_told_the_names(tmp_path: Path) -> None:
+    with pytest.raises(DescriptionError) as caught:
+        read_data(str(tmp_path))
+    assert caught.value.diagnostics[0].helps[0] == f"--data cifar10:{tmp_path}"
+
+
+def test_a_module_is_named_without_its_ending() -> None:
+    with pytest.raises(DescriptionError) as caught:
+        read_data("my_digits.py:load")
+    (found,) = caught.value.diagnostics
+    assert found.helps == ("a module is named without its ending: `my_digits:load`",)
+
+
+def test_a_path_from_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    data_files.npz(tmp_path / "set", 4)
+    assert len(read_data("cifar10:~/set").test) == 4
 
 
 @pytest.mark.parametrize(

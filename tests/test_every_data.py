@@ -167,7 +167,9 @@ def mistake(text: str, network: Network | None, **options: str) -> DescriptionEr
 
 
 def ends_in_a_diagnostic_or_a_data_set(text: str, **options: str) -> None:
-    network = read_network("char-gpt", tokens=8) if text.startswith("tokens") else None
+    network = (
+        read_network("char-gpt", tokens=8, logits="all") if text.startswith("tokens") else None
+    )
     error = mistake(text, network, **options)
     assert error is None or {d.code[:3] for d in error.diagnostics} == {"E32"}
 
@@ -242,7 +244,7 @@ def test_an_array_that_claims_more_than_it_has_is_not_made_room_for(tmp_path: Pa
     head = npy_bytes(np.zeros(1, np.uint8)).replace(b"(1,)", b"(1099511627776,)")
     (tmp_path / "x.npy").write_bytes(head)
     with pytest.raises(DescriptionError, match="1,099,511,627,776 bytes: it has not"):
-        read_data(f"tokens:{tmp_path}/x.npy", read_network("char-gpt", tokens=8))
+        read_data(f"tokens:{tmp_path}/x.npy", read_network("char-gpt", tokens=8, logits="all"))
 
 
 def test_a_folder_that_links_to_itself_is_told(tmp_path: Path) -> None:

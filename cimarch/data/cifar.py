@@ -167,7 +167,13 @@ def _npz(path: Path, scale: Normalise) -> DataSet:
     def train() -> Examples | None:
         return _examples(*mosaics(beside), scale, beside) if beside.is_file() else None
 
-    return _of(path, (images.transpose(0, 3, 1, 2), found["labels"]), train, scale)
+    made = _of(path, (images.transpose(0, 3, 1, 2), found["labels"]), train, scale)
+    return attrs.evolve(made, notes=_left_out(beside)) if beside.is_file() else made
+
+
+def _left_out(path: Path) -> tuple[str, ...]:
+    lost = int((~arrays(path, ("lossless",))["lossless"].astype(bool)).sum())
+    return (f"{lost} training images are left out: their tiles are not lossless",) if lost else ()
 
 
 def _by_class(folder: Path, scale: Normalise) -> DataSet:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from math import prod
 from typing import Any
 
 import attrs
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from cimarch.data.mixing import mixed
 from cimarch.data.normalisation import Normalise
-from cimarch.data.problems import by, problem
+from cimarch.data.problems import problem
 from cimarch.workload.network import Network
 
 Array = NDArray[Any]
@@ -125,96 +124,10 @@ class DataSet:
         return problem("E325", f"{asked} images {which} are asked of `{self.name}`: it has {there}")
 
     def fitted(self, network: Network) -> DataSet:
-        """The same with inputs of the network's shape; DescriptionError where it is another.
+        """The same in the form in which the network takes it (`cimarch.data.fit`).
 
-        Maps are laid out as a vector, channel by channel and row by row, for a network that takes
-        as many numbers in a row. Its outputs must be as many as there are classes.
+        Raises DescriptionError where it is of another shape, or of other classes.
         """
-        _check_form(self, network)
-        wanted = network.tensors[network.inputs[0]].shape
-        same = self.test.shape == wanted
-        if not same and (len(wanted) != 1 or prod(self.test.shape) != wanted[0]):
-            raise problem(
-                "E323",
-                f"the inputs of `{self.name}` are {by(self.test.shape)}, those of the network "
-                f"`{network.name}` {by(wanted)}",
-            )
-        _check_channels(self)
-        self._check_outputs(network)
-        outputs = network.tensors[network.outputs[0]].shape[-1]
-        stated = bool(self.classes) or self.kind == "tokens"
-        named = self if stated else attrs.evolve(self, classes=tuple(map(str, range(outputs))))
-        if same:
-            return named
-        load = self.load_train
-        return attrs.evolve(
-            named, test=_flat(self.test), load_train=lambda: (t := load()) and _flat(t)
-        )
+        from cimarch.data.fit import fitted
 
-    def _check_outputs(self, network: Network) -> None:
-        shape = network.tensors[network.outputs[0]].shape
-        if self.kind == "tokens":
-            top = max(int(self.test.stored.max()), int(self.test.labels.max()))
-            if top >= shape[-1]:
-                raise problem(
-                    "E327",
-                    f"`{self.name}` holds token {top}, and `{network.name}` knows {shape[-1]} "
-                    f"tokens, 0 to {shape[-1] - 1}",
-                )
-        elif len(shape) != 1 or not self._agrees(shape[0]):
-            labels = f"labels up to {self.test.labels.max()}"
-            raise problem(
-                "E324",
-                f"`{self.name}` has {f'{len(self.classes)} classes' if self.classes else labels}, "
-                f"and `{network.name}` gives {by(shape)} outputs",
-            )
-
-    def _agrees(self, outputs: int) -> bool:
-        """Whether a network of so many outputs tells the classes apart."""
-        if self.classes:
-            return outputs == len(self.classes)
-        return outputs > int(self.test.labels.max())
-
-
-def _check_form(data: DataSet, network: Network) -> None:
-    """Raise DescriptionError unless the network takes one tensor and its classes are told apart."""
-    if len(network.inputs) != 1 or not network.outputs:
-        raise problem(
-            "E323",
-            f"`{network.name}` takes {len(network.inputs)} tensors: a data set gives one",
-        )
-    looks_up = any(o.kind == "embedding" and network.inputs[0] in o.inputs
-                   for o in network.operations)  # fmt: skip
-    if looks_up != (data.kind == "tokens"):
-        takes, gives = ("tokens", "images") if looks_up else ("images", "tokens")
-        raise problem("E323", f"`{network.name}` takes {takes}, and `{data.name}` holds {gives}")
-
-
-def _check_channels(data: DataSet) -> None:
-    """Raise DescriptionError where the normalisation is for other channels than the inputs'."""
-    normalise = data.test.normalise
-    if normalise is not None and normalise.channels not in (1, data.test.shape[0]):
-        raise problem(
-            "E328",
-            f"inputs of `{data.name}` have {data.test.shape[0]} channels, their normalisation "
-            f"{normalise.channels}",
-            notes=[normalise.source],
-        )
-
-
-def _flat(examples: Examples) -> Examples:
-    """Each input as one row; the normalisation still goes channel by channel."""
-    stored = examples.stored.reshape(len(examples), -1)
-    normalise = examples.normalise
-    if normalise is not None and normalise.channels > 1:
-        each = prod(examples.shape[1:])
-        normalise = attrs.evolve(
-            normalise,
-            mean=tuple(np.repeat(_all(normalise.mean, examples), each)),
-            deviation=tuple(np.repeat(_all(normalise.deviation, examples), each)),
-        )
-    return Examples(stored, examples.labels, normalise)
-
-
-def _all(values: tuple[float, ...], examples: Examples) -> tuple[float, ...]:
-    return values if len(values) > 1 else values * examples.shape[0]
+        return fitted(self, network)

@@ -54,6 +54,8 @@ def _data_set(made: object, text: str, normalise: Stated | None) -> DataSet:
     if isinstance(made, DataSet):
         if normalise is not None and not normalise.of_bytes:
             raise problem("E328", f"`{text}` gives a `DataSet`, which has its own normalisation")
+        if not isinstance(made.test.stored, np.ndarray):
+            raise problem("E326", f"the examples of the `DataSet` of `{text}` are no numpy arrays")
         return made
     classes: list[str] = []
     try:
@@ -83,10 +85,17 @@ def _imported(module: str, text: str) -> Any:
                 "E326",
                 f"there is no module `{error.name}` to import `{text}` from",
                 notes=[f"looked for in {Path.cwd()} and where Python finds its packages"],
+                helps=_without_ending(text, module),
             ) from None
         raise _raised(f"importing `{module}`", error) from error
     except (Exception, SystemExit) as error:
         raise _raised(f"importing `{module}`", error) from error
+
+
+def _without_ending(text: str, module: str) -> list[str]:
+    if not module.endswith(".py"):
+        return []
+    return [f"a module is named without its ending: `{text.replace('.py:', ':', 1)}`"]
 
 
 def _raised(what: str, error: BaseException) -> DescriptionError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from cimarch.data.cifar import cifar10
 from cimarch.data.dataset import DataSet
@@ -66,7 +68,7 @@ def _path(text: str, path: str) -> str:
         raise problem(
             "E320", f"data set `{name}` is given without a path", helps=[f"--data {name}:PATH"]
         )
-    return path
+    return os.path.expanduser(path)
 
 
 def _length(text: str, network: Network | None) -> int:
@@ -84,5 +86,16 @@ def _unknown(text: str, name: str) -> Exception:
         "E320",
         f"there is no data set `{text}`",
         notes=[f"there are {', '.join(FORMS)}"],
-        helps=suggestion(name.lower(), ("digits", "tokens", *OF_A_PATH)),
+        helps=_meant(text, name),
     )
+
+
+def _meant(text: str, name: str) -> tuple[str, ...]:
+    """What to type instead: a name that is like it, or a name before a path."""
+    try:
+        is_path = Path(os.path.expanduser(text)).exists()
+    except (OSError, ValueError):
+        is_path = False
+    if is_path:
+        return tuple(f"--data {each}:{text}" for each in OF_A_PATH)
+    return suggestion(name.lower(), ("digits", "tokens", *OF_A_PATH))
