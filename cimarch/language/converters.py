@@ -29,12 +29,31 @@ def converter_problems(adc: Instance) -> Iterator[Diagnostic]:
         helps = ("`transfer = thresholds`",) if not by_thresholds else ()
         helps = (*helps, f"leave `{name}` out") if not by_thresholds else (_IN_STEPS,)
         yield _told("E341", adc, name, headline, helps=helps)
-    if not named:
+    too_large = list(_size_problems(adc))
+    yield from too_large
+    if not named and not too_large:
         yield from _threshold_problems(adc) if by_thresholds else _range_problems(adc)
+
+
+def _size_problems(adc: Instance) -> Iterator[Diagnostic]:
+    """A number of units or steps that no sum of a column comes near."""
+    for name in ("step", *_ENDS, "thresholds", "levels"):
+        value = adc.values[name]
+        numbers = value if isinstance(value, tuple) else (value,)
+        found = [n for each in numbers if (n := _number(each)) is not None and abs(n) > _LARGEST]
+        if found:
+            verb = "holds" if isinstance(value, tuple) else "is"
+            headline = f"{_of(adc, name)} {verb} {_n(found[0])}, beyond any sum of a column"
+            notes = (f"the largest that is taken is 2^48, {_LARGEST}",)
+            yield _told("E340", adc, name, headline, notes)
 
 
 _ENDS = ("range_low", "range_high")
 _IN_STEPS = "`thresholds` and `levels` are in steps; `step` says how many units one is"
+
+
+_LARGEST = 2**48
+"""In units: 65536 rows of 16-bit weights and 16-bit inputs sum up to less."""
 
 
 def _stated(adc: Instance, *names: str) -> list[str]:
