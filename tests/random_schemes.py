@@ -141,5 +141,5 @@ def ranges(draw: st.DrawFn, lines: Lines) -> Ranges | None:
     shape = (draw(st.sampled_from((1, len(lines.digits)))), lines.outputs)
     steps = st.lists(st.sampled_from((0.5, 1.0, 2.0, 4.0)), min_size=shape[0] * shape[1],
                      max_size=shape[0] * shape[1])  # fmt: skip
-    step = np.array(draw(steps)).reshape(shape)
+    step = np.array(draw(steps)).reshape(shape) * draw(st.sampled_from((1.0, 1.0, 2.0**40)))
     return Ranges(np.broadcast_to(found.low[: shape[0]], shape) * step, step, "drawn")
