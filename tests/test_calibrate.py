@@ -150,7 +150,14 @@ def test_percentile_leaves_out_the_ends() -> None:
     """Of a thousand sums the least and the largest lie beyond the 99.5th percentile."""
     sums = {0: 1, 10: 499, 16: 499, 900: 1}
     assert chosen("percentile", sums, percentile=99.5) == (10, 2)
+    assert chosen("percentile", {0: 1, 2: 998, 900: 1}, percentile=99.5) == (0, 1)
     assert chosen("percentile", sums, percentile=100) == (0, 300)
+
+
+def test_a_range_that_holds_all_at_one_unit_a_step_stays() -> None:
+    """Five bits: 0 .. 31 holds 9 to 20."""
+    for policy in ("percentile", "min_max", "mse", "power_of_two"):
+        assert chosen(policy, {9: 1, 15: 5, 20: 1}, Converter(5)) == (0, 1)
 
 
 def test_mse_moves_the_low_end_to_where_sums_are() -> None:

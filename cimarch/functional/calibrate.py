@@ -5,8 +5,9 @@ units and a finer step could not tell more.
 
 - `unit`: one unit a step, from 0, or about 0 where sums may be negative; the rest clips.
 - `power_of_two`: such a range with a step of 1, 2, 4, ... units: the one with the least error.
-- `percentile`: from one percentile of the sums to the other.
-- `min_max`: from the least to the largest sum.
+- `percentile`: from one percentile of the sums to the other, where one unit a step does not hold
+  them.
+- `min_max`: the same from the least to the largest sum.
 - `mse`: low end and step with the least error.
 
 The error is the squared difference of code and sum, counted as much as the sum counts in the
@@ -179,7 +180,8 @@ def _min_max(seen: Seen) -> tuple[Floats, Floats]:
 
 
 def _spanning(seen: Seen, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """Ranges that just hold `low` to `high`, with steps of at least one unit."""
+    """Ranges that hold `low` to `high`: that of one unit a step where it does, else the narrowest
+    with steps of at least one unit."""
     converter = seen.converter
     if converter.transfer == "thresholds":
         return np.zeros_like(low), _threshold_steps(converter, low, high)
@@ -189,7 +191,9 @@ def _spanning(seen: Seen, low: Floats, high: Floats) -> tuple[Floats, Floats]:
     step = np.maximum(1.0, (high - low) / _intervals(converter))
     if converter.transfer == "sign_magnitude":
         return -step * _intervals(converter) / 2, step
-    return low, step
+    units = _unit_lows(seen)
+    held = (units <= low) & (high <= units + _intervals(converter))
+    return np.where(held, units, low), np.where(held, 1.0, step)
 
 
 def _threshold_steps(converter: Converter, low: Floats, high: Floats) -> Floats:
@@ -216,8 +220,9 @@ def _candidates(seen: Seen) -> tuple[Floats, Floats]:
     units = np.unique(_unit_lows(seen))
     values = seen.histogram.values
     least, most = float(values.min(initial=0)), float(values.max(initial=0))
-    _, widest = _spanning(seen, np.array([least]), np.array([most]))
-    steps = np.geomspace(1.0, float(widest[0]), STEPS)
+    ones = np.ones(len(seen.signed))
+    _, widest = _spanning(seen, least * ones, most * ones)
+    steps = np.geomspace(1.0, float(widest.max()), STEPS)
     reach = steps * _intervals(seen.converter)
     if seen.converter.transfer == "thresholds":
         lows = np.zeros_like(steps)
