@@ -55,8 +55,24 @@ class CodeTable:
 
     def over(self, first: int, end: int) -> Ints:
         """The codes of sums `first` to `end - 1`; those of the nearest sum where it has none."""
-        sums = np.clip(np.arange(first, end), self.first, self.end - 1)
-        return self.codes[sums - self.first]
+        return self.codes[self._places(first, end)]
+
+    def _places(self, first: int, end: int) -> NDArray[np.intp]:
+        return np.clip(np.arange(first, end), self.first, self.end - 1) - self.first
+
+    def bytes_of(
+        self, values: NDArray[np.integer], start: int, saturates: bool, negates: bool
+    ) -> NDArray[np.integer] | None:
+        """`codes` or `flags` (2, 256) of sums that are kept as sum + `start`, and of the last step;
+        None where sums that are kept as 255 differ. For the parameters see `byte_codes`."""
+        found = np.stack([values[self._places(-start, 256 - start)]] * 2)
+        if negates:
+            found[1] = values[self._places(start - 255, start + 1)][::-1]
+        ends = [values[self._places(255, max(self.end, 256))]]
+        if negates:
+            ends.append(values[self._places(min(self.first, -255), -254)])
+        differ = any((each != each[0]).any() for each in ends)
+        return None if saturates and differ else found
 
 
 def code_table(
@@ -97,6 +113,8 @@ class ByteCodes:
     least_last: int
     tables: NDArray[np.uint8] | None
     """(2, 256), where codes are looked up."""
+    flags: NDArray[np.uint8] | None
+    """(2, 256), as `CodeTable.flags`; None where sums of 255 and those above have other flags."""
 
     @property
     def of_zero(self) -> int:
@@ -111,29 +129,24 @@ def byte_codes(table: CodeTable, start: int, saturates: bool, negates: bool) -> 
 
     `saturates`: sums above 255 are kept as 255. `negates`: the last step's sum counts negative.
     """
-    if saturates and (np.diff(table.over(255, max(table.end, 256))) != 0).any():
+    codes = table.bytes_of(table.codes, start, saturates, negates)
+    flags = table.bytes_of(table.flags, start, saturates, negates)
+    if codes is None:
         return None
+    known = None if flags is None else flags.astype(np.uint8)
     if not negates and table.slope is not None:
-        low, high, step = table.slope
-        low, high = low + start, high + start
+        first, last, step = table.slope
+        low, high = first + start, last + start
         if low <= 255 and high >= 0 and (low <= 0 or not saturates):
             how = SATURATE_LIMIT if saturates else LIMIT if low <= 0 else CLIP
-            least = int(table.codes[table.slope[0] - table.first]) - step * low
-            return ByteCodes(how, start, max(low, 0), min(high, 255), step, least, least, None)
-    return _looked_up(table, start, saturates, negates)
-
-
-def _looked_up(table: CodeTable, start: int, saturates: bool, negates: bool) -> ByteCodes | None:
-    codes = np.stack([table.over(-start, 256 - start)] * 2)
-    if negates:
-        codes[1] = table.over(start - 255, start + 1)[::-1]
-        if saturates and (np.diff(table.over(table.first, -254)) != 0).any():
-            return None
-    least = codes.min(axis=1)
-    codes -= least[:, None]
+            least = int(table.codes[first - table.first]) - step * low
+            ends = (max(low, 0), min(high, 255))
+            return ByteCodes(how, start, *ends, step, least, least, None, known)
+    least_of = codes.min(axis=1)
+    codes = codes - least_of[:, None]
     factor = max(1, int(np.gcd.reduce(codes, axis=None)))
     if (codes // factor).max() > 255:
         return None
     how = SATURATE_LOOK_UP if saturates else LOOK_UP
     made = (codes // factor).astype(np.uint8)
-    return ByteCodes(how, start, 0, 255, factor, int(least[0]), int(least[1]), made)
+    return ByteCodes(how, start, 0, 255, factor, int(least_of[0]), int(least_of[1]), made, known)

@@ -28,6 +28,7 @@ _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _BYTES = ir.VectorType(_I8, LANES)
 _WORDS = ir.VectorType(_I16, LANES // 2)
 _NUMBERS = ir.VectorType(_I32, LANES // 4)
+_FLAGS = ir.Constant(_I64, 512)
 _PLACE = tuple((lane % 4) * 16 + lane // 4 for lane in range(LANES))
 """The window of each lane: every fourth byte belongs to 16 windows in a row."""
 
@@ -227,18 +228,20 @@ def store_sums(
 def add_codes(
     _: Any, planes: Any, rows: Any, how: Any, tables: Any, t: Any, order: Any, p: Any,
     lookups: Any, index: Any, i: Any, start: Any, low: Any, high: Any, codes: Any, c: Any,
-    into: Any, a: Any, factor: Any,
+    into: Any, a: Any, factor: Any, counting: Any, bits: Any, valid: Any,
 ) -> Any:  # fmt: skip
     """Add factor x sum over planes k of 2^k code(sum of k) to 64 numbers; codes are bytes.
 
     `order` names the lookup of each of the line's tables; `codes` hold two tables of 256: of all
-    planes but the last, and of the last.
+    planes but the last, and of the last. Where `counting` is a tuple of one entry, two such tables
+    of flags follow, and what comes back is how many sums of the first `bits` planes, of the lanes
+    that `valid` has bits for, have flag 1, + 2^32 x how many have flag 2; else 0.
     """
     count, each, kind = planes.count, rows.literal_value, how.literal_value
 
     def generate(context: Any, builder: Builder, signature: Any, values: Any) -> Any:
         _, _, _, tables, t, order, p, lookups, index, i, start, low, high, *rest = values
-        codes, c, into, a, factor = rest
+        codes, c, into, a, factor, _, bits, valid = rest
         kinds = signature.args
         saturating = kind in (SATURATE_LIMIT, SATURATE_LOOK_UP)
 
@@ -260,12 +263,30 @@ def add_codes(
             place = _pointer(context, builder, kinds[13], codes, c)
             made = _looked_up(builder, sums, place, each)
         _add_up(builder, made, _pointer(context, builder, kinds[15], into, a), factor)
-        return context.get_dummy_value()
+        if counting.count == 0:
+            return ir.Constant(_I64, 0)
+        place = builder.gep(_pointer(context, builder, kinds[13], codes, c), [_FLAGS])
+        return _counted(builder, _looked_up(builder, sums, place, each), bits, valid)
 
-    return types.void(
+    return types.int64(
         planes, rows, how, tables, t, order, p, lookups, index, i, start, low, high, codes, c,
-        into, a, factor,
+        into, a, factor, counting, bits, valid,
     ), generate  # fmt: skip
+
+
+def _counted(builder: Builder, flags: Values, bits: Any, valid: Any) -> Any:
+    """How many lanes of the first planes have flag 1, and 2^32 x how many have flag 2."""
+    total = none = ir.Constant(_I64, 0)
+    for plane, value in enumerate(flags):
+        within = builder.icmp_signed("<", ir.Constant(_I64, plane), bits)
+        lanes = builder.select(within, valid, none)
+        for flag, shift in ((1, 0), (2, 32)):
+            raised = builder.and_(value, _constant(_BYTES, flag))
+            mask = builder.icmp_unsigned("!=", raised, _constant(_BYTES, 0))
+            mask = builder.and_(builder.bitcast(mask, _I64), lanes)
+            found = builder.ctpop(mask)
+            total = builder.add(total, builder.shl(found, ir.Constant(_I64, shift)))
+    return total
 
 
 def _clipped(builder: Builder, sums: Values, kind: int, low: Any, high: Any) -> Values:

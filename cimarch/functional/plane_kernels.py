@@ -103,6 +103,8 @@ class Plan(NamedTuple):
     """What one of a plane adds to the levels of its step."""
     places: Numbers
     """(steps,): what one unit of a step's codes counts."""
+    bits: Longs
+    """How many of a byte map's planes are steps, where lines fit bytes."""
     maps: Numbers
     """(maps, 2): what one of a byte map counts in an input, and whether its bytes are signed."""
     times: Longs
@@ -142,8 +144,8 @@ class Room(NamedTuple):
 
 _DIMENSIONS = {
     "digits": 5, "order": 5, "used": 4, "how": 4, "start": 4, "low": 4, "high": 4, "codes": 4,
-    "factor": 4, "wide_factor": 4, "values_at": 3, "bias": 4, "correction": 3, "maps": 2, "at": 2, "sums": 3,
-    "inputs": 2, "wide": 2, "times": 2, "ratios": 3, "constants": 3, "total": 2,
+    "factor": 4, "wide_factor": 4, "values_at": 3, "bias": 4, "correction": 3, "maps": 2, "at": 2,
+    "sums": 3, "inputs": 2, "wide": 2, "times": 2, "ratios": 3, "constants": 3, "total": 2,
 }  # fmt: skip
 
 
@@ -234,13 +236,15 @@ def _tables(plan: Plan, g: int, s: int, first: int, end: int, into: Bytes) -> No
 
 @compiled_part
 def _multiply(
-    planes: Any, plan: Plan, g: int, s: int, first: int, end: int, width: int, room: Room
-) -> None:
+    planes: Any, counting: Any, plan: Plan, g: int, s: int, first: int, end: int, windows: int,
+    room: Room, counts: Longs,
+) -> None:  # fmt: skip
     """Outputs `first` to `end` of a section, block by block: those lines that fit bytes."""
     outputs, lines, held = plan.digits.shape[2], plan.digits.shape[3], room.sums.shape[0]
-    sums, tables, indices = room.sums, room.tables, room.indices
-    for block in range(width // LANES):
+    sums, tables, indices, bits = room.sums, room.tables, room.indices, plan.bits[0]
+    for block in range(-(-windows // LANES)):
         i = block * plan.lookups[s] * len(planes) * LANES
+        valid = _valid(windows - block * LANES)
         t = 0
         for o in range(first, end):
             for line in range(lines):
@@ -252,32 +256,59 @@ def _multiply(
                 factor = plan.factor[g, s, o, line]
                 at = line if held > 1 else 0
                 a = (at * sums.shape[1] + o) * sums.shape[2] + block * LANES
+                found = 0
                 if how == LIMIT:
-                    add_codes(
+                    found = add_codes(
                         planes, ROWS, LIMIT, tables, t, plan.order, p, used, indices, i,
-                        start, low, high, plan.tables, c, sums, a, factor,
+                        start, low, high, plan.tables, c, sums, a, factor, counting, bits, valid,
                     )  # fmt: skip
                 elif how == CLIP:
-                    add_codes(
+                    found = add_codes(
                         planes, ROWS, CLIP, tables, t, plan.order, p, used, indices, i,
-                        start, low, high, plan.tables, c, sums, a, factor,
+                        start, low, high, plan.tables, c, sums, a, factor, counting, bits, valid,
                     )  # fmt: skip
                 elif how == LOOK_UP:
-                    add_codes(
+                    found = add_codes(
                         planes, ROWS, LOOK_UP, tables, t, plan.order, p, used, indices, i,
-                        start, low, high, plan.tables, c, sums, a, factor,
+                        start, low, high, plan.tables, c, sums, a, factor, counting, bits, valid,
                     )  # fmt: skip
                 elif how == SATURATE_LIMIT:
-                    add_codes(
+                    found = add_codes(
                         planes, ROWS, SATURATE_LIMIT, tables, t, plan.order, p, used, indices, i,
-                        start, low, high, plan.tables, c, sums, a, factor,
+                        start, low, high, plan.tables, c, sums, a, factor, counting, bits, valid,
                     )  # fmt: skip
                 elif how == SATURATE_LOOK_UP:
-                    add_codes(
+                    found = add_codes(
                         planes, ROWS, SATURATE_LOOK_UP, tables, t, plan.order, p, used, indices, i,
-                        start, low, high, plan.tables, c, sums, a, factor,
+                        start, low, high, plan.tables, c, sums, a, factor, counting, bits, valid,
                     )  # fmt: skip
+                if len(counting) > 0:
+                    counts[0] += plan.times[g, o] * (found & 0xFFFFFFFF)
+                    counts[1] += plan.times[g, o] * (found >> 32)
                 t += used * LANES
+
+
+@compiled_part
+def _valid(windows: int) -> int:
+    """A bit for each lane that holds one of so many windows."""
+    if windows >= LANES:
+        return -1
+    mask = 0
+    for w in range(windows):
+        mask |= 1 << (w // 16 + w % 16 * 4)
+    return mask
+
+
+@compiled_part
+def _count_constants(plan: Plan, g: int, s: int, windows: int, counts: Longs) -> None:
+    """Conversions of lines whose digits are all 0 clip or round too."""
+    for o in range(plan.digits.shape[2]):
+        for line in range(plan.digits.shape[3]):
+            if plan.how[g, s, o, line] == CONSTANT and plan.wide_factor[g, s, o, line] != 0:
+                flags = np.int64(plan.flags[plan.values_at[g, o, line]])
+                times = plan.times[g, o] * windows * len(plan.places)
+                counts[0] += times * (flags & 1)
+                counts[1] += times * (flags >> 1)
 
 
 @compiled_part
@@ -350,14 +381,13 @@ def _wide_codes(
 
 @compiled_part
 def _multiply_wide(
-    planes: Any, plan: Plan, g: int, s: int, windows: int, width: int, everything: bool,
-    room: Room, counts: Longs,
+    planes: Any, plan: Plan, g: int, s: int, windows: int, width: int, room: Room, counts: Longs,
 ) -> None:  # fmt: skip
-    """The lines of a section whose sums do not fit bytes; `everything`: all lines."""
+    """The lines of a section whose sums do not fit bytes."""
     blocks = width // LANES
     for o in range(plan.digits.shape[2]):
         for line in range(plan.digits.shape[3]):
-            if not everything and plan.how[g, s, o, line] != WIDE:
+            if plan.how[g, s, o, line] != WIDE:
                 continue
             largest, parts = _largest(plan, g, s, o, line), 1
             if largest * ROWS > 127:
@@ -384,7 +414,7 @@ def _any_wide(plan: Plan, g: int, s: int) -> bool:
 
 @compiled_part
 def _section(
-    planes: Any, plan: Plan, source: Source, g: int, s: int, q: int, end: int, everything: bool,
+    planes: Any, counting: Any, plan: Plan, source: Source, g: int, s: int, q: int, end: int,
     room: Room, counts: Longs,
 ) -> None:  # fmt: skip
     """One section of a chunk: output rows q to end."""
@@ -394,41 +424,42 @@ def _section(
     _pack(planes, plan, s, width, room)
     if plan.correction.shape[2] > 0:
         _sum_inputs(plan, s, width, room)
-    if not everything:
-        size = plan.digits.shape[3] * plan.lookups[s] * LANES
-        some = max(1, len(room.tables) // size)
-        for first in range(0, plan.digits.shape[2], some):
-            last = min(first + some, plan.digits.shape[2])
-            _tables(plan, g, s, first, last, room.tables)
-            _multiply(planes, plan, g, s, first, last, width, room)
-    if everything or _any_wide(plan, g, s):
-        _multiply_wide(planes, plan, g, s, windows, width, everything, room, counts)
+    size = plan.digits.shape[3] * plan.lookups[s] * LANES
+    some = max(1, len(room.tables) // size)
+    for first in range(0, plan.digits.shape[2], some):
+        last = min(first + some, plan.digits.shape[2])
+        _tables(plan, g, s, first, last, room.tables)
+        _multiply(planes, counting, plan, g, s, first, last, windows, room, counts)
+    if len(counting) > 0:
+        _count_constants(plan, g, s, windows, counts)
+    if _any_wide(plan, g, s):
+        _multiply_wide(planes, plan, g, s, windows, width, room, counts)
 
 
 @compiled_part
-def _begin(plan: Plan, g: int, stage: int, everything: bool, room: Room) -> None:
+def _begin(plan: Plan, g: int, stage: int, room: Room) -> None:
     """What a stage's sums begin with: what bytes leave out."""
-    if everything:
-        room.sums[:] = 0
-        return
     for line in range(room.sums.shape[0]):
         for o in range(room.sums.shape[1]):
             room.sums[line, o, :] = plan.bias[g, stage, line, o]
 
 
 def run_whole(
-    planes: Any, plan: Plan, source: Source, q: int, last: int, chunk: int, everything: bool,
+    planes: Any, counting: Any, plan: Plan, source: Source, q: int, last: int, chunk: int,
     room: Room, constants: Numbers, counts: Longs, out: Numbers,
 ) -> None:  # fmt: skip
-    """Output rows q to `last` where all is whole numbers and no adder can overflow."""
+    """Output rows q to `last` where all is whole numbers and no adder can overflow.
+
+    `planes` is as long as a byte map has planes; `counting` is empty where nothing is counted.
+    """
     while q < last:
         end = min(q + chunk, last)
         windows = (end - q) * source.shape[2]
         for g in range(plan.digits.shape[0]):
             room.inputs[:] = 0
-            _begin(plan, g, 0, everything, room)
+            _begin(plan, g, 0, room)
             for s in range(len(plan.first)):
-                _section(planes, plan, source, g, s, q, end, everything, room, counts)
+                _section(planes, counting, plan, source, g, s, q, end, room, counts)
             _write_whole(plan, source, g, q, windows, constants, room, out)
         q = end
 
@@ -566,7 +597,7 @@ def _write_exact(
 
 
 def run_exact(
-    planes: Any, plan: Plan, source: Source, q: int, last: int, chunk: int, everything: bool,
+    planes: Any, counting: Any, plan: Plan, source: Source, q: int, last: int, chunk: int,
     room: Room, adders: Adders, counts: Longs, out: Floats,
 ) -> None:  # fmt: skip
     """Output rows q to `last`, tile by tile through the adders."""
@@ -577,9 +608,9 @@ def run_exact(
             room.inputs[:] = 0
             adders.reference[:] = 0
             for stage in range(len(plan.begins) - 1):
-                _begin(plan, g, stage, everything, room)
+                _begin(plan, g, stage, room)
                 for s in range(plan.begins[stage], plan.begins[stage + 1]):
-                    _section(planes, plan, source, g, s, q, end, everything, room, counts)
+                    _section(planes, counting, plan, source, g, s, q, end, room, counts)
                 _hold(plan, adders, g, stage, windows, room, counts)
                 if room.sums.shape[1] > plan.correction.shape[1]:
                     for w in range(windows):
@@ -655,13 +686,13 @@ def lay_out() -> Any:
 
 
 @cache
-def kernel(planes: int, whole: bool) -> Any:
-    """The compiled loop for as many planes of a byte map."""
+def kernel(planes: int, whole: bool, counting: bool) -> Any:
+    """The compiled loop for as many planes of a byte map; see `run_whole` and `run_exact`."""
     plan, source, room, adders = (
         type_of(kind, _DIMENSIONS) for kind in (Plan, Source, Room, Adders)
     )
-    i, yes = numba.int64, numba.boolean
-    given = (_tuple(numba.uint8, planes), plan, source, i, i, i, yes, room)
+    i, tuples = numba.int64, (_tuple(numba.uint8, planes), _tuple(numba.uint8, int(counting)))
+    given = (*tuples, plan, source, i, i, i, room)
     counts = numba.int64[::1]
     if whole:
         signature = numba.void(*given, numba.int32[:, :, ::1], counts, numba.int32[:, :, ::1])

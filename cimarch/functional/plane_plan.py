@@ -20,6 +20,7 @@ from cimarch.functional.scheme import Scheme
 MOST_CODES = 2**22
 """Entries of all tables of codes of an operation; with more of them it is left to others."""
 _LARGEST = 2**31 - 1
+_UNUSED = [np.zeros(256, np.uint8)] * 2
 
 Floats = NDArray[np.float64]
 
@@ -52,9 +53,14 @@ class Prepared:
     """Sums of a window that adders of limited width hold."""
 
 
-def prepare(lines: Sequence[Lines], ranges: Ranges | None, groups: Sequence[int]) -> Prepared:
-    """Prepare channel groups with the same sections; UnsuitableError where that is impossible."""
-    return _Maker(lines, ranges, groups).prepared()
+def prepare(
+    lines: Sequence[Lines], ranges: Ranges | None, groups: Sequence[int], *, counting: bool = False
+) -> Prepared:
+    """Prepare channel groups with the same sections; UnsuitableError where that is impossible.
+
+    `counting`: for kernels that count what clips and rounds.
+    """
+    return _Maker(lines, ranges, groups, counting).prepared()
 
 
 class _Maker:
@@ -64,8 +70,9 @@ class _Maker:
     """
 
     def __init__(
-        self, lines: Sequence[Lines], ranges: Ranges | None, groups: Sequence[int]
+        self, lines: Sequence[Lines], ranges: Ranges | None, groups: Sequence[int], counting: bool
     ) -> None:
+        self.counting = counting
         self.lines, self.groups = [lines[g] for g in groups], np.array(groups, np.int64)
         first = self.lines[0]
         self.scheme: Scheme = first.scheme
@@ -298,6 +305,7 @@ class _Maker:
             step_planes=np.array([p for step in steps for p, _ in step], np.int64),
             step_weights=np.array([w for step in steps for _, w in step], np.int32),
             places=self.places.astype(np.int32),
+            bits=np.array([len(self.places)], np.int64),
             maps=np.array(self.planes.maps, np.int32),
             times=np.array([[1] * self.outputs + [n] * (self.reference != 0) for n in blocks]),
             group=self.groups,
@@ -323,26 +331,26 @@ class _Maker:
         for where, table, begin, saturates in self._kinds():
             negates = self.planes.last_is_negative
             made = byte_codes(self.tables[table], begin, saturates, negates)
-            if made is None:
+            if made is None or (self.counting and made.flags is None):
                 continue
             how[where], start[where], low[where] = made.how, made.start, made.low
-            high[where], codes[where] = made.high, 512 * len(tables)
+            high[where], codes[where] = made.high, 256 * len(tables)
             factor[where] *= made.factor
             last = self.places[-1]
             least[where] = made.least * (self.places.sum() - last) + made.least_last * last
             least[where] -= made.factor * made.of_zero * self.planes.left_empty
-            if made.tables is not None:
-                tables.append(made.tables)
+            if made.tables is not None or self.counting:
+                tables += _UNUSED if made.tables is None else list(made.tables)
+            if self.counting and made.flags is not None:
+                tables += list(made.flags)
         nothing = (self.above + self.below == 0) | (wide == 0)
         zeros = np.array([int(t.codes[-t.first]) for t in self.tables])[self.table_of]
         least = np.where(nothing, zeros * self.places.sum(), least) * wide
         least[how == WIDE] = np.where(nothing, least, 0)[how == WIDE]
         how[nothing] = CONSTANT
-        if not tables:
-            tables = [np.zeros((2, 256), np.uint8)]
         return {
             "how": how, "start": start, "low": low, "high": high, "codes": codes,
-            "factor": factor.astype(np.int32), "tables": np.stack(tables).ravel(),
+            "factor": factor.astype(np.int32), "tables": np.concatenate(tables or _UNUSED),
             "bias": self._bias(least, begins, held),
         }  # fmt: skip
 

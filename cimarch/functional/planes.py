@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import attrs
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +40,8 @@ class Planes:
     ranges: Ranges | None
     """None: no converter."""
     windows: Windows
-    threads: int = 1
+    threads: int | None = None
+    """Threads that compute; None: as many as numba is set to use."""
 
     @property
     def name(self) -> str:
@@ -65,77 +67,82 @@ class Planes:
         """One for all channel groups, or several where their sections differ."""
         return _prepared(self.lines, self.ranges)
 
+    @cached_property
+    def _counting(self) -> tuple[Prepared, ...]:
+        return _prepared(self.lines, self.ranges, counting=True)
+
     def __call__(self, inputs: NDArray[np.integer]) -> NDArray[np.generic]:
         """The results."""
-        return self._run(inputs, everything=False)[0]
+        return self._run(inputs, self.prepared, None)
 
     def counted(self, inputs: NDArray[np.integer]) -> tuple[NDArray[np.generic], Counts]:
         """The same results, and what happened to their conversions and sums (slower)."""
-        results, (clipped, rounded, overflowed) = self._run(inputs, everything=True)
+        counts = np.zeros(3, np.int64)
+        results = self._run(inputs, self._counting, counts)
+        clipped, rounded, overflowed = counts.tolist()
         windows = results.size // (len(self.lines) * self.lines[0].outputs or 1)
         conversions = windows * sum(each.conversions for each in self.prepared)
         sums = windows * sum(each.sums for each in self.prepared)
         return results, Counts(conversions, clipped, rounded, sums, overflowed)
 
     def _run(
-        self, inputs: NDArray[np.integer], everything: bool
-    ) -> tuple[NDArray[np.generic], tuple[int, int, int]]:
-        counts = np.zeros(3, np.int64)
+        self, inputs: NDArray[np.integer], prepared: Sequence[Prepared],
+        counts: NDArray[np.int64] | None,
+    ) -> NDArray[np.generic]:  # fmt: skip
         if self.windows.geometry is None:
             parts = [
-                self._maps(inputs[n : n + CHUNK].T[None, :, None], everything, counts)[0].T
+                self._maps(inputs[n : n + CHUNK].T[None, :, None], prepared, counts)[0].T
                 for n in range(0, len(inputs), CHUNK)
             ]
-            results = np.concatenate(parts) if len(parts) > 1 else np.ascontiguousarray(parts[0])
-            return results, (int(counts[0]), int(counts[1]), int(counts[2]))
+            return np.concatenate(parts) if len(parts) > 1 else np.ascontiguousarray(parts[0])
         high, wide = self.windows.size(*inputs.shape[2:])
-        some = max(1, BATCH // (inputs[:1].size * len(self.prepared[0].planes.maps)))
+        some = max(1, BATCH // (inputs[:1].size * len(prepared[0].planes.maps)))
         found = [
-            self._maps(inputs[n : n + some], everything, counts)
-            for n in range(0, len(inputs), some)
+            self._maps(inputs[n : n + some], prepared, counts) for n in range(0, len(inputs), some)
         ]
         made = np.concatenate(found) if len(found) > 1 else found[0]
-        return made.reshape(len(inputs), -1, high, wide), (
-            int(counts[0]), int(counts[1]), int(counts[2]),
-        )  # fmt: skip
+        return made.reshape(len(inputs), -1, high, wide)
 
     def _maps(
-        self, inputs: NDArray[np.integer], everything: bool, counts: NDArray[np.int64]
-    ) -> NDArray[np.generic]:
+        self, inputs: NDArray[np.integer], prepared: Sequence[Prepared],
+        counts: NDArray[np.int64] | None,
+    ) -> NDArray[np.generic]:  # fmt: skip
         """Results (images, outputs, windows) of maps."""
         source, rows = self._source(inputs)
         images, high, wide = (int(n) for n in source.shape[:3])
         outputs = sum(each.outputs for each in self.lines)
-        whole = all(each.constants is not None for each in self.prepared)
+        whole = all(each.constants is not None for each in prepared)
         results = np.empty((images, outputs, high * wide), np.int32 if whole else np.float64)
-        chunk = max(1, CHUNK // max(wide, 1))
-        for prepared in self.prepared:
-            self._share(prepared, source, whole, rows, chunk, everything, counts, results)
+        for each in prepared:
+            self._share(each, source, rows, counts, results)
         return results
 
     def _share(
-        self, prepared: Prepared, source: Source, whole: bool, rows: int, chunk: int,
-        everything: bool, counts: NDArray[np.int64], results: NDArray[np.generic],
+        self, prepared: Prepared, source: Source, rows: int, counts: NDArray[np.int64] | None,
+        results: NDArray[np.generic],
     ) -> None:  # fmt: skip
         """Give each thread as many output rows."""
-        run = kernel(prepared.planes.per_map, whole)
-        planes = (np.uint8(0),) * prepared.planes.per_map
-        each = max(1, -(-rows // self.threads))
+        whole, per_map = results.dtype == np.int32, prepared.planes.per_map
+        run = kernel(per_map, whole, counts is not None)
+        tuples = ((np.uint8(0),) * per_map, (np.uint8(0),) * (counts is not None))
+        chunk = max(1, CHUNK // max(int(source.shape[2]), 1))
+        each = max(chunk, -(-rows // (self.threads or numba.get_num_threads())))
         parts = [(q, min(q + each, rows)) for q in range(0, rows, each)]
 
         def work(part: tuple[int, int]) -> NDArray[np.int64]:
             mine = np.zeros(3, np.int64)
             room, width = _room(prepared, source, min(chunk, part[1] - part[0]))
             last = prepared.constants if whole else _adders(prepared, width)
-            run(planes, prepared.plan, source, *part, chunk, everything, room, last, mine, results)
+            run(*tuples, prepared.plan, source, *part, chunk, room, last, mine, results)
             return mine
 
-        if len(parts) == 1:
-            counts += work(parts[0])
-            return
-        with ThreadPoolExecutor(len(parts)) as pool:
-            for mine in pool.map(work, parts):
-                counts += mine
+        if len(parts) > 1:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                found = list(pool.map(work, parts))
+        else:
+            found = [work(part) for part in parts]
+        if counts is not None:
+            counts += sum(found)
 
     def _source(self, inputs: NDArray[np.integer]) -> tuple[Source, int]:
         """The bytes of maps, and how many output rows they have."""
@@ -168,11 +175,13 @@ class Planes:
         return Source(flat, at.astype(np.int64), np.array(shape, np.int64)), images * size_out[0]
 
 
-def _prepared(lines: Sequence[Lines], ranges: Ranges | None) -> tuple[Prepared, ...]:
+def _prepared(
+    lines: Sequence[Lines], ranges: Ranges | None, *, counting: bool = False
+) -> tuple[Prepared, ...]:
     layouts: dict[tuple[object, ...], list[int]] = {}
     for g, each in enumerate(lines):
         layouts.setdefault(each.sections, []).append(g)
-    return tuple(prepare(lines, ranges, groups) for groups in layouts.values())
+    return tuple(prepare(lines, ranges, groups, counting=counting) for groups in layouts.values())
 
 
 def _room(prepared: Prepared, source: Source, chunk: int) -> tuple[Room, int]:
