@@ -5,6 +5,7 @@ The network of the digits that comes with cimarch is right on 494 of the 500 dig
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from importlib import import_module
@@ -76,6 +77,21 @@ def test_the_result_as_json_is_what_the_function_gives(capsys: pytest.CaptureFix
 def test_a_file_holds_what_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found = told(capsys, "eval", *CHIP, *FEW, "-o", str(tmp_path / "x.json"))
     assert json.loads((tmp_path / "x.json").read_text()) == found
+
+
+def test_tables_are_written_as_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = told(capsys, "eval", *CHIP, *FEW, "--trials", "2", "--csv", str(tmp_path / "tables"))
+    models = list(csv.DictReader((tmp_path / "tables" / "models.csv").open()))
+    assert [(row["model"], row["trial"]) for row in models] == [
+        ("float", ""), ("quantised", ""), ("chip", "1"), ("chip", "2"),
+    ]  # fmt: skip
+    assert float(models[2]["top1"]) == found["chip"]["trials"][0]["top1"]  # type: ignore[index]
+    layers = list(csv.DictReader((tmp_path / "tables" / "layers.csv").open()))
+    assert [row["name"] for row in layers] == ["conv1", "conv2", "conv3", "linear"]
+    assert [int(row["conversions"]) for row in layers] == [
+        row["conversions"]
+        for row in found["layers"]  # type: ignore[attr-defined]
+    ]
 
 
 def test_the_digest_is_of_the_images_that_judged(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,6 +261,8 @@ def test_a_mistake_is_told(
         (["--calibrate", "1298"], "1298 images that calibrate are asked of `digits`: it has 1297"),
         (["--ranges", "a", "--save-ranges", "b"], "--save-ranges chooses them"),
         (["--ranges", "no_such.json"], "no_such.json"),
+        (["--csv", "/proc/tables"], "cannot be written"),
+        (["--save-ranges", "/no/such/folder/x.json"], "cannot be written"),
     ],
 )
 def test_a_mistake_in_judging_is_told(

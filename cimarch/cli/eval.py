@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from cimarch.cli.judging import (
@@ -20,13 +22,48 @@ from cimarch.cli.judging import (
     use_threads,
 )
 from cimarch.cli.options import overrides
-from cimarch.cli.output import as_json, check_writable, named_place, write_whole
+from cimarch.cli.output import (
+    as_json,
+    check_folder,
+    check_writable,
+    make_folder,
+    named_place,
+    write_whole,
+)
 from cimarch.cli.placing import placing
 from cimarch.cli.sim import nothing_assumed
 
 if TYPE_CHECKING:
     from cimarch.evaluate import Calibration
     from cimarch.report.accuracy import Evaluation
+
+
+@attrs.frozen
+class Outputs:
+    """The files that an evaluation goes to, besides the terminal."""
+
+    file: Path | None
+    folder: Path | None
+    ranges: Path | None
+
+    def check(self) -> None:
+        """Find before the run what would fail after it."""
+        for place in (self.file, self.ranges):
+            if place is not None:
+                check_writable(place)
+        if self.folder is not None:
+            check_folder(self.folder)
+
+    def write(self, found: Evaluation) -> None:
+        """Write the files, each whole or not at all; ranges have been written before."""
+        if self.file is not None:
+            write_whole(self.file, as_json(found.to_dict()) + "\n")
+        if self.folder is not None:
+            from cimarch.report.csv import evaluation_texts
+
+            make_folder(self.folder)
+            for name, text in evaluation_texts(found).items():
+                write_whole(self.folder / name, text)
 
 
 @click.command("eval")
@@ -62,6 +99,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Whatever would be assumed is an error.")
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
 @click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
+@click.option("--csv", "folder", metavar="FOLDER", help="Write the tables there as CSV.")
 @click.option("-o", "--output", "file", metavar="FILE", help="Write the result there as JSON.")
 def eval(
     architecture: str,
@@ -100,6 +138,7 @@ def eval(
     strict: bool,
     allow_unmapped: bool,
     json_: bool,
+    folder: str | None,
     file: str | None,
 ) -> None:
     """Judge MODEL by a data set: in float, quantised, and on ARCH.
@@ -128,10 +167,11 @@ def eval(
 
     if ranges is not None and save_ranges is not None:
         raise click.UsageError("--ranges takes ranges over, and --save-ranges chooses them")
-    output, saved = named_place("--output", file), named_place("--save-ranges", save_ranges)
-    for path in (output, saved):
-        if path is not None:
-            check_writable(path)
+    outputs = Outputs(
+        named_place("--output", file), named_place("--csv", folder),
+        named_place("--save-ranges", save_ranges),
+    )  # fmt: skip
+    outputs.check()
     need_torch("evaluating a network")
     use_threads(threads)
     check_device(device)
@@ -142,7 +182,7 @@ def eval(
     judges = data_of(data, network, model, normalise, tokenizer)
     with Progress() as progress:
         chosen: str | Calibration | None = ranges
-        if saved is not None:
+        if outputs.ranges is not None:
             chosen = cimarch.calibrate(
                 system, network, judges, weight_bits=weight_bits, input_bits=input_bits,
                 precision=precision, place=place, duplicate=duplicate, spread_rows=spread_rows,
@@ -151,7 +191,7 @@ def eval(
                 quantised=quantised, policy=range_policy, per=per, percentile=percentile,
                 device=device, progress=progress,
             )  # fmt: skip
-            cimarch.save_ranges(chosen, saved)
+            cimarch.save_ranges(chosen, outputs.ranges)
         found = cimarch.evaluate(
             system, network, judges, weight_bits=weight_bits, input_bits=input_bits,
             precision=precision, place=place, duplicate=duplicate, spread_rows=spread_rows,
@@ -163,8 +203,7 @@ def eval(
         )  # fmt: skip
     if strict:
         nothing_assumed(found.assumed)
-    if output is not None:
-        write_whole(output, as_json(found.to_dict()) + "\n")
+    outputs.write(found)
     click.echo(as_json(found.to_dict()) if json_ else _text(found), nl=json_)
 
 

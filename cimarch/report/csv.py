@@ -1,4 +1,4 @@
-"""A report as CSV texts, one a table; an unknown number is an empty field."""
+"""Reports and evaluations as CSV texts, one a table; an unknown number is an empty field."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from cimarch.report.accuracy import LAYERS, Evaluation
 from cimarch.report.columns import to_rows
 from cimarch.report.definitions import FIGURES, TABLES
 from cimarch.report.report import Report
@@ -26,6 +27,23 @@ def texts(report: Report) -> dict[str, str]:
         names = [column.name for column in columns]
         found[f"{table}.csv"] = _text(names, (row.values() for row in rows))
     return found
+
+
+def evaluation_texts(found: Evaluation) -> dict[str, str]:
+    """File name to content: `models.csv`, a row for each model and trial, and `layers.csv`."""
+    plain = {"float": found.float_model, "quantised": found.quantised}
+    scores = [(name, "", score, "") for name, score in plain.items()]
+    trials = zip(found.chip, found.agreement, strict=True)
+    chip = [("chip", trial, score, agreed) for trial, (score, agreed) in enumerate(trials, 1)]
+    rows = [
+        {"model": name, "trial": trial, **score.to_dict(), "agreement": agreement}
+        for name, trial, score, agreement in [*scores, *chip]
+    ]
+    layers = to_rows(found.layers)
+    return {
+        "models.csv": _text(list(rows[0]), (row.values() for row in rows)),
+        "layers.csv": _text([c.name for c in LAYERS], (row.values() for row in layers)),
+    }
 
 
 def _text(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
