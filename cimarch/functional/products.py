@@ -267,7 +267,8 @@ class GroupProducts:
         if noise is None or not self.real or not self.real.reads:
             return None
         if self.scheme.input_accumulation == "digital" or self.scheme.steps == 1:
-            return level * level
+            is_bit = self.scheme.dac_bits == 1 and self.scheme.inputs == "unsigned"
+            return level if is_bit else level * level
         whole = self.at.numbers(level).astype(np.int64)
         steps = step_digits(whole, self.scheme).astype(np.float64)
         places = np.array(step_factors(self.scheme), np.float64)[:, None, None]
