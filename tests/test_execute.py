@@ -276,6 +276,17 @@ def test_an_image_gets_the_same_answer_in_any_batch(net):
     assert (whole_batch == alone).all()
 
 
+def test_chunks_on_several_threads_give_the_same(net):
+    made = quantised(net)
+    expected, before = Executor(made, chunk=5).run(IMAGES), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert (Executor(made, chunk=1).run(IMAGES) == expected).all()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_transformer_in_whole_numbers_gives_the_same_in_any_batch():
     layer = nn.Sequential(nn.TransformerEncoderLayer(16, 4, 32, 0.0, "gelu", batch_first=True))
     network = trace(layer.eval(), torch.zeros(1, 7, 16))

@@ -116,8 +116,9 @@ def use_threads(count: int | None) -> None:
         raise DescriptionError(
             Diagnostic("E049", f"--threads is {count}, and there are {most} to be had")
         )
-    torch.set_num_threads(count)
     numba.set_num_threads(count)
+    # After numba, which at its start takes OpenMP's threads for its own.
+    torch.set_num_threads(count)
 
 
 def check_device(name: str) -> None:

@@ -8,9 +8,11 @@ gets the same answer in any batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from cimarch.functional.windows import Windows
 from cimarch.workload.network import Network, Operation
 
 Array = NDArray[Any]
+Part = Mapping[str, Array]
 Observe = Callable[[str, Array, Array], None]
 """Told of each matrix operation: its name, its inputs in whole numbers, its sums."""
 
@@ -38,8 +41,10 @@ class Executor:
     """Runs a network on images (or sequences), a few at a time.
 
     `paths` say how each matrix operation is computed; None: by an exact product of whole numbers,
-    which is the quantised model. `chunk` is how many images are under way at once. Raises
-    DescriptionError where the network holds not all that its operations compute.
+    which is the quantised model. `chunk` is how many images are under way at once, at most; as many
+    chunks as torch has threads are, where every path says that it `may_share` them: what it gives
+    depends on its inputs alone. Raises DescriptionError where the network holds not all that its
+    operations compute.
     """
 
     def __init__(
@@ -52,6 +57,8 @@ class Executor:
         observe: Observe | None = None,
     ) -> None:
         self._prepare(quantised.network, quantised.operations, device, chunk, observe)
+        used = paths.values() if paths is not None else ()
+        self._may_share &= all(getattr(path, "may_share", False) for path in used)
         for op in self.network.operations:
             if op.name in quantised.operations:
                 each = quantised.operations[op.name]
@@ -71,6 +78,7 @@ class Executor:
         made = cls.__new__(cls)
         made._prepare(network, {}, device, chunk, None)
         made._observe_float = observe
+        made._may_share &= observe is None
         return made
 
     def _prepare(
@@ -85,6 +93,7 @@ class Executor:
         self.network = network
         self.device = device
         self.chunk = chunk or fitting(network)
+        self._may_share = device == "cpu" and observe is None
         self.observe = observe
         self._observe_float: Callable[[str, Array], None] | None = None
         self._products: dict[str, Multiply] = {}
@@ -105,13 +114,14 @@ class Executor:
         sequences) in the first axis of each.
         """
         images = self._check(inputs)
-        made: dict[str, list[Array]] = {}
-        with torch.no_grad():
-            for start in range(0, images, self.chunk):
-                end = start + self.chunk
-                for name, values in self._chunk({n: x[start:end] for n, x in inputs.items()}):
-                    made.setdefault(name, []).append(values)
-        return {name: np.concatenate(parts) for name, parts in made.items()}
+        threads = _threads() if self._may_share else 1
+        chunk = min(self.chunk, -(-images // threads))
+        parts = [
+            {name: x[start : start + chunk] for name, x in inputs.items()}
+            for start in range(0, images, chunk)
+        ]
+        made = _shared(self._chunk, parts, threads)
+        return {name: np.concatenate([part[name] for part in made]) for name in made[0]}
 
     def _check(self, inputs: Mapping[str, Array]) -> int:
         """How many images there are; ValueError where inputs are missing or of another shape."""
@@ -129,13 +139,14 @@ class Executor:
             raise ValueError(f"there are {sorted(counts)} images, not one number above 0")
         return counts.pop()
 
-    def _chunk(self, inputs: Mapping[str, Array]) -> list[tuple[str, Array]]:
+    def _chunk(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs and states, by name, for images that fit the cache."""
-        held = _Held(self, inputs)
-        for step in self._steps:
-            held.take(step)
+        with torch.no_grad():
+            held = _Held(self, inputs)
+            for step in self._steps:
+                held.take(step)
         named = {name: name for name in self.network.outputs} | dict(self.network.states)
-        return [(name, held.array(tensor)) for name, tensor in named.items()]
+        return {name: held.array(tensor) for name, tensor in named.items()}
 
 
 class _Held:
@@ -199,6 +210,40 @@ class _Held:
             self.codes[name, rounding] = rounding(self.values[name])
         codes = self.codes[name, rounding]
         return codes if op.geometry else codes.reshape(-1, op.groups * op.rows)
+
+
+def _threads() -> int:
+    """As many as torch is set to use.
+
+    Numba is started first: at its start it sets OpenMP's threads, which are torch's, to its own.
+    """
+    threads = torch.get_num_threads()
+    numba.get_num_threads()
+    torch.set_num_threads(threads)
+    return threads
+
+
+def _alone() -> None:
+    """Let libraries compute in one thread in this thread."""
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+
+
+def _shared(
+    work: Callable[[Part], dict[str, Array]], parts: Sequence[Part], threads: int
+) -> list[dict[str, Array]]:
+    """The work on each part by several threads, in each of which libraries compute in one.
+
+    The first part is done before the others: what is made where it is first needed is then there.
+    """
+    if threads == 1 or len(parts) == 1:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(threads, initializer=_alone) as pool:
+        try:
+            first = pool.submit(work, parts[0]).result()
+            return [first, *pool.map(work, parts[1:])]
+        finally:
+            torch.set_num_threads(threads)
 
 
 Multiply = Callable[[Tensor], Tensor]

@@ -224,6 +224,8 @@ class Lossless:
     """The path of operations in which nothing is lost: one product of whole numbers."""
 
     name = "lossless"
+    may_share = True
+    """Whether calls may run at the same time."""
 
     def __init__(self, lines: Sequence[Lines], windows: Windows, *, device: str = "cpu") -> None:
         """`lines` of each channel group; `takes` must be true of them and their ranges."""

@@ -99,6 +99,11 @@ class Split:
     def name(self) -> str:
         return f"lossless, {self.rest.name}"
 
+    @property
+    def may_share(self) -> bool:
+        """Whether calls may run at the same time."""
+        return bool(getattr(self.rest, "may_share", False))
+
     def __call__(self, inputs: NDArray[np.integer]) -> Array:
         """The results."""
         return self._joined(inputs, self.rest(inputs))
