@@ -97,6 +97,11 @@ def test_tables_are_written_as_csv(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_the_digest_is_of_the_images_that_judged(capsys: pytest.CaptureFixture[str]) -> None:
     manifest = told(capsys, "eval", *CHIP, *FEW)["manifest"]
     assert isinstance(manifest, dict)
+    assert manifest["options"]["data"] == {
+        "name": "digits",
+        "source": "scikit-learn",
+        "inputs": "the data set: x / 16",
+    }
     assert manifest["digests"]["scikit-learn"] == cimarch.read_data("digits").judging(40).digest
 
 

@@ -95,6 +95,12 @@ class DataSet:
         """SHA-256 of the examples that judge."""
         return self.test.digest
 
+    def told(self) -> dict[str, str]:
+        """What it is and how its inputs are made, as plain words for a report."""
+        normalise = self.test.normalise
+        inputs = "token ids" if normalise is None else normalise.source
+        return {"name": self.name, "source": self.source, "inputs": inputs}
+
     def judging(self, images: int | None = None) -> Examples:
         """The first `images` that judge, all without it; DescriptionError where there are fewer."""
         if images is None:
