@@ -94,7 +94,8 @@ def evaluate(
     examples = bench.data.judging(images)
     chosen = bench.ranges(ranges if ranges is not None else _beside(placement), policy)
     asked = {
-        **where.told(), **how.told(), "data": bench.data.told(), "images": images, "trials": trials, "seed": seed,
+        **where.told(), **how.told(), "data": bench.data.told(), "images": images,
+        "trials": trials, "seed": seed,
         "ranges": named(ranges), "range_policy": range_policy, "per": per,
         "range_percentile": range_percentile, "statistics": statistics, "path": path,
         "set": {each.path: each.text for each in system.overrides},
