@@ -14,7 +14,8 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.evaluate.options import How, Where, wrong
 from cimarch.functional.calibrate import Policy
 from cimarch.functional.converter import Ranges
-from cimarch.functional.matrix import Matrix, matrix_of
+from cimarch.functional.device import device_of
+from cimarch.functional.matrix import Matrix, matrix_of, plan_of
 from cimarch.functional.observe import seen, spreads_of, watched
 from cimarch.functional.quantise import check_weights, matrices, quantise, schemes_of
 from cimarch.functional.quantised import QuantisedNetwork
@@ -57,6 +58,9 @@ class Bench:
         schemes = schemes_of(placement)
         if not schemes:
             raise _nothing_placed(placement.network)
+        for name in schemes:  # what is said of cells and converters goes together, or is told now
+            wiring = plan_of(placement, name).wiring
+            device_of(wiring.pool, wiring.converter)
         how.tell("read data", 0.0)
         data = read_data(data, network) if isinstance(data, str) else data.fitted(network)
         if model is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,7 +20,7 @@ from cimarch.functional.device import device_of
 from cimarch.functional.matrix import Matrix, plan_of
 from cimarch.functional.quantise import matrices
 from cimarch.functional.quantised import QuantisedNetwork
-from cimarch.functional.saved_quantised import to_bytes
+from cimarch.functional.saved_quantised import model_digest
 from cimarch.mapping.placement import Placement
 from cimarch.report.accuracy import LAYERS, Evaluation, Score
 from cimarch.report.columns import from_rows
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from cimarch.functional.execute import Executor
     from cimarch.functional.measure import Measured
 
+ANSWERS = 1 << 24
+"""Numbers that models answer at a time, at most: 64 MiB."""
 CLASSES = 10
 """With fewer classes, being among the five best says little."""
 
@@ -93,13 +94,13 @@ class Judge:
         return dict(bench.placement.system.sources) | {
             network.source or network.name: network.digest,
             bench.data.source or bench.data.name: self.examples.digest,
-            "quantised model": sha256(to_bytes(bench.quantised)).hexdigest(),
+            "quantised model": model_digest(bench.quantised),
         }
 
     def _answers(self, model: Executor, name: str, seconds: dict[str, float]) -> Answers:
         """What a model answers to all examples; its time is added."""
         found, done = [], 0
-        for inputs, labels in self.examples.batches(self.bench.how.batch):
+        for inputs, labels in self.examples.batches(self._batch()):
             begin = time.perf_counter()
             outputs = model.run(inputs)
             seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin
@@ -111,6 +112,12 @@ class Judge:
         if not len(answers.best):
             raise wrong("no label of the examples that judge is to be judged: all are below 0")
         return answers
+
+    def _batch(self) -> int:
+        """Examples at a time: as many as asked for, as long as their answers take little memory."""
+        network = self.bench.quantised.network
+        each = network.tensors[network.outputs[0]].elements
+        return max(1, min(self.bench.how.batch, ANSWERS // max(1, each)))
 
     def _chip(self, seconds: dict[str, float]) -> tuple[list[Answers], list[dict[str, object]]]:
         """What the chip answers in each trial, and a row for each operation of the first."""

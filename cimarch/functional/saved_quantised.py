@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def to_bytes(quantised: QuantisedNetwork) -> bytes:
     manifest = json.dumps(_manifest(quantised), sort_keys=True).encode("utf-8")
     tensors["manifest"] = np.frombuffer(manifest, np.uint8)
     return save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+
+
+def model_digest(quantised: QuantisedNetwork) -> str:
+    """SHA-256 of all that a file of the model would say."""
+    found = sha256(json.dumps(_manifest(quantised), sort_keys=True).encode("utf-8"))
+    for each in quantised.operations.values():
+        for numbers in (each.weights, each.weight_scale, each.bias):
+            if numbers is not None:
+                found.update(np.ascontiguousarray(numbers).data)
+    return found.hexdigest()
 
 
 def _narrow(weights: NDArray[np.int32]) -> NDArray[Any]:
