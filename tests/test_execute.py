@@ -423,3 +423,13 @@ def test_images_of_another_shape_are_refused(net):
 def test_as_many_images_are_under_way_as_fit_the_cache():
     """The largest tensor of ResNet-20 has 16 x 32 x 32 numbers, 64 KiB: 64 of them are 4 MiB."""
     assert fitting(read_network("resnet20")) == 64
+
+
+def test_what_a_shortcut_does_comes_before_the_products_beside_it():
+    """So the tail of a block's second convolution adds it: no sum of ResNet-20 is left over."""
+    network = read_network("resnet20")
+    steps = Executor(quantised(network, zero=0))._steps
+    assert {step.operation.kind for step in steps} == {
+        "conv2d", "linear", "slice", "pad", "pool", "reshape",
+    }  # fmt: skip
+    assert [s.operation.name for s in steps if s.tail] == list(quantised(network).operations)

@@ -8,7 +8,7 @@ tensor for each. Numbers are the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 
 import attrs
@@ -40,12 +40,41 @@ def sequence(network: Network, quantised: Mapping[str, Quantised]) -> tuple[Step
     return _ended(network, _rounded(network, steps))
 
 
+def _ordered(network: Network, quantised: Collection[str]) -> list[Operation]:
+    """Operations in an order in which matrix operations wait for all that does not need them.
+
+    So what a shortcut does to its tensor is done before the products beside it, whose tails add it.
+    """
+    there = set(network.tensors) - _made(network)
+    waiting, order = list(network.operations), []
+    while waiting:
+        left = []
+        for operation in waiting:
+            if operation.name in quantised or not there.issuperset(operation.inputs):
+                left.append(operation)
+                continue
+            order.append(operation)
+            there.update(operation.outputs)
+        product = next((op for op in left if op.name in quantised), None)
+        if product is not None:
+            order.append(product)
+            there.update(product.outputs)
+        waiting = [op for op in left if op is not product]
+    return order
+
+
+def _made(network: Network) -> set[str]:
+    """The tensors that operations make."""
+    return {name for operation in network.operations for name in operation.outputs}
+
+
 def _joined(network: Network, quantised: Mapping[str, Quantised]) -> list[Step]:
     """Operations with what their tails take in."""
-    readers = _Readers(network)
+    order = _ordered(network, quantised)
+    readers = _Readers(network, order)
     taken: set[str] = set()
     steps = []
-    for operation in network.operations:
+    for operation in order:
         if operation.name in taken:
             continue
         step = Step(operation, operation.inputs, operation.outputs[0])
@@ -59,13 +88,13 @@ def _joined(network: Network, quantised: Mapping[str, Quantised]) -> list[Step]:
 class _Readers:
     """Who reads each tensor of a network, and when each comes about."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, order: Sequence[Operation]) -> None:
         self.network = network
         self._reads = Counter(name for op in network.operations for name in op.inputs)
         self._reads.update(network.outputs)
         self._reads.update(network.states.values())
         self._reader = {name: op for op in network.operations for name in op.inputs}
-        self._place = {name: i for i, op in enumerate(network.operations) for name in op.outputs}
+        self._place = {name: i for i, op in enumerate(order) for name in op.outputs}
 
     def only(self, tensor: str) -> Operation | None:
         """The operation that alone reads a tensor."""
