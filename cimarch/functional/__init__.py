@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear, from_float
-    from cimarch.functional.torch_models import convert_, quantised_network, trained_ranges
+    from cimarch.functional.torch_models import (
+        convert_,
+        quantised_network,
+        take_scales_,
+        trained_ranges,
+    )
 
 __all__ = [
     "Arrays",
@@ -21,10 +26,11 @@ __all__ = [
     "convert_",
     "from_float",
     "quantised_network",
+    "take_scales_",
     "trained_ranges",
 ]
 
-_WHOLE_MODELS = ("convert_", "quantised_network", "trained_ranges")
+_WHOLE_MODELS = ("convert_", "quantised_network", "take_scales_", "trained_ranges")
 
 
 def __getattr__(name: str) -> object:

@@ -193,7 +193,9 @@ class _OnArrays(nn.Module):
         """(channel groups, outputs, rows): what the cells hold."""
         with torch.no_grad():
             whole = self.numbers.weights(self.weight, self.weight_scale)
-        return whole.cpu().numpy().astype(np.int64).reshape(self.affine.groups, -1, self.rows)
+        return (
+            whole.double().cpu().numpy().astype(np.int64).reshape(self.affine.groups, -1, self.rows)
+        )
 
     def lines(self, weights: NDArray[np.int64] | None = None) -> tuple[Lines, ...]:
         """The sense lines of each channel group."""
@@ -228,8 +230,8 @@ class _OnArrays(nn.Module):
 
     def _computed(self, x: Tensor) -> Tensor:
         """The layer's outputs for maps, or for vectors (windows, rows)."""
-        self._check_weights()
         self._find_scales(x)
+        self._check()
         numbers = self.numbers
         product = self._product(numbers)
         return StraightThrough.apply(  # type: ignore[no-untyped-call, no-any-return]
@@ -267,9 +269,17 @@ class _OnArrays(nn.Module):
 
     # What it must know first
 
-    def _check_weights(self) -> None:
+    def _check(self) -> None:
+        """Raise ValueError where training has led parameters to where nothing is computed."""
         if not bool(torch.isfinite(self.weight).all()):
             raise ValueError("a weight is not a finite number: training has diverged")
+        for name in ("weight_scale", "input_scale", "converter_step"):
+            scale = getattr(self, name)
+            if scale is not None and not bool((scale > 0).all()):
+                raise ValueError(
+                    f"`{name}` has become {float(scale.detach().min()):g}, and must be above 0: "
+                    "give it a lower learning rate"
+                )
 
     def _find_scales(self, x: Tensor) -> None:
         """Take scales that the layer does not have yet from its weights and this batch."""

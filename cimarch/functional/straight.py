@@ -77,7 +77,8 @@ class Numbers:
         return next(fitting, torch.int32)
 
     def weights(self, weight: Tensor, scale: Tensor) -> Tensor:
-        """The whole numbers of a weight, ties to even, in its own type."""
+        """The whole numbers of a weight, ties to even, in the type that it computes in."""
+        weight, scale = weight.to(_wide(weight.dtype)), scale.to(_wide(weight.dtype))
         if self.is_binary:
             return torch.where(weight < 0, -1.0, 1.0).to(weight.dtype)
         top = float(self.weight_top)
@@ -193,9 +194,9 @@ class StraightThrough(torch.autograd.Function):
         """The layer's outputs; `step` is there for its gradient only, the product holds it."""
         whole = whole_inputs(x, input_scale, numbers)
         weights = numbers.weights(weight, weight_scale)
-        scale = (input_scale.double() * weight_scale.double()).to(weight.dtype)
+        scale = (input_scale.double() * weight_scale.double()).to(_wide(weight.dtype))
         offset = numbers.input_zero * weights.flatten(1).sum(1, dtype=torch.float64)
-        outputs = rescaled(product.forward(whole, weights), offset, scale, bias)
+        outputs = rescaled(product.forward(whole, weights), offset, scale, bias).to(x.dtype)
         ctx.product, ctx.numbers = product, numbers
         ctx.save_for_backward(
             x, whole, weight, weights, bias, input_scale, weight_scale, step, outputs
@@ -205,7 +206,13 @@ class StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """By straight-through estimators; see the top of this file."""
-        return _backward(ctx, gradients[0].contiguous())
+        (gradient,) = gradients
+        return _backward(ctx, gradient.to(_wide(gradient.dtype)).contiguous())
+
+
+def _wide(kind: torch.dtype) -> torch.dtype:
+    """The type in which a layer of some type computes: halves in single precision."""
+    return torch.float32 if kind.itemsize < 4 else kind
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -216,13 +223,14 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     centred = whole.to(gradient.dtype)
     if numbers.input_zero:
         centred -= numbers.input_zero
+    weights, weight_scale = weights.to(gradient.dtype), weight_scale.to(gradient.dtype)
     found = ctx.product.backward(
         gradient, centred, weights, weight_scale.expand(len(weights)),
         (for_x or for_input_scale, for_weight or for_scale, for_step),
     )  # fmt: skip
     sums = weighted = None
     if for_bias or for_scale or for_input_scale:
-        sums, weighted = _moments(gradient, outputs)
+        sums, weighted = _moments(gradient, outputs.to(gradient.dtype))
         # of products x scales alone
         weighted = weighted if bias is None else weighted - sums * bias
     of_x = of_weight = of_input_scale = of_scale = None

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -76,12 +77,16 @@ def _layer(model: nn.Module, op: Operation) -> nn.Conv2d | nn.Linear:
         return found
     names = [n for n, m in model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     what = "is not in the model" if found is None else f"is a `{type(found).__name__}` of the model"
-    raise DescriptionError(
+    raise _missing(op.name, f"{what}, no `Conv2d` or `Linear`", names)
+
+
+def _missing(name: str, what: str, names: list[str]) -> DescriptionError:
+    return DescriptionError(
         Diagnostic(
             "E362",
-            f"the operation `{op.name}` {what}, no `Conv2d` or `Linear`",
+            f"the operation `{name}` {what}",
             notes=("a layer is called by the path of its parameters",),
-            helps=suggestion(op.name, names) or ("trace the model that is to be converted",),
+            helps=suggestion(name, names) or ("trace the model that is to be converted",),
         )
     )
 
@@ -129,6 +134,44 @@ def _shares(folded: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np
     largest = np.take_along_axis(own, place, axis=1)[:, 0]
     given = np.take_along_axis(folded, place, axis=1)[:, 0]
     return np.divide(given, largest, out=np.ones_like(given), where=largest != 0)
+
+
+def take_scales_(model: nn.Module, quantised: QuantisedNetwork) -> None:
+    """Start the layers of a model on a chip from a network that was quantised after training.
+
+    They then hold the same whole numbers; where the network has folded a batch norm into a layer,
+    or scales differ from output to output, the layer must have been converted `per="channel"`.
+    Raises DescriptionError where an operation is no layer on a chip.
+    """
+    mine = layers(model)
+    for name, each in quantised.operations.items():
+        if name not in mine:
+            raise _missing(name, "is no layer on a chip", list(mine))
+        layer = mine[name]
+        op = next(op for op in quantised.network.operations if op.name == name)
+        folded = weight_matrix(quantised.network, op).reshape(len(layer.weight), -1)
+        own = layer.weight.detach().double().cpu().numpy().reshape(folded.shape)
+        scale = np.broadcast_to(each.weight_scale, len(folded)) / np.abs(_shares(folded, own))
+        if len(layer.weight_scale) == 1:
+            scale = _single(name, scale)
+        with torch.no_grad():
+            layer.weight_scale.copy_(torch.from_numpy(scale.copy()))
+            layer.input_scale.fill_(each.input_scale)
+            layer.input_zero.fill_(each.input_zero)
+
+
+def _single(name: str, scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The one scale of all outputs; DescriptionError where they differ."""
+    if np.allclose(scale, scale[0], rtol=1e-5):
+        return scale[:1]
+    raise DescriptionError(
+        Diagnostic(
+            "E363",
+            f"`{name}` has a weight scale for each output, and its layer one for all",
+            notes=("a batch norm that was folded into it gives each output its own",),
+            helps=('convert the model `per="channel"`',),
+        )
+    )
 
 
 def trained_ranges(model: nn.Module) -> dict[str, Ranges]:
