@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,9 @@ from cimarch.workload import zoo
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
+
+DATA = os.environ.get("CIMARCH_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="CIMARCH_DATA names no folder of data")
 
 CHIP = ["bit_serial", "digits", "--data", "digits"]
 FEW = ["--images", "40", "--statistics", "5", "--calibrate", "20"]
@@ -161,6 +165,17 @@ def test_weights_of_a_named_network_are_judged(
     weights = ["bit_serial", str(tmp_path / "weights.pt"), "--model", "digits", "--data", "digits"]
     found, shipped = told(capsys, "eval", *weights, *FEW), told(capsys, "eval", *CHIP, *FEW)
     assert without_times(found) == without_times(shipped)
+
+
+@needs_data
+def test_a_public_checkpoint_is_as_good_as_published(capsys: pytest.CaptureFixture[str]) -> None:
+    """91.73 % of the whole test set: on ISAAC, which loses nothing, within 2 of 100 of it."""
+    weights = f"{DATA}/checkpoints/resnet20_akamaster.safetensors"
+    network = ["isaac", weights, "--model", "resnet20", "--data", f"cifar10:{DATA}"]
+    found = told(capsys, "eval", *network, "--images", "500", "--statistics", "1")
+    assert found["float"]["top1"] == pytest.approx(0.9173, abs=0.02)  # type: ignore[index]
+    assert found["quantised"]["top1"] == found["chip"]["top1"]  # type: ignore[index]
+    assert {row["path"] for row in found["layers"]} == {"lossless"}  # type: ignore[attr-defined]
 
 
 def test_a_function_of_ones_own_gives_the_data(

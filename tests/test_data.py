@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import sys
@@ -29,6 +30,9 @@ from cimarch.workload.network import Operation, Tensor
 from cimarch.workload.shapes import shapes_only
 
 pytest.importorskip("PIL")
+
+DATA = os.environ.get("CIMARCH_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="CIMARCH_DATA names no folder of data")
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +226,18 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     train = read_data(f"cifar10:{tmp_path}").train
     assert train is not None
     assert len(train) == 997
+
+
+@needs_data
+def test_the_whole_of_cifar10_is_read() -> None:
+    """7,983 lossless images at the head of the official test set, 49,927 of the training set."""
+    data = read_data(f"cifar10:{DATA}", shapes_only("resnet20"))
+    assert data.train is not None
+    assert (len(data.test), len(data.train)) == (7983, 49927)
+    assert data.test.labels[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
+    assert data.train.labels[:5].tolist() == [6, 9, 9, 4, 1]
+    assert np.bincount(data.test.labels).min() > 700
+    assert data.notes == ("73 training images are left out: their tiles are not lossless",)
 
 
 def test_cifar10_in_pictures_is_told_by_its_names(tmp_path: Path) -> None:
