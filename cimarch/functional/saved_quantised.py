@@ -93,7 +93,11 @@ def read_quantised(saved: Saved, network: Network) -> QuantisedNetwork:
     if isinstance(saved, QuantisedNetwork):
         _check_network(saved.network.name, network_digest(saved.network), network)
         return saved
-    tensors = read_tensors(memoryview(_bytes(Path(saved))), f"{saved}")
+    data = _bytes(Path(saved))
+    if data[:1] == b"{" and int.from_bytes(data[:8], "little") > len(data):
+        told = "converter ranges, which are JSON, are taken by `--ranges`"
+        raise _wrong(f"`{saved}` is JSON, and no quantised model", notes=(told,))
+    tensors = read_tensors(memoryview(data), f"{saved}")
     manifest = tensors.get("manifest")
     if manifest is None or manifest.data is None or manifest.dtype != "uint8":
         raise _wrong(f"`{saved}` is no quantised model: it has no `manifest`")
