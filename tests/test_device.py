@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -270,6 +272,7 @@ def test_conversions_have_noise_of_their_own() -> None:
 
 # ------------------------------------------------------------------ chance
 
+ROOT = Path(__file__).resolve().parent.parent
 NOISY = Device(
     Cell(program_noise=0.05, read_noise=0.02, stuck_on=0.01), Errors(noise=0.3, gain_spread=0.01)
 )
@@ -526,7 +529,7 @@ def test_what_cannot_be_is_told(cell: str, adc: str, code: str, told: str) -> No
 @pytest.fixture(scope="module")
 def answers() -> Callable[..., float]:
     """The mean share of digits that a network gets right, with some cells and converters."""
-    network = cimarch.read_network(Path(__file__).parent.parent / "models" / "digits.pt")
+    network = cimarch.read_network("digits")
 
     def right(trials: int = 1, **stated: float) -> float:
         places = {name: "adc" if name in ("noise", "offset_spread") else "array" for name in stated}
@@ -574,3 +577,12 @@ def test_a_digital_array_has_no_analog_cells() -> None:
     with pytest.raises(cimarch.DescriptionError, match="adds in digital") as caught:
         device_of(noisy)
     assert caught.value.diagnostics[0].code == "E334"
+
+
+def test_the_table_of_devices_is_made_by_its_command() -> None:
+    """Two of its numbers, which chance has no part in."""
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "devices.py"))
+    network = cimarch.read_network("digits")
+    page = (ROOT / "docs" / "functional.md").read_text()
+    told = benchmark["cell"](network, "digits", "ideal", "offset", None, 5)
+    assert re.search(rf"^ideal +{re.escape(told)} +{re.escape(told)}$", page, re.MULTILINE)
