@@ -480,6 +480,26 @@ def test_training_through_coarse_converters_repairs_what_they_break():
     assert chip_.top1.value == pytest.approx(mine, abs=1e-6)
 
 
+def test_cells_that_are_not_ideal_are_others_at_each_step_and_the_same_at_inference():
+    from cimarch.functional.matrix import matrix_of
+
+    torch.manual_seed(0)
+    model = Small()
+    settings = {"macro.array.program_noise": 0.05, "macro.adc.bits": 6}
+    placement = placed(model, set=settings)
+    x = torch.randn(4, 3, 8, 8)
+    convert_(model, placement, seed=7)
+    layer = settled(layers(model)["first"], x)
+    first, second = layer(x), layer(x)
+    assert not torch.equal(first, second)
+    second.sum().backward()
+    assert torch.isfinite(layer.weight.grad).all()
+    matrix = matrix_of(placement, "first", layer.quantised(), seed=7)
+    sums = torch.from_numpy(matrix.path(whole(x, matrix.quantised).numpy()))
+    with torch.no_grad():
+        assert torch.equal(layer.eval()(x), Scales.of(matrix.quantised).result(sums))
+
+
 # ------------------------------------------------------------------ what it refuses, and keeps
 
 

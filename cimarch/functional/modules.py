@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.affine import Affine
 from cimarch.functional.converter import Ranges, stated_ranges, unit_ranges
+from cimarch.functional.device import Device
 from cimarch.functional.lines import Lines, Section, lines_of, sections_of
 from cimarch.functional.matrix import path_of
 from cimarch.functional.merged import Merged, best_steps, is_merged, merged
 from cimarch.functional.quantise import Quantising, input_scale, quantised_weights
 from cimarch.functional.quantised import Quantised
+from cimarch.functional.randomness import Draw
 from cimarch.functional.scheme import Scheme
 from cimarch.functional.spread import Spreads
 from cimarch.functional.straight import Exact, Numbers, StraightThrough, whole_inputs
@@ -51,6 +53,8 @@ class Arrays:
     """One per channel group, where a placement says how they lie; else `rows` and `word_lines`."""
     blocks: int = 1
     """Column blocks."""
+    device: Device | None = None
+    """What cells and converters do that is not ideal; None: nothing."""
 
     def cut(self, rows: int, groups: int) -> tuple[tuple[Section, ...], ...]:
         """The sections of each channel group of a matrix of so many rows."""
@@ -89,12 +93,15 @@ class _OnArrays(nn.Module):
     bias: Tensor | None
     affine: Affine
     chip: Chip
+    draw: Draw
+    """Of what its cells could be those that they are, where they are not ideal: at inference these,
+    in training others each time."""
     input_zero: Tensor
     converter_step: nn.Parameter | None
 
     def _settle(self, chip: Chip) -> None:
         """Take what the chip adds to a torch layer that has just been made."""
-        self.chip = chip
+        self.chip, self.draw = chip, Draw()
         like = self.weight.detach()
         self.weight_scale = nn.Parameter(
             like.new_zeros(len(self.weight) if chip.per == "channel" else 1)
@@ -108,6 +115,7 @@ class _OnArrays(nn.Module):
             step = np.zeros((1, 1)) if self.ranges is None else self.ranges.step
             self.converter_step = nn.Parameter(torch.from_numpy(step).to(like))
         self._known: _Known | None = None
+        self._drawn = 0
 
     # What it keeps
 
@@ -254,11 +262,17 @@ class _OnArrays(nn.Module):
 
     def _exact(self) -> Exact:
         """The path of the present whole weights; the last one where nothing has changed."""
-        weights, ranges = self.whole_weights(), self.converter_ranges
+        weights, ranges, draw = self.whole_weights(), self.converter_ranges, self.draw
+        if self.training and self.chip.arrays.device is not None:
+            self._drawn += 1
+            draw = attrs.evolve(draw, trial=draw.trial + self._drawn)
         known = self._known
-        if known is None or not known.holds(weights, ranges, self.windows):
-            path = path_of(self.lines(weights), ranges, self.windows)
-            known = _Known(weights, ranges, self.windows, Exact(self.affine, path))
+        if known is None or not known.holds(weights, ranges, self.windows, draw):
+            path = path_of(
+                self.lines(weights), ranges, self.windows, device=self.chip.arrays.device,
+                draw=draw, on=self.weight.device.type,
+            )  # fmt: skip
+            known = _Known(weights, ranges, self.windows, draw, Exact(self.affine, path))
             self._known = known
         return known.product
 
@@ -345,15 +359,19 @@ class _Known:
     weights: NDArray[np.int64]
     ranges: Ranges | None
     windows: Windows
+    draw: Draw
     product: Exact
 
-    def holds(self, weights: NDArray[np.int64], ranges: Ranges | None, windows: Windows) -> bool:
+    def holds(
+        self, weights: NDArray[np.int64], ranges: Ranges | None, windows: Windows, draw: Draw
+    ) -> bool:
         """Whether it is still the path of these."""
         same = (self.ranges is None) == (ranges is None)
         if same and self.ranges is not None and ranges is not None:
             same = np.array_equal(self.ranges.low, ranges.low)
             same = same and np.array_equal(self.ranges.step, ranges.step)
-        return same and windows == self.windows and np.array_equal(weights, self.weights)
+        same = same and windows == self.windows and draw == self.draw
+        return same and np.array_equal(weights, self.weights)
 
 
 class Linear(_OnArrays, nn.Linear):  # type: ignore[misc]  # torch: its bias is never None

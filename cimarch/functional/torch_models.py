@@ -21,9 +21,11 @@ from torch import nn
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, suggestion
 from cimarch.functional.converter import Ranges
+from cimarch.functional.device import device_of
 from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear, from_float
 from cimarch.functional.quantise import bias_of, matrices, weight_matrix
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
+from cimarch.functional.randomness import Draw
 from cimarch.functional.scheme import scheme_of
 from cimarch.functional.tiles import sections_of_placement
 from cimarch.mapping.placement import Placement
@@ -38,28 +40,34 @@ def convert_(
     mode: str = "exact",
     per: str = "tensor",
     ranges: Mapping[str, Ranges] | None = None,
+    seed: int = 0,
 ) -> None:
     """Put the layers of a torch model on the arrays that a placement of its network gives them.
 
     Every operation with a stored matrix becomes a `Linear` or `Conv2d` of
     `cimarch.functional.modules` with the same parameters; batch norms and all else stay as they
-    are. `ranges` are those of the converters, by operation. Raises DescriptionError where an
-    operation is no layer of the model, or a layer cannot lie on arrays.
+    are. `ranges` are those of the converters, by operation; `seed` draws what cells and converters
+    do that is not ideal. Raises DescriptionError where an operation is no layer of the model, or a
+    layer cannot lie on arrays.
     """
     for op in matrices(placement.network):
         layer = _layer(model, op)
         chip = Chip(arrays_of(placement, op.name), mode, per, (ranges or {}).get(op.name))
-        _replace(model, op.name, from_float(layer, chip))
+        made = from_float(layer, chip)
+        made.draw = Draw(seed, 0, op.name)
+        _replace(model, op.name, made)
 
 
 def arrays_of(placement: Placement, name: str) -> Arrays:
     """The arrays of an operation with a stored matrix; KeyError where it lies on none."""
     plans = {plan.site.anchor.name: plan for plan in placement.plans if plan.site.is_matrix}
     layouts = sections_of_placement(placement, name)
+    wiring = plans[name].wiring
     return Arrays(
-        scheme_of(plans[name].wiring, placement.bits[name]),
+        scheme_of(wiring, placement.bits[name]),
         sections=tuple(layout.sections for layout in layouts),
         blocks=layouts[0].blocks,
+        device=device_of(wiring.pool, wiring.converter),
     )
 
 
