@@ -30,7 +30,7 @@ FEATURES = (
     "avx2",
     "avx512bw",
     "avx512_bitalg",
-    "avx512_vbmi",
+    "avx512vbmi",
     "avx512_vnni",
     "amx_int8",
     "asimddp",

@@ -108,7 +108,7 @@ class Planes:
         counts: NDArray[np.int64] | None,
     ) -> NDArray[np.generic]:  # fmt: skip
         """Results (images, outputs, windows) of maps."""
-        source, rows = self._source(inputs)
+        source, rows = self.source_of(inputs)
         images, high, wide = (int(n) for n in source.shape[:3])
         outputs = sum(each.outputs for each in self.lines)
         whole = all(each.constants is not None for each in prepared)
@@ -131,7 +131,7 @@ class Planes:
 
         def work(part: tuple[int, int]) -> NDArray[np.int64]:
             mine = np.zeros(3, np.int64)
-            room, width = _room(prepared, source, min(chunk, part[1] - part[0]))
+            room, width = room_of(prepared, source, min(chunk, part[1] - part[0]))
             last = prepared.constants if whole else _adders(prepared, width)
             run(*tuples, prepared.plan, source, *part, chunk, room, last, mine, results)
             return mine
@@ -144,7 +144,7 @@ class Planes:
         if counts is not None:
             counts += sum(found)
 
-    def _source(self, inputs: NDArray[np.integer]) -> tuple[Source, int]:
+    def source_of(self, inputs: NDArray[np.integer]) -> tuple[Source, int]:
         """The bytes of maps, and how many output rows they have."""
         planes, geometry = self.prepared[0].planes, self.windows.geometry
         maps = planes.split(inputs)
@@ -184,7 +184,7 @@ def _prepared(
     return tuple(prepare(lines, ranges, groups, counting=counting) for groups in layouts.values())
 
 
-def _room(prepared: Prepared, source: Source, chunk: int) -> tuple[Room, int]:
+def room_of(prepared: Prepared, source: Source, chunk: int) -> tuple[Room, int]:
     """Memory for chunks of as many output rows."""
     plan, planes = prepared.plan, prepared.planes
     width = -(-int(chunk * source.shape[2]) // LANES) * LANES
