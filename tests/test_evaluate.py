@@ -107,6 +107,19 @@ def test_what_clips_is_counted_and_its_error_told() -> None:
     assert row["range_source"] == "one unit a step"
 
 
+def test_much_clipping_that_nobody_chose_is_pointed_out() -> None:
+    network, given = four_ones()
+    of_chip = chip(encoding="differential", bits=3)
+    found = cimarch.evaluate(of_chip, network, given, weight_bits=2, input_bits=1)
+    assert found.notes == (
+        "50 % of the conversions of `l1` clip at one unit a step: `--range-policy mse --per slice` "
+        "chooses ranges from data",
+    )
+    options = {"range_policy": "mse", "per": "slice"}
+    chosen = cimarch.evaluate(of_chip, network, given, weight_bits=2, input_bits=1, **options)
+    assert chosen.notes == ()
+
+
 def test_what_rounds_is_counted() -> None:
     """A step of 3 units: -12 .. 9. The sums 4 and -4 become 3 and -3."""
     network, given = four_ones()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ANSWERS = 1 << 24
 """Numbers that models answer at a time, at most: 64 MiB."""
+MUCH = 0.05
+"""Share of the conversions of an operation: where more clip, a note says what to do."""
 CLASSES = 10
 """With fewer classes, being among the five best says little."""
 
@@ -79,7 +81,12 @@ class Judge:
             seconds=seconds,
             quantisation=model.source,
             assumed=(*placement.system.assumed, *placement.assumed),
-            notes=(*bench.data.notes, *_left_in_float(placement, model), *self._one_run()),
+            notes=(
+                *bench.data.notes,
+                *_left_in_float(placement, model),
+                *self._one_run(),
+                *_much_clips(layers),
+            ),
             options=asked,
             digests=self._digests(),
         )
@@ -219,6 +226,21 @@ def _layer(matrix: Matrix, placement: Placement, found: Measured) -> dict[str, o
     if counts.sums:
         row["overflowed"] = counts.overflowed / counts.sums
     return row
+
+
+def _much_clips(layers: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Where ranges that nobody chose lose much, and what would choose them."""
+    shares = [
+        (float(str(row["clipped"])), row["name"])
+        for row in layers
+        if row.get("clipped") and row["range_source"] == "one unit a step"
+    ]
+    most, name = max(shares, default=(0.0, ""))
+    if most > MUCH:
+        yield (
+            f"{100 * most:.0f} % of the conversions of `{name}` clip at one unit a step: "
+            "`--range-policy mse --per slice` chooses ranges from data"
+        )
 
 
 def _left_in_float(placement: Placement, model: QuantisedNetwork) -> Iterator[str]:
