@@ -192,9 +192,14 @@ def _summed(
 
 
 def _padded(x: Tensor, geometry: Geometry, fill: int) -> tuple[Tensor, list[int]]:
-    """Maps with their padding, and what is left to be padded by zeros: rows, columns."""
+    """Maps with their padding, and what is left to be padded by zeros: rows, columns.
+
+    None is left where a window may lie in padding alone: oneDNN 3.x then reads beyond the map.
+    """
     above, below, left, right = geometry.padding
-    if fill == 0 and (above, left) == (below, right):
+    high, wide = (d * (k - 1) + 1 for k, d in zip(geometry.kernel, geometry.dilation, strict=True))
+    holds = above < high <= x.shape[2] and left < wide <= x.shape[3]
+    if fill == 0 and holds and (above, left) == (below, right):
         return x, [above, left]
     return F.pad(x, (left, right, above, below), value=fill), [0, 0]
 
@@ -216,9 +221,15 @@ def packed(kernel: Array, geometry: Geometry) -> Convolve:
     weights = torch.from_numpy(np.ascontiguousarray(kernel, np.int8))
     ops = torch.ops.onednn
     above, _, left, _ = geometry.padding
+    reach = dilation[1] * (kernel.shape[3] - 1) + 1
     held = ops.qconv_prepack(weights, one, 1.0, 0, stride, [above, left], dilation, groups, None)
 
     def convolve(x: Tensor, padding: list[int]) -> Tensor:
+        missing = reach + stride[1] - x.shape[3] - 2 * padding[1]
+        if stride[1] > 1 and missing > 0:
+            # Where a stride is left to a single column of results oneDNN 3.x mixes up their rows:
+            # a second column is computed, of zeros behind the map, and dropped.
+            return convolve(F.pad(x, (0, missing)), padding)[..., :1]
         x = x.contiguous(memory_format=torch.channels_last)
         made: Tensor = ops.qconv2d_pointwise(
             x, 1.0, 0, held, one, zero, None, stride, padding, dilation, groups,
