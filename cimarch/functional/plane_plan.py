@@ -363,6 +363,8 @@ class _Maker:
         start = np.where(self.below == 0, 0, np.where(self.below <= 128, 128, self.below))
         start = np.where((start == 128) & (self.above > 127), self.below, start)
         fits = saturates | (self.above + start <= 255)
+        if not fits.any():
+            return []
         keys = ((table * 257 + start) * 2 + saturates)[fits]
         order = np.argsort(keys, kind="stable")
         found, firsts = np.unique(keys[order], return_index=True)
