@@ -98,6 +98,26 @@ def test_tables_are_written_as_csv(capsys: pytest.CaptureFixture[str], tmp_path:
     ]
 
 
+@pytest.mark.parametrize(
+    "chip",
+    [
+        ["macro.array.encoding=twos_complement", "macro.array.slice_merge=analog"],
+        ["macro.array.encoding=differential", "macro.adc.bits=1", "macro.array.cell_bits=8"],
+    ],
+)
+def test_sums_of_which_none_fits_a_byte_are_computed_too(
+    chip: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [word for text in chip for word in ("--set", text)]
+    found = told(capsys, "eval", *CHIP, *FEW, *flags)
+    system = cimarch.load("bit_serial", set=dict(text.split("=") for text in chip))
+    plain = cimarch.evaluate(
+        system, cimarch.read_network("digits"), "digits", images=40, statistics=5, calibrate=20,
+        path="products",
+    ).to_dict()  # fmt: skip
+    assert found["chip"] == plain["chip"]
+
+
 def test_the_digest_is_of_the_images_that_judged(capsys: pytest.CaptureFixture[str]) -> None:
     manifest = told(capsys, "eval", *CHIP, *FEW)["manifest"]
     assert isinstance(manifest, dict)
@@ -248,8 +268,8 @@ def test_a_language_model_is_judged_by_its_perplexity(
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--images", "0"], "0 is not in the range x>=1"),
-        (["--batch", "0"], "0 is not in the range x>=1"),
+        (["--images", "0"], "0 is not in the range 1<=x<=1000000000"),
+        (["--batch", "0"], "0 is not in the range 1<=x<=1000000000"),
         (["--per", "image"], "'image' is not one of 'layer', 'slice', 'column'"),
         (["--range-policy", "guess"], "'guess' is not one of 'unit'"),
         (["--device", "tpu"], "there is no device `tpu`"),
@@ -274,8 +294,8 @@ def test_a_mistake_is_told(
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--trials", "0"], "0 is not in the range x>=1"),
-        (["--seed", "-1"], "-1 is not in the range x>=0"),
+        (["--trials", "0"], "0 is not in the range 1<=x<=1000000000"),
+        (["--seed", "-1"], "-1 is not in the range 0<=x"),
         (["--images", "501"], "501 images that judge are asked of `digits`: it has 500"),
         (["--calibrate", "0"], "the model was never quantised, and there is no calibration data"),
         (["--calibrate", "1298"], "1298 images that calibrate are asked of `digits`: it has 1297"),

@@ -70,8 +70,10 @@ class Outputs:
 @judging
 @click.option("--images", type=COUNT, metavar="N", help="Judge by the first N only.")
 @click.option("--trials", type=COUNT, default=1, show_default=True, help="Runs, where chance is.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--calibrate", type=click.IntRange(min=0), metavar="N", help="Images that calibrate.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option(
+    "--calibrate", type=click.IntRange(0, 10**9), metavar="N", help="Images that calibrate."
+)
 @click.option(
     "--range-policy",
     type=click.Choice(POLICIES),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cimarch.evaluate import Quantising
     from cimarch.workload.network import Network
 
-COUNT = click.IntRange(min=1)
+COUNT = click.IntRange(min=1, max=10**9)
 POLICIES = ("unit", "power_of_two", "percentile", "min_max", "mse")
 """How converter ranges are chosen (`cimarch.functional.calibrate`)."""
 PER = ("layer", "slice", "column")
