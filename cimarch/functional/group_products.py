@@ -1,8 +1,8 @@
 """The products of one channel group: a matrix product per section and input step.
 
-With whole digits all sums are whole and below 2^24 (float32) or 2^53 (float64), so that products are
-exact and equal the plain reference to the last bit; with those of real cells they are exact too (see
-`cimarch.functional.realise`).
+With whole digits all sums are whole and below 2^24 (float32) or 2^53 (float64), so that products
+are exact and equal the plain reference to the last bit; with those of real cells they are exact too
+(see `cimarch.functional.realise`).
 """
 
 from __future__ import annotations
