@@ -13,7 +13,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from chips import Draft, Run, chip, placed, run, table
+from chips import Draft, Run, chip, placed, resnet20, run, table
+from cimarch import load, map_network, simulate
 from cimarch.diagnostics import DescriptionError
 from cimarch.functional.converter import unit_ranges
 from cimarch.functional.lines import lines_of
@@ -189,3 +190,17 @@ def test_a_run_counts_the_conversions_of_a_grouped_convolution(
     system = machine(", ".join(f"{k} = {v}" for k, v in array.items()))
     done = fitting(lambda: run(system, draft.network(), 4, asked=Asked(spread_rows=spread)))
     assert counted(done) == computed(done.placement, windows=(5 - kernel) ** 2)
+
+
+def test_each_layer_of_a_network_is_converted_as_the_rule_says() -> None:
+    # windows x groups x steps x sense lines: the first layer has 27 rows, 64 windows, 8 steps and
+    # 16 x 4 lines; 576 rows take 5 arrays of 128.
+    report = simulate(load("bit_serial"), resnet20(8))
+    found = dict(zip(report.layers["name"], report.layers["conversions"], strict=True))
+    assert found["conv1"] == 64 * 1 * 8 * 64
+    assert found["layer3.2.conv2"] == 4 * 5 * 8 * 64 * 4
+    placement = map_network(load("bit_serial"), resnet20(8))
+    for plan in placement.plans:
+        if plan.site.is_matrix:
+            op = plan.site.anchor
+            assert found[op.name] == computed(placement, op.name, op.windows)
