@@ -10,11 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cimarch.functional import planes
 from cimarch.functional.converter import Ranges, unit_ranges
 from cimarch.functional.lines import Lines, lines_of, sections_of
 from cimarch.functional.planes import Planes
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import Converter, Scheme
+from cimarch.functional.sums import Counts
 from cimarch.functional.windows import Windows
 from cimarch.workload.network import Geometry
 
@@ -193,3 +195,65 @@ def test_what_bit_planes_leave_to_others() -> None:
     assert not Planes.takes([lines], ranges)  # 200 x 255 x 255 sums
     with pytest.raises(ValueError, match="more sums than a table of codes may have"):
         Planes([lines], ranges, Windows(200))(np.zeros((1, 200), np.int64))
+
+
+def exactly(x: np.ndarray, lines: Lines, bits: int) -> tuple[np.ndarray, int]:
+    """Windows (windows, rows) through unit-step converters from 0, and how many sums clip."""
+    clipped = 0
+    total = np.zeros((len(x), lines.outputs), np.int64)
+    for section in lines.sections:
+        held = x[:, section.first : section.end]
+        for line, digits in enumerate(lines.digits[:, :, section.first : section.end]):
+            for k in range(8):
+                sums = (held >> k & 1) @ digits.T
+                codes = np.minimum(sums, 2**bits - 1) << k
+                clipped += int((sums > 2**bits - 1).sum())
+                total += codes * lines.factors[line, :, section.tile]
+        total += held.sum(axis=1)[:, None] * lines.correction[:, section.tile]
+    return total, clipped
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("bits", [3, 6])
+def test_chunks_tables_and_batches_may_end_anywhere(
+    monkeypatch: pytest.MonkeyPatch, threads: int, bits: int
+) -> None:
+    monkeypatch.setattr(planes, "CHUNK", 100)
+    monkeypatch.setattr(planes, "TABLES", 12_000)
+    monkeypatch.setattr(planes, "BATCH", 3_000)
+    random = np.random.default_rng(bits)
+    scheme = Scheme("offset", converter=Converter(bits))
+    weights = random.integers(-128, 128, (9, 72))
+    weights[:, :40] = 127
+    lines = lines_of(weights, scheme, sections_of(72, 50, 33))
+    windows = Windows(72, 1, Geometry((3, 3), (1, 2), (1, 1, 1, 1)), fill=7)
+    inputs = random.integers(0, 256, (7, 8, 11, 14)).astype(np.uint8)
+    path = Planes([lines], unit_ranges(scheme.converter, lines.signed), windows, threads=threads)
+    expected, clipped = exactly(windows.unfold(inputs)[0], lines, bits)
+    expected = windows.fold(expected[None], inputs.shape)
+    results, counts = path.counted(inputs)
+    assert results.dtype == np.int32
+    np.testing.assert_array_equal(results, expected)
+    np.testing.assert_array_equal(path(inputs), expected)
+    assert clipped > 0
+    assert counts == Counts(7 * 11 * 7 * 9 * 4 * 8 * 3, clipped)  # 3 sections of 33, 17, 22 rows
+
+
+def test_inputs_may_lie_in_memory_as_they_like() -> None:
+    scheme = Scheme("differential", subtract="analog", converter=Converter(4))
+    random = np.random.default_rng(0)
+    lines = lines_of(random.integers(-128, 128, (2, 12)), scheme, sections_of(12, 12, 12))
+    path = Planes(
+        [lines], unit_ranges(scheme.converter, lines.signed), Windows(12, 1, Geometry((2, 2)))
+    )
+    last = random.integers(0, 256, (2, 5, 6, 3)).astype(np.uint8)
+    maps = last.transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(path(maps), path(np.ascontiguousarray(maps)))
+    np.testing.assert_array_equal(path(maps), path(maps.astype(np.int64)))
+
+
+def test_no_windows_give_no_results() -> None:
+    scheme = Scheme("offset", converter=Converter(4))
+    lines = lines_of(np.ones((2, 3), np.int64), scheme, sections_of(3, 3, 3))
+    path = Planes([lines], unit_ranges(scheme.converter, lines.signed), Windows(3))
+    assert path(np.zeros((0, 3), np.int64)).shape == (0, 2)

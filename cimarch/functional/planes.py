@@ -89,19 +89,25 @@ class Planes:
         self, inputs: NDArray[np.integer], prepared: Sequence[Prepared],
         counts: NDArray[np.int64] | None,
     ) -> NDArray[np.generic]:  # fmt: skip
-        if self.windows.geometry is None:
+        vectors = self.windows.geometry is None
+        high, wide = (1, 1) if vectors else self.windows.size(*inputs.shape[2:])
+        outputs = sum(each.outputs for each in self.lines)
+        if not len(inputs):
+            whole = all(each.constants is not None for each in prepared)
+            return np.zeros((0, outputs, high, wide)[: inputs.ndim], np.int32 if whole else float)
+        if vectors:
             parts = [
                 self._maps(inputs[n : n + CHUNK].T[None, :, None], prepared, counts)[0].T
                 for n in range(0, len(inputs), CHUNK)
             ]
             return np.concatenate(parts) if len(parts) > 1 else np.ascontiguousarray(parts[0])
-        high, wide = self.windows.size(*inputs.shape[2:])
-        some = max(1, BATCH // (inputs[:1].size * len(prepared[0].planes.maps)))
+        each = max(1, inputs[:1].size * len(prepared[0].planes.maps))
+        some = max(1, BATCH // each)
         found = [
             self._maps(inputs[n : n + some], prepared, counts) for n in range(0, len(inputs), some)
         ]
         made = np.concatenate(found) if len(found) > 1 else found[0]
-        return made.reshape(len(inputs), -1, high, wide)
+        return made.reshape(len(inputs), outputs, high, wide)
 
     def _maps(
         self, inputs: NDArray[np.integer], prepared: Sequence[Prepared],
@@ -142,7 +148,7 @@ class Planes:
         else:
             found = [work(part) for part in parts]
         if counts is not None:
-            counts += sum(found)
+            counts += np.sum(found, axis=0)
 
     def source_of(self, inputs: NDArray[np.integer]) -> tuple[Source, int]:
         """The bytes of maps, and how many output rows they have."""
