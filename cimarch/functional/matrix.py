@@ -22,6 +22,9 @@ from cimarch.functional.tiles import sections_of_placement
 from cimarch.functional.windows import Windows
 from cimarch.mapping.placement import Placement, Plan
 
+MOST_PLANES = 5
+"""Bits of an input in one conversion up to which bit planes are faster than matrix products."""
+
 PATHS = ("lossless", "bit planes", "products", "reference")
 """The ways to compute a product, the fastest first; what noise touches is `products`."""
 
@@ -147,8 +150,17 @@ def path_of(
     if path is None and (parts := parts_of(lines, ranges)):
         rest = path_of([parts.lines], parts.ranges, windows, on=on)
         return Split(lines[0], parts, rest, windows, device=on)
-    if path in (None, "bit planes") and on == "cpu" and Planes.takes(lines, ranges):
+    by_planes = path == "bit planes" or (path is None and not _enters_at_once(lines[0].scheme))
+    if by_planes and on == "cpu" and Planes.takes(lines, ranges):
         return Planes(lines, ranges, windows)
     if path == "bit planes":
         raise ValueError("more bits than bit planes take, or a device other than the processor")
     return Products(lines, ranges, windows, on=on)
+
+
+def _enters_at_once(scheme: Scheme) -> bool:
+    """Whether so many bits of an input are converted together that one matrix product of them is
+    faster than a bit plane for each: more than `MOST_PLANES`."""
+    if scheme.input_accumulation == "analog":
+        return scheme.input_bits > MOST_PLANES
+    return min(scheme.dac_bits, scheme.input_bits) > MOST_PLANES
