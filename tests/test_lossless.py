@@ -240,6 +240,27 @@ def test_every_unit_gives_the_same_sums(unit, channels, geometry, span, fill):
     assert (made(inputs) == windows.fold(sums, inputs.shape)).all()
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, -128]))
+def test_any_window_of_any_map_is_exact(seed, low):
+    """Kernels, strides, paddings and dilations that leave a window in padding, or one column."""
+    random = np.random.default_rng(seed)
+    kernel, stride, dilation = (tuple(random.integers(1, n, 2).tolist()) for n in (6, 4, 4))
+    padding = tuple(random.integers(0, 4, 4).tolist())
+    groups, channels, outputs = (int(random.choice(n)) for n in ([1, 1, 3], [1, 3, 16], [1, 5, 16]))
+    high, wide = (
+        max(1, d * (k - 1) + 1 - p + int(random.integers(0, 8)))
+        for d, k, p in zip(dilation, kernel, padding[::2], strict=True)
+    )
+    rows = channels * kernel[0] * kernel[1]
+    windows = Windows(rows, groups, Geometry(kernel, stride, padding, dilation, groups), 0)
+    weights = random.integers(-127, 128, (groups, outputs, rows))
+    x = random.integers(low, low + 256, (2, groups * channels, high, wide))
+    sums = np.einsum("gwr,gor->gwo", windows.unfold(x), weights)
+    found = Product(weights, windows, (low, low + 255))(x)
+    assert (found == windows.fold(sums, x.shape)).all()
+
+
 def test_sums_beyond_a_floats_whole_numbers_are_cut_by_channels():
     """1024 channels of 3 x 3 weights 127 and inputs 255 sum to 298 million, above 2^24."""
     weights, windows = np.full((1, 2, 9216), 127), Windows(9216, 1, Geometry((3, 3)))
@@ -248,6 +269,17 @@ def test_sums_beyond_a_floats_whole_numbers_are_cut_by_channels():
     for unit in UNITS:
         sums = Product(weights, windows, (0, 255), unit=unit)(inputs).ravel()
         assert sums.tolist() == [9216 * 127 * 255, -9216 * 127 * 255]
+
+
+def test_a_unit_that_fails_on_a_size_of_map_is_given_up_for_the_next():
+    weights, windows = np.ones((1, 2, 9), np.int64), Windows(9, 1, Geometry((3, 3)))
+    made, x = Product(weights, windows, (0, 255)), np.full((2, 1, 4, 5), 7, np.uint8)
+    first, works = made.unit, made._multiply
+    assert (made(x) == 63).all()
+    made._multiply = lambda x: works(x) + (x.shape[3] == 6)
+    assert (made(np.full((2, 1, 4, 6), 7, np.uint8)) == 63).all()
+    names = list(UNITS)
+    assert made.unit == names[names.index(first) + 1]
 
 
 def test_one_channel_beyond_2_to_the_24_takes_float64():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from cimarch.functional.windows import Windows
 Array = NDArray[Any]
 
 TRIED = ("integer", "float32")
-"""Units that are tried on extreme inputs, for a library or a CPU may do otherwise than it says."""
+"""Units that are tried on extreme inputs, and on the first map of each size, for a library or a CPU
+may do otherwise than it says."""
+LARGEST = 1 << 22
+"""Weights that are held in float64 at once."""
 
 
 class Product:
@@ -40,8 +44,9 @@ class Product:
     ) -> None:
         self.windows = windows
         self.device = device
-        task = Task(np.asarray(weights, np.int64), windows, *input_range, device)
-        self.unit, self._multiply = _unit(task, unit)
+        self._task = Task(np.asarray(weights, np.int64), windows, *input_range, device)
+        self.unit, self._multiply = _unit(self._task, unit)
+        self._known: set[tuple[int, ...]] = set()
 
     def __call__(self, inputs: NDArray[np.integer]) -> Array:
         """The sums of inputs."""
@@ -51,29 +56,49 @@ class Product:
     def tensor(self, inputs: Tensor) -> Tensor:
         """The same on a tensor that lies on the device."""
         if self.windows.geometry is not None:
+            self._try(inputs)
             return self._multiply(inputs)
         vectors = inputs.reshape(-1, self.windows.groups * self.windows.rows)
         as_map = vectors.T[None, :, :, None]  # (1, inputs, windows, 1), the inputs fastest
         return self._multiply(as_map)[0, :, :, 0].T
 
+    def _try(self, inputs: Tensor) -> None:
+        """Try the unit on the first map of a size; one that fails is given up for the next."""
+        size = tuple(inputs.shape[2:])
+        if size in self._known or self.unit not in TRIED:
+            return
+        if not _agrees(self._multiply, self._task, inputs[:1]):
+            self.unit, self._multiply = _unit(self._task, None, after=self.unit)
+        self._known.add(size)
 
-def _unit(task: Task, asked: str | None) -> tuple[str, Multiply]:
-    """The first unit that takes a product, or the one asked for."""
-    for name, make in UNITS.items():
+
+def _unit(task: Task, asked: str | None, after: str | None = None) -> tuple[str, Multiply]:
+    """The first unit that takes a product, or the one asked for, or the first after another."""
+    names = list(UNITS)
+    for name in names[names.index(after) + 1 if after else 0 :]:
         if asked is not None and name != asked:
             continue
-        multiply = make(task)
-        if multiply is not None and (name not in TRIED or _holds(multiply, task)):
+        multiply = UNITS[name](task)
+        if multiply is None:
+            continue
+        if name not in TRIED or _agrees(multiply, task, torch.from_numpy(_extremes(task))):
             return name, multiply
     raise ValueError(f"the unit `{asked}` does not take this product")
 
 
-def _holds(multiply: Multiply, task: Task) -> bool:
-    """Whether a unit gives every bit on the largest and on random inputs, as float64 does."""
-    inputs = torch.from_numpy(_extremes(task))
-    truth = float64(task)
-    assert truth is not None
-    return bool((multiply(inputs).double() == truth(inputs).double()).all())
+def _agrees(multiply: Multiply, task: Task, inputs: Tensor) -> bool:
+    """Whether a unit gives every bit, as float64 does; a few outputs are made in that at a time."""
+    found = multiply(inputs)
+    outputs = task.weights.shape[1]
+    some = max(1, LARGEST // task.windows.rows) if task.windows.groups == 1 else outputs
+    for first in range(0, outputs, some):
+        part = attrs.evolve(task, weights=task.weights[:, first : first + some])
+        truth = float64(part)
+        assert truth is not None
+        taken = found if some >= outputs else found[:, first : first + some]
+        if not torch.equal(taken.double(), truth(inputs).double()):
+            return False
+    return True
 
 
 def _extremes(task: Task) -> Array:
