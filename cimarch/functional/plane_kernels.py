@@ -82,6 +82,9 @@ class Plan(NamedTuple):
     """The code of each sum."""
     flags: Bytes
     """1: the sum clips; 2: it rounds."""
+    slopes: Numbers
+    """(outputs, lines, 4): low, high, the code of low, and codes a sum: what lies between them is a
+    slope, what lies outside is flat; no codes a sum: it is otherwise."""
     bias: Numbers
     """(groups, stages, held lines, outputs): what a stage's sums begin with."""
     first: Longs
@@ -137,15 +140,20 @@ class Room(NamedTuple):
     raw: Bytes
     """(planes, 64)."""
     wide: Numbers
-    """(planes + 1, 64)."""
+    """(planes, 64): sums of a block's planes."""
+    levels: Numbers
+    """(64,): sums of a step."""
+    converted: Numbers
+    """(64,): their codes."""
     part: NDArray[np.int16]
     """Parts of the digits of one lookup."""
 
 
 _DIMENSIONS = {
     "digits": 5, "order": 5, "used": 4, "how": 4, "start": 4, "low": 4, "high": 4, "codes": 4,
-    "factor": 4, "wide_factor": 4, "values_at": 3, "bias": 4, "correction": 3, "maps": 2, "at": 2,
-    "sums": 3, "inputs": 2, "wide": 2, "times": 2, "ratios": 3, "constants": 3, "total": 2,
+    "factor": 4, "wide_factor": 4, "values_at": 3, "slopes": 3, "bias": 4, "correction": 3,
+    "maps": 2, "at": 2, "sums": 3, "inputs": 2, "wide": 2, "times": 2, "ratios": 3,
+    "constants": 3, "total": 2,
 }  # fmt: skip
 
 
@@ -357,31 +365,49 @@ def _wide_sums(
 
 
 @compiled_part
+def _wide_levels(plan: Plan, k: int, room: Room) -> None:
+    """The sums of a step, of those of its planes."""
+    levels = room.levels
+    levels[:] = 0
+    for n in range(plan.step_begins[k], plan.step_begins[k + 1]):
+        weight, sums = plan.step_weights[n], room.wide[plan.step_planes[n]]
+        for w in range(LANES):
+            levels[w] += weight * sums[w]
+
+
+@compiled_part
 def _wide_codes(
-    plan: Plan, g: int, s: int, o: int, line: int, block: int, valid: int, room: Room, counts: Longs
-) -> None:
+    counting: Any, plan: Plan, g: int, s: int, o: int, line: int, block: int, valid: int,
+    room: Room, counts: Longs,
+) -> None:  # fmt: skip
     """Convert the sums of a block, step by step, and count what clips and rounds."""
     factor, base = plan.wide_factor[g, s, o, line], plan.values_at[g, o, line]
     into = room.sums[line if room.sums.shape[0] > 1 else 0, o, block * LANES :]
-    levels = room.wide[-1]
-    times = plan.times[g, o] if factor != 0 else 0
+    slope, levels, codes = plan.slopes[o, line], room.levels, room.converted
     for k in range(len(plan.places)):
-        levels[:] = 0
-        for n in range(plan.step_begins[k], plan.step_begins[k + 1]):
-            weight, plane = plan.step_weights[n], plan.step_planes[n]
+        _wide_levels(plan, k, room)
+        if slope[3] != 0:
             for w in range(LANES):
-                levels[w] += weight * room.wide[plane, w]
+                above = min(max(levels[w], slope[0]), slope[1]) - slope[0]
+                codes[w] = slope[2] + slope[3] * above
+        else:
+            for w in range(LANES):
+                codes[w] = plan.values[base + levels[w]]
         scale = factor * plan.places[k]
-        for w in range(valid):
-            at = base + levels[w // 16 + w % 16 * 4]
-            into[w] += scale * plan.values[at]
-            counts[0] += times * (plan.flags[at] & 1)
-            counts[1] += times * (plan.flags[at] >> 1)
+        for quarter in range(4):
+            for w in range(LANES // 4):
+                into[quarter * 16 + w] += scale * codes[w * 4 + quarter]
+        if len(counting) > 0 and factor != 0:
+            for w in range(valid):
+                flags = plan.flags[base + levels[w // 16 + w % 16 * 4]]
+                counts[0] += plan.times[g, o] * (flags & 1)
+                counts[1] += plan.times[g, o] * (flags >> 1)
 
 
 @compiled_part
 def _multiply_wide(
-    planes: Any, plan: Plan, g: int, s: int, windows: int, width: int, room: Room, counts: Longs,
+    planes: Any, counting: Any, plan: Plan, g: int, s: int, windows: int, width: int, room: Room,
+    counts: Longs,
 ) -> None:  # fmt: skip
     """The lines of a section whose sums do not fit bytes."""
     blocks = width // LANES
@@ -400,7 +426,7 @@ def _multiply_wide(
             for block in range(blocks):
                 _wide_sums(planes, plan, s, block, blocks, parts, run, room)
                 valid = min(LANES, windows - block * LANES)
-                _wide_codes(plan, g, s, o, line, block, valid, room, counts)
+                _wide_codes(counting, plan, g, s, o, line, block, valid, room, counts)
 
 
 @compiled_part
@@ -433,7 +459,7 @@ def _section(
     if len(counting) > 0:
         _count_constants(plan, g, s, windows, counts)
     if _any_wide(plan, g, s):
-        _multiply_wide(planes, plan, g, s, windows, width, room, counts)
+        _multiply_wide(planes, counting, plan, g, s, windows, width, room, counts)
 
 
 @compiled_part

@@ -295,6 +295,7 @@ class _Maker:
             values_at=values_at,
             values=np.concatenate([t.codes for t in self.tables]).astype(np.int32),
             flags=np.concatenate([t.flags for t in self.tables]),
+            slopes=np.array([_slope(t) for t in self.tables], np.int32)[self.table_of],
             first=np.array([s.first for s in self.sections], np.int64),
             lookups=-(-rows // ROWS),
             rows=rows,
@@ -380,3 +381,11 @@ class _Maker:
             mine = least[:, begins[stage] : begins[stage + 1]].sum(axis=1).swapaxes(1, 2)
             made[:, stage] = mine if held > 1 else mine.sum(axis=1, keepdims=True)
         return made.astype(np.int32)
+
+
+def _slope(table: CodeTable) -> tuple[int, int, int, int]:
+    """Low, high, the code of low, and codes a sum, 0 where a table is no slope between flats."""
+    if table.slope is None:
+        return 0, 0, 0, 0
+    low, high, step = table.slope
+    return low, high, int(table.codes[low - table.first]), step

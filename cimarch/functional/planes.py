@@ -209,7 +209,9 @@ def room_of(prepared: Prepared, source: Source, chunk: int) -> tuple[Room, int]:
         .reshape(prepared.held_lines, outputs, width),
         inputs=np.zeros((max(1, plan.correction.shape[2]), width), np.int32),
         raw=_aligned(total * LANES),
-        wide=np.zeros((total + 1, LANES), np.int32),
+        wide=np.zeros((total, LANES), np.int32),
+        levels=np.zeros(LANES, np.int32),
+        converted=np.zeros(LANES, np.int32),
         part=np.zeros(ROWS, np.int16),
     )
     return room, width
