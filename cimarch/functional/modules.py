@@ -292,7 +292,7 @@ class _OnArrays(nn.Module):
             if scale is not None and not bool((scale > 0).all()):
                 raise ValueError(
                     f"`{name}` has become {float(scale.detach().min()):g}, and must be above 0: "
-                    "give it a lower learning rate"
+                    "give scales a lower learning rate"
                 )
 
     def _find_scales(self, x: Tensor) -> None:

@@ -269,10 +269,9 @@ def _through_weights(
         return passed, None
     share = 0 if numbers.is_binary else (passed * weight).flatten(1).sum(1, dtype=torch.float64)
     total = weighted - share
-    size = weight.numel() // scale.numel()
     if scale.numel() == 1:
         total = total.sum()
-    slope = _slope(size, numbers.weight_top)
+    slope = _slope(weight.numel(), numbers.weight_top)
     return passed, (slope * total / scale.double()).to(scale.dtype).reshape(scale.shape)
 
 
