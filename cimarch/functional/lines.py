@@ -121,10 +121,18 @@ def lines_of(weights: Ints, scheme: Scheme, sections: Sequence[Section], blocks:
     reference = -cells.offset if scheme.kind.correction == "column" else 0
     correction = np.full((weights.shape[0], tiles), 0 if reference else -cells.offset, np.int64)
     made = Lines(
-        scheme, tuple(sections), cells, np.einsum("lp,por->lor", cells.into, cells.levels),
+        scheme, tuple(sections), cells, _sensed(cells),
         factors.copy(), correction, reference, blocks,
     )  # fmt: skip
     return _flipped(made) if scheme.encoding == "flipped" else made
+
+
+def _sensed(cells: Cells) -> Ints:
+    """The digits of lines, (lines, outputs, rows): the levels of cells where each plane is one."""
+    if np.array_equal(cells.into, np.eye(*cells.into.shape)):
+        return cells.levels
+    digits: Ints = np.einsum("lp,por->lor", cells.into, cells.levels)
+    return digits
 
 
 def cells_of(weights: Ints, scheme: Scheme) -> Cells:
