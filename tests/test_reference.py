@@ -128,6 +128,21 @@ def test_an_input_of_six_bits_takes_three_steps_of_two(
     assert list(step_factors(scheme)) == factors
 
 
+def test_the_last_step_has_the_levels_that_are_left_of_an_input() -> None:
+    # 5 bits in steps of 2: the last has one bit; of -16..15 it is -1 or 0, of a magnitude none
+    expected = {
+        "unsigned": ((0, 3), (0, 3), (0, 1)),
+        "sign_magnitude": ((-3, 3), (-3, 3)),
+        "twos_complement": ((0, 3), (0, 3), (-1, 0)),
+    }
+    for inputs, levels in expected.items():
+        assert step_range(Scheme(input_bits=5, dac_bits=2, inputs=inputs)) == levels
+    assert step_range(Scheme(input_bits=4, dac_bits=2, inputs="sign_magnitude")) == (
+        (-3, 3),
+        (-1, 1),
+    )
+
+
 @settings(max_examples=200)
 @given(st.data())
 def test_steps_are_the_input_again(data: st.DataObject) -> None:
