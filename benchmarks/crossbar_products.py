@@ -22,10 +22,11 @@ import numba
 import numpy as np
 from machine import features, machine, verdict_of_rate
 
-from cimarch.functional import plane_kernels
+from cimarch.functional import plane_packing, plane_products
 from cimarch.functional.converter import Ranges, unit_ranges
 from cimarch.functional.lines import lines_of, sections_of
 from cimarch.functional.lookups import LANES, rows_of_a_lookup
+from cimarch.functional.plane_data import Plan
 from cimarch.functional.planes import CHUNK, Planes, room_of
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.functional.windows import Windows
@@ -101,13 +102,13 @@ def part(which, planes, plan, source, end, width, room, counts):  # type: ignore
     """One part of the work on a chunk, all sections."""
     for s in range(len(plan.first)):
         if which == 0:
-            plane_kernels._fill(plan, source, 0, s, 0, end, width, room.filled)
+            plane_packing.fill(plan, source, 0, s, 0, end, width, room.filled)
         elif which == 1:
-            plane_kernels._pack(planes, plan, s, width, room)
+            plane_packing.pack(planes, plan, s, width, room)
         elif which == 2:
-            plane_kernels._tables(plan, 0, s, 0, plan.digits.shape[2], room.tables)
+            plane_products.make_tables(plan, 0, s, 0, plan.digits.shape[2], room.tables)
         else:
-            plane_kernels._multiply(
+            plane_products.multiply(
                 planes, (), plan, 0, s, 0, plan.digits.shape[2], width, room, counts
             )
 
@@ -133,7 +134,7 @@ def profile(repeats: int) -> Iterator[str]:
         )
 
 
-def vectors(plan: plane_kernels.Plan, width: int) -> float:
+def vectors(plan: Plan, width: int) -> float:
     """Vector instructions that the products of a chunk cannot do without, 64 lanes each.
 
     A lookup and an addition for each lookup and plane; 7 for each plane to clip a code, to widen it

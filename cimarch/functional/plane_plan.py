@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cimarch.functional.code_tables import CodeTable, byte_codes, code_table, scales
 from cimarch.functional.converter import Ranges
 from cimarch.functional.lines import Ints, Lines
-from cimarch.functional.plane_kernels import CONSTANT, ROWS, WIDE, Plan
+from cimarch.functional.plane_data import CONSTANT, ROWS, WIDE, Plan
 from cimarch.functional.plane_steps import BitPlanes
 from cimarch.functional.scheme import Scheme
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cimarch.functional.converter import Ranges
 from cimarch.functional.lines import Lines
 from cimarch.functional.lookups import LANES
-from cimarch.functional.plane_kernels import PART_BITS, ROWS, Adders, Room, Source, kernel, lay_out
+from cimarch.functional.plane_data import PART_BITS, ROWS, Adders, Room, Source
+from cimarch.functional.plane_kernels import kernel, lay_out
 from cimarch.functional.plane_plan import Prepared, UnsuitableError, prepare
 from cimarch.functional.sums import Counts
 from cimarch.functional.windows import Windows
