@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -257,3 +262,24 @@ def test_no_windows_give_no_results() -> None:
     lines = lines_of(np.ones((2, 3), np.int64), scheme, sections_of(3, 3, 3))
     path = Planes([lines], unit_ranges(scheme.converter, lines.signed), Windows(3))
     assert path(np.zeros((0, 3), np.int64)).shape == (0, 2)
+
+
+PROCESSORS = {
+    "skylake-avx512": "+avx512bw,+avx512f,+avx512vl,+avx512dq,+avx2,+avx,+ssse3,+sse2",
+    "haswell": "+avx2,+avx,+ssse3,+sse2",
+    "generic": "+sse2",
+}
+
+
+@pytest.mark.long
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names x86 processors")
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_processors_without_these_instructions_give_the_same(name: str, tmp_path: Path) -> None:
+    chosen = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": PROCESSORS[name]}
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "1"}
+    wanted = "beyond_a_byte or anywhere"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", wanted, __file__],
+        env=os.environ | chosen | kept, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
