@@ -121,6 +121,15 @@ def test_the_arrays_of_a_joined_pair_convert_half_of_the_lines_each() -> None:
         assert apart.count(part, action) == beside.count(part, action)
 
 
+def test_columns_that_are_summed_in_analog_lie_on_one_array_where_weights_straddle() -> None:
+    # 3 weights of 2 slices are 6 pairs, 12 columns; of 7 an array uses 6: a pair is never cut
+    array = "cell_bits = 2, encoding = differential, subtract = analog, packing = straddle"
+    done = run(machine(array, side=7), table((4, 3)), weight_bits=4, input_bits=3)
+    tiles = done.placement.tiles
+    assert (tiles.columns.tolist(), tiles.lines.tolist()) == ([6, 6], [3, 3])
+    assert counted(done) == computed(done.placement) == 3 * 6
+
+
 def test_halves_that_are_never_there_together_are_refused() -> None:
     joined = "cell_bits = 2, encoding = differential, pair = array, subtract = analog"
     with pytest.raises(DescriptionError, match="are never there together"):
