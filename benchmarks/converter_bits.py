@@ -171,7 +171,7 @@ def why(name: str, networks: dict[str, Network], asked: argparse.Namespace) -> s
 def errors(network: Network, data: str, encoding: str) -> dict[str, tuple[float, float, float]]:
     """Per layer: conversions that clip, results that are changed and then lowered (shares), and the
     mean error over the root mean square of the exact results."""
-    from cimarch.functional.execute import Executor
+    from cimarch.functional.run.execute import Executor
 
     chip = {"macro.array.encoding": encoding, "macro.adc.bits": 6}
     system = cimarch.load("bit_serial", set=chip)

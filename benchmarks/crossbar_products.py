@@ -22,12 +22,12 @@ import numba
 import numpy as np
 from machine import features, machine, verdict_of_rate
 
-from cimarch.functional import plane_packing, plane_products
 from cimarch.functional.converter import Ranges, unit_ranges
 from cimarch.functional.lines import lines_of, sections_of
-from cimarch.functional.lookups import LANES, rows_of_a_lookup
-from cimarch.functional.plane_data import Plan
-from cimarch.functional.planes import CHUNK, Planes, room_of
+from cimarch.functional.paths import plane_packing, plane_products
+from cimarch.functional.paths.lookups import LANES, rows_of_a_lookup
+from cimarch.functional.paths.plane_data import Plan
+from cimarch.functional.paths.planes import CHUNK, Planes, room_of
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.functional.windows import Windows
 from cimarch.workload.network import Geometry

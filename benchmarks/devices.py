@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 import cimarch
-from cimarch.functional.presets import PRESETS
+from cimarch.functional.cells.presets import PRESETS
 
 ENCODINGS = ("offset", "differential")
 

@@ -24,12 +24,12 @@ import torch
 from machine import features, machine, verdict_of_rate
 
 import cimarch
-from cimarch.functional.exact import Product
-from cimarch.functional.execute import Executor
+from cimarch.functional.fit.observe import spreads_of
+from cimarch.functional.fit.quantise import Quantising, quantise, schemes_of
 from cimarch.functional.matrix import matrix_of
-from cimarch.functional.observe import spreads_of
-from cimarch.functional.quantise import Quantising, quantise, schemes_of
+from cimarch.functional.paths.exact import Product
 from cimarch.functional.quantised import QuantisedNetwork
+from cimarch.functional.run.execute import Executor
 from cimarch.functional.windows import Windows
 from cimarch.mapping.placement import Placement
 from cimarch.simulate import map_network

@@ -24,7 +24,7 @@ import torch
 from machine import machine, verdict
 
 import cimarch
-from cimarch.functional.torch_models import convert_, layers
+from cimarch.functional.train.torch_models import convert_, layers
 from models import build
 
 

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from cimarch.functional.wire import effective, effective_fast
+from cimarch.functional.cells.wire import effective, effective_fast
 
 SIZES = (64, 128, 256)
 RATIOS = (1e6, 1e5, 1e4)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from chips import mlp
 from cimarch import DescriptionError
-from cimarch.functional.calibrate import POLICIES, Policy, Seen, calibrated
-from cimarch.functional.histograms import PER, Histogram, Histograms
+from cimarch.functional.fit.calibrate import POLICIES, Policy, Seen, calibrated
+from cimarch.functional.fit.histograms import PER, Histogram, Histograms
+from cimarch.functional.fit.observe import seen, some
+from cimarch.functional.fit.saved_ranges import Calibration, read_ranges, with_placement
 from cimarch.functional.lines import Section, lines_of
-from cimarch.functional.observe import seen, some
 from cimarch.functional.reference import product
-from cimarch.functional.saved_ranges import Calibration, read_ranges, with_placement
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.mapping.saved import network_digest
 from random_schemes import Drawn, products
@@ -188,7 +188,7 @@ def test_thresholds_are_scaled_to_the_sums(policy: str) -> None:
 def test_no_policy_has_less_error_than_mse_among_those_that_clip_at_a_unit(
     sums: dict[int, int], converter: Converter
 ) -> None:
-    from cimarch.functional.calibrate import _errors_at
+    from cimarch.functional.fit.calibrate import _errors_at
 
     signed = min(sums) < 0
     held = Seen(converter, histogram(sums), np.array([signed]), Policy("mse"))

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 import cimarch
 from cimarch.functional import reference
-from cimarch.functional.arithmetic import Conversion, arithmetic
+from cimarch.functional.cells.device import Cell, Device, Errors, device_of
+from cimarch.functional.cells.presets import PRESETS
+from cimarch.functional.cells.randomness import Draw
 from cimarch.functional.converter import Ranges
-from cimarch.functional.device import Cell, Device, Errors, device_of
 from cimarch.functional.lines import Lines, lines_of, sections_of
-from cimarch.functional.presets import PRESETS
-from cimarch.functional.products import Products
-from cimarch.functional.randomness import Draw
+from cimarch.functional.paths.arithmetic import Conversion, arithmetic
+from cimarch.functional.paths.products import Products
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.functional.windows import Windows
 from cimarch.workload.network import Geometry

@@ -16,10 +16,10 @@ import cimarch
 from chips import mlp
 from cimarch.data.dataset import DataSet, Examples
 from cimarch.data.normalisation import Normalise
-from cimarch.functional.answers import Answers
 from cimarch.functional.converter import Ranges
-from cimarch.functional.quantise import Quantising
-from cimarch.functional.saved_ranges import with_placement
+from cimarch.functional.fit.quantise import Quantising
+from cimarch.functional.fit.saved_ranges import with_placement
+from cimarch.functional.run.answers import Answers
 from cimarch.mapping.saved import to_dict
 from cimarch.report.accuracy import LAYERS
 from cimarch.report.accuracy_text import render

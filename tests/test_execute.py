@@ -14,14 +14,14 @@ from torch.nn import functional as F
 
 from cimarch import DescriptionError, read_network, trace
 from cimarch.functional.converter import Ranges
-from cimarch.functional.digital import Stored, compute
-from cimarch.functional.execute import Executor, fitting
 from cimarch.functional.lines import lines_of, sections_of
-from cimarch.functional.lossless import Lossless
+from cimarch.functional.paths.lossless import Lossless
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
 from cimarch.functional.reference import Reference
+from cimarch.functional.run.digital import Stored, compute
+from cimarch.functional.run.execute import Executor, fitting
+from cimarch.functional.run.tail import Rounding, Scales, Tail, whole
 from cimarch.functional.scheme import Converter, Scheme
-from cimarch.functional.tail import Rounding, Scales, Tail, whole
 from cimarch.functional.windows import Windows
 from cimarch.mapping.precision import Bits
 from cimarch.workload import zoo

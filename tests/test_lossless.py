@@ -17,16 +17,16 @@ from cimarch.workload.network import Geometry
 
 pytest.importorskip("torch")
 
-from cimarch.functional.exact import Product
-from cimarch.functional.lossless import (
+from cimarch.functional.paths.exact import Product
+from cimarch.functional.paths.lossless import (
     Lossless,
     exact_span,
     proof,
     tally,
     weights_of,
 )
-from cimarch.functional.product_units import UNITS
-from cimarch.functional.split import Split, parts_of
+from cimarch.functional.paths.product_units import UNITS
+from cimarch.functional.paths.split import Split, parts_of
 
 OFFSET = Scheme(weight_bits=2, input_bits=2, cell_bits=2, converter=Converter(3))
 

@@ -17,11 +17,11 @@ import cimarch
 torch = pytest.importorskip("torch")
 
 from cimarch.functional.converter import Ranges  # noqa: E402
-from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear, from_float  # noqa: E402
 from cimarch.functional.reference import product  # noqa: E402
+from cimarch.functional.run.tail import Scales, whole  # noqa: E402
 from cimarch.functional.scheme import Converter, Scheme  # noqa: E402
-from cimarch.functional.tail import Scales, whole  # noqa: E402
-from cimarch.functional.torch_models import (  # noqa: E402
+from cimarch.functional.train.modules import Arrays, Chip, Conv2d, Linear, from_float  # noqa: E402
+from cimarch.functional.train.torch_models import (  # noqa: E402
     convert_,
     layers,
     quantised_network,
@@ -235,7 +235,7 @@ def along(values, like):
 
 
 def layer_whole(layer, x):
-    from cimarch.functional.straight import whole_inputs
+    from cimarch.functional.train.straight import whole_inputs
 
     return whole_inputs(x, layer.input_scale, layer.numbers)
 
@@ -341,8 +341,8 @@ def trained(placement, model, steps=3, **options):
 
 @pytest.mark.parametrize("mode", ["exact", "merged"])
 def test_a_trained_model_predicts_what_its_network_does_on_the_chip(mode):
-    from cimarch.functional.execute import Executor
     from cimarch.functional.matrix import matrix_of
+    from cimarch.functional.run.execute import Executor
 
     torch.manual_seed(2)
     model = Small()
@@ -426,8 +426,8 @@ def accuracy(model, images, labels):
 
 def test_a_chips_answer_is_the_evaluations_to_the_last_bit():
     """Without norms in the model nothing is rounded between a layer and the next."""
-    from cimarch.functional.execute import Executor
     from cimarch.functional.matrix import matrix_of
+    from cimarch.functional.run.execute import Executor
 
     model, network, ((images, _), (judged, _)) = trained_digits()
     placement = placed_digits(network, "bit_serial", 8, **{"macro.adc.bits": 5})
@@ -442,7 +442,7 @@ def test_a_chips_answer_is_the_evaluations_to_the_last_bit():
 
 
 def test_layers_start_from_what_was_quantised_after_training():
-    from cimarch.functional.execute import Executor
+    from cimarch.functional.run.execute import Executor
 
     model, network, ((images, _), (judged, _)) = trained_digits()
     plain = copy.deepcopy(model)

@@ -14,7 +14,7 @@ from cimarch.functional.converter import Ranges
 from cimarch.functional.lines import Lines, lines_of
 from cimarch.functional.matrix import PATHS, path_of
 from cimarch.functional.path import Path
-from cimarch.functional.product_units import UNITS, Task, int64
+from cimarch.functional.paths.product_units import UNITS, Task, int64
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import Scheme
 from cimarch.functional.windows import Windows

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cimarch.functional import planes
 from cimarch.functional.converter import Ranges, unit_ranges
 from cimarch.functional.lines import Lines, lines_of, sections_of
-from cimarch.functional.planes import Planes
+from cimarch.functional.paths import planes
+from cimarch.functional.paths.planes import Planes
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import Converter, Scheme
 from cimarch.functional.sums import Counts

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cimarch.functional import reference
 from cimarch.functional.converter import Ranges, unit_ranges
 from cimarch.functional.lines import Lines, lines_of, sections_of
-from cimarch.functional.products import Products
+from cimarch.functional.paths.products import Products
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import TRANSFERS, Converter, Scheme
 from cimarch.functional.windows import Windows

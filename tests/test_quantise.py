@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from chips import Draft, mlp
 from cimarch import DescriptionError, save_quantised
-from cimarch.functional.quantise import (
+from cimarch.functional.fit.quantise import (
     Quantising,
     input_scale,
     quantise,
     quantised_weights,
 )
-from cimarch.functional.saved_quantised import read_quantised, to_bytes
+from cimarch.functional.fit.saved_quantised import read_quantised, to_bytes
+from cimarch.functional.fit.spread import Spread, Spreads
 from cimarch.functional.scheme import Scheme
-from cimarch.functional.spread import Spread, Spreads
 from random_schemes import schemes
 from weighted import biased, refused, weighted
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimarch.functional.device import Cell, Device
+from cimarch.functional.cells.device import Cell, Device
+from cimarch.functional.cells.wire import Floats, effective, effective_fast, wired
 from cimarch.functional.lines import lines_of, sections_of
 from cimarch.functional.scheme import Scheme
-from cimarch.functional.wire import Floats, effective, effective_fast, wired
 
 ROOT = Path(__file__).resolve().parent.parent
 

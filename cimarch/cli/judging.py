@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COUNT = click.IntRange(min=1, max=10**9)
 POLICIES = ("unit", "power_of_two", "percentile", "min_max", "mse")
-"""How converter ranges are chosen (`cimarch.functional.calibrate`)."""
+"""How converter ranges are chosen (`cimarch.functional.fit.calibrate`)."""
 PER = ("layer", "slice", "column")
 
 judging = flags(

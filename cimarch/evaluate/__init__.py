@@ -13,13 +13,13 @@ from cimarch.data.dataset import DataSet
 from cimarch.evaluate.bench import Bench
 from cimarch.evaluate.judge import Judge
 from cimarch.evaluate.options import How, Where, count, named
-from cimarch.functional.calibrate import Policy
-from cimarch.functional.quantise import Quantising
+from cimarch.functional.fit.calibrate import Policy
+from cimarch.functional.fit.quantise import Quantising
+from cimarch.functional.fit.saved_quantised import Saved as SavedModel
+from cimarch.functional.fit.saved_quantised import to_bytes
+from cimarch.functional.fit.saved_ranges import Calibration
+from cimarch.functional.fit.saved_ranges import Saved as SavedRanges
 from cimarch.functional.quantised import QuantisedNetwork
-from cimarch.functional.saved_quantised import Saved as SavedModel
-from cimarch.functional.saved_quantised import to_bytes
-from cimarch.functional.saved_ranges import Calibration
-from cimarch.functional.saved_ranges import Saved as SavedRanges
 from cimarch.hardware.system import System
 from cimarch.mapping.duplicate import Duplicate
 from cimarch.mapping.placement import Placement
@@ -75,9 +75,9 @@ def evaluate(
     that do not judge (128 without a number); or as a saved model `quantised` has them, with its
     bits. Converter ranges are what the description states; else those of `ranges` (a file, or what
     `calibrate` gave); else chosen by `range_policy`, `per` layer, slice or column, on the same
-    calibration examples (`cimarch.functional.calibrate`). `trials` runs of the chip draw what is
-    random anew, all from `seed`. Conversions are counted on the first `statistics` examples. `path`
-    asks for one way of computing (`cimarch.functional.matrix`); `device` is torch's. The options
+    calibration examples (`cimarch.functional.fit.calibrate`). `trials` runs of the chip draw what
+    is random anew, all from `seed`. Conversions are counted on the first `statistics` examples.
+    `path` asks for one way of computing (`cimarch.functional.matrix`); `device` is torch's. The options
     before are those of `map_network`. Raises DescriptionError where any of this cannot be done.
     """
     policy = Policy(range_policy, per, range_percentile)

@@ -12,16 +12,16 @@ from cimarch.data.dataset import DataSet, Examples
 from cimarch.data.read import read_data
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.evaluate.options import How, Where, wrong
-from cimarch.functional.calibrate import Policy
+from cimarch.functional.cells.device import device_of
 from cimarch.functional.converter import Ranges
-from cimarch.functional.device import device_of
+from cimarch.functional.fit.calibrate import Policy
+from cimarch.functional.fit.observe import seen, spreads_of, watched
+from cimarch.functional.fit.quantise import check_weights, matrices, quantise, schemes_of
+from cimarch.functional.fit.saved_quantised import read_quantised
+from cimarch.functional.fit.saved_ranges import Calibration, check_names, check_shape, read_ranges
+from cimarch.functional.fit.saved_ranges import Saved as SavedRanges
 from cimarch.functional.matrix import Matrix, matrix_of, plan_of
-from cimarch.functional.observe import seen, spreads_of, watched
-from cimarch.functional.quantise import check_weights, matrices, quantise, schemes_of
 from cimarch.functional.quantised import QuantisedNetwork
-from cimarch.functional.saved_quantised import read_quantised
-from cimarch.functional.saved_ranges import Calibration, check_names, check_shape, read_ranges
-from cimarch.functional.saved_ranges import Saved as SavedRanges
 from cimarch.functional.scheme import Scheme
 from cimarch.hardware.system import System
 from cimarch.mapping.placement import Placement

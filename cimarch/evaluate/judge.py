@@ -13,22 +13,22 @@ from cimarch.data.dataset import Examples
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.evaluate.bench import Bench
 from cimarch.evaluate.options import wrong
-from cimarch.functional.answers import Answers
-from cimarch.functional.calibrate import ends
+from cimarch.functional.cells.device import device_of
 from cimarch.functional.converter import Ranges
-from cimarch.functional.device import device_of
+from cimarch.functional.fit.calibrate import ends
+from cimarch.functional.fit.quantise import matrices
+from cimarch.functional.fit.saved_quantised import model_digest
 from cimarch.functional.matrix import Matrix, plan_of
-from cimarch.functional.quantise import matrices
 from cimarch.functional.quantised import QuantisedNetwork
-from cimarch.functional.saved_quantised import model_digest
+from cimarch.functional.run.answers import Answers
 from cimarch.mapping.placement import Placement
 from cimarch.report.accuracy import LAYERS, Evaluation, Score
 from cimarch.report.columns import from_rows
 from cimarch.report.statistics import Interval, mcnemar, paired, share
 
 if TYPE_CHECKING:
-    from cimarch.functional.execute import Executor
-    from cimarch.functional.measure import Measured
+    from cimarch.functional.run.execute import Executor
+    from cimarch.functional.run.measure import Measured
 
 ANSWERS = 1 << 24
 """Numbers that models answer at a time, at most: 64 MiB."""
@@ -52,7 +52,7 @@ class Judge:
 
     def run(self, asked: Mapping[str, object]) -> Evaluation:
         """The whole result."""
-        from cimarch.functional.execute import Executor
+        from cimarch.functional.run.execute import Executor
 
         bench, model = self.bench, self.bench.quantised
         seconds: dict[str, float] = {}
@@ -128,7 +128,7 @@ class Judge:
 
     def _chip(self, seconds: dict[str, float]) -> tuple[list[Answers], list[dict[str, object]]]:
         """What the chip answers in each trial, and a row for each operation of the first."""
-        from cimarch.functional.execute import Executor
+        from cimarch.functional.run.execute import Executor
 
         found: list[Answers] = []
         layers: list[dict[str, object]] = []
@@ -161,7 +161,7 @@ class Judge:
         }
 
     def _layers(self, held: Mapping[str, Matrix]) -> list[dict[str, object]]:
-        from cimarch.functional.measure import measured
+        from cimarch.functional.run.measure import measured
 
         bench, how = self.bench, self.bench.how
         how.tell("statistics", 0.0)

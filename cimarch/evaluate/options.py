@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.functional.quantise import Quantising
-from cimarch.functional.saved_quantised import Saved as SavedModel
+from cimarch.functional.fit.quantise import Quantising
+from cimarch.functional.fit.saved_quantised import Saved as SavedModel
 from cimarch.hardware.system import System
 from cimarch.mapping.duplicate import Duplicate
 from cimarch.mapping.placement import Placement

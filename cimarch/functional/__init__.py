@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cimarch.functional.modules import Arrays, Chip, Conv2d, Linear, from_float
-    from cimarch.functional.torch_models import (
+    from cimarch.functional.train.modules import Arrays, Chip, Conv2d, Linear, from_float
+    from cimarch.functional.train.torch_models import (
         convert_,
         quantised_network,
         take_scales_,
@@ -38,7 +38,7 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module `cimarch.functional` has no attribute `{name}`")
     home = "torch_models" if name in _WHOLE_MODELS else "modules"
-    value: object = getattr(import_module(f"cimarch.functional.{home}"), name)
+    value: object = getattr(import_module(f"cimarch.functional.train.{home}"), name)
     globals()[name] = value
     return value
 

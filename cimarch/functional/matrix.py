@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import attrs
 
+from cimarch.functional.cells.device import Device, device_of
+from cimarch.functional.cells.randomness import Draw
 from cimarch.functional.converter import Ranges, stated_ranges, unit_ranges
-from cimarch.functional.device import Device, device_of
 from cimarch.functional.lines import Lines, lines_of
-from cimarch.functional.lossless import Lossless
 from cimarch.functional.path import Path
-from cimarch.functional.planes import Planes
-from cimarch.functional.products import Products
+from cimarch.functional.paths.lossless import Lossless
+from cimarch.functional.paths.planes import Planes
+from cimarch.functional.paths.products import Products
+from cimarch.functional.paths.split import Split, parts_of
 from cimarch.functional.quantised import Quantised
-from cimarch.functional.randomness import Draw
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import Scheme, scheme_of
-from cimarch.functional.split import Split, parts_of
 from cimarch.functional.tiles import sections_of_placement
 from cimarch.functional.windows import Windows
 from cimarch.mapping.placement import Placement, Plan

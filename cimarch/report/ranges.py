@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cimarch.diagnostics import printable
-from cimarch.functional.saved_ranges import Calibration
+from cimarch.functional.fit.saved_ranges import Calibration
 from cimarch.report.format import count
 from cimarch.report.tables import Row, View, narrowed, rendered, table, wrapped
 

@@ -1,0 +1,1 @@
+"""Ways to compute a product: each equals the plain reference where it takes an operation."""

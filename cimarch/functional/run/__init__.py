@@ -1,0 +1,1 @@
+"""A whole network on a batch: the order of its operations, what digital units do, what departs."""

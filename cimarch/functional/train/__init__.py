@@ -1,0 +1,1 @@
+"""Torch modules that compute as the chip does, and train through it."""
