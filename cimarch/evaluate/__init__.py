@@ -77,8 +77,9 @@ def evaluate(
     `calibrate` gave); else chosen by `range_policy`, `per` layer, slice or column, on the same
     calibration examples (`cimarch.functional.fit.calibrate`). `trials` runs of the chip draw what
     is random anew, all from `seed`. Conversions are counted on the first `statistics` examples.
-    `path` asks for one way of computing (`cimarch.functional.matrix`); `device` is torch's. The options
-    before are those of `map_network`. Raises DescriptionError where any of this cannot be done.
+    `path` asks for one way of computing (`cimarch.functional.matrix`); `device` is torch's. The
+    options before are those of `map_network`. Raises DescriptionError where any of this cannot be
+    done.
     """
     policy = Policy(range_policy, per, range_percentile)
     policy.check()

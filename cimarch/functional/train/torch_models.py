@@ -47,8 +47,8 @@ def convert_(
     Every operation with a stored matrix becomes a `Linear` or `Conv2d` of
     `cimarch.functional.train.modules` with the same parameters; batch norms and all else stay as
     they are. `ranges` are those of the converters, by operation; `seed` draws what cells and
-    converters do that is not ideal. Raises DescriptionError where an operation is no layer of the model, or a
-    layer cannot lie on arrays.
+    converters do that is not ideal. Raises DescriptionError where an operation is no layer of the
+    model, or a layer cannot lie on arrays.
     """
     for op in matrices(placement.network):
         layer = _layer(model, op)
