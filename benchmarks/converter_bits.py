@@ -140,7 +140,8 @@ def steps(name: str, network: Network, asked: argparse.Namespace, kept: Kept) ->
     """Accuracy where nothing clips and a converter's step is several units."""
     yield f"\n{name}: converters of 9 bits that clip nothing, by the units of a step\n\n"
     yield "  step  " + "  ".join(f"{encoding:^31}" for encoding in ENCODINGS).rstrip() + "\n"
-    yield "        " + "  ".join(f"{'chip':>7}  {'less, 95 %':^22}" for _ in ENCODINGS) + "\n"
+    columns = "  ".join(f"{'chip':>7}  {'less, 95 %':^22}" for _ in ENCODINGS)
+    yield f"        {columns}".rstrip() + "\n"
     for step in STEPS:
         row = []
         for encoding in ENCODINGS:
