@@ -50,7 +50,9 @@ def main() -> None:
     print(text, end="")
     if asked.write:
         command = f"$ python {' '.join(['benchmarks/converter_bits.py', *shown(asked)])}\n"
-        page = BLOCK.sub(lambda m: f"```text\n{command}{text}{m[2]}", PAGE.read_text())
+        page, written = BLOCK.subn(lambda m: f"```text\n{command}{text}{m[2]}", PAGE.read_text())
+        if not written:
+            sys.exit(f"{PAGE.name} has no block of this command")
         PAGE.write_text(page)
 
 

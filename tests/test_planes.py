@@ -54,7 +54,7 @@ def converters(draw: st.DrawFn) -> Converter | None:
 @st.composite
 def schemes(draw: st.DrawFn) -> Scheme:
     encoding = draw(st.sampled_from(ENCODINGS))
-    cell_bits = 1 if encoding == "binary" else draw(st.integers(1, 4))
+    cell_bits = 1 if encoding == "binary" else draw(st.integers(1, 8))
     if encoding == "signed_cell":
         cell_bits = max(cell_bits, 2)
     analog = st.sampled_from(["digital", "digital", "analog"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cimarch.functional import reference
 from cimarch.functional.converter import Ranges, unit_ranges
-from cimarch.functional.lines import Lines, lines_of, sections_of
+from cimarch.functional.lines import Lines, Section, lines_of, sections_of
 from cimarch.functional.paths.products import Products
 from cimarch.functional.reference import Reference
 from cimarch.functional.scheme import TRANSFERS, Converter, Scheme
@@ -146,3 +146,18 @@ def test_sums_too_wide_for_single_precision_stay_exact(bits: int) -> None:
     inputs = np.full((1, rows), 2**bits - 1)
     inputs[0, 0] -= 1
     assert Products([lines], None, Windows(rows))(inputs)[0, 0] == rows * (2**bits - 1) - 1
+
+
+def test_a_channel_group_may_have_sections_without_rows() -> None:
+    # on a diagonal: word-line groups of 4 over two groups of 3 rows; the first has none of the last
+    cut = [(Section(0, 3, 0), Section(3, 3, 0)), (Section(0, 1, 0), Section(1, 3, 0))]
+    scheme = Scheme(input_accumulation="analog", converter=Converter(6))
+    weights = np.array([[[5, -7, 100]], [[-128, 1, 2]]])
+    lines = [lines_of(w, scheme, sections) for w, sections in zip(weights, cut, strict=True)]
+    ranges = unit_ranges(Converter(6), lines[0].signed)
+    inputs = np.array([[1, 200, 3, 255, 0, 9]])
+    windows = Windows(3, groups=2)
+    expected, counts = Reference(lines, ranges, windows).counted(inputs)
+    made, counted = Products(lines, ranges, windows).counted(inputs)
+    assert made.tolist() == expected.tolist()
+    assert counted == counts

@@ -3,6 +3,9 @@
 Sums and ranges are in units (one cell level times one input level). A code stands for
 `base + quantum x code`, so that everything behind the converters adds whole numbers.
 
+Codes are numbered from the one nearest to a sum of 0, which is code 0: adders behind converters
+whose range lies about zero add numbers of both signs.
+
 - `mid_tread`: 2^bits codes from `low` to `high` inclusive, step (high - low) / (codes - 1); the
   nearest, ties to the even code.
 - `sign_magnitude`: the same with 2^bits - 1 codes, so that 0 is one of them in a range about zero.
@@ -59,11 +62,16 @@ class Codes:
 
 def scale(converter: Converter, low: Floats, step: Floats) -> tuple[Floats, Floats]:
     """Base and quantum: a code stands for base + quantum x code."""
-    if converter.transfer == "mid_rise":
-        return low, step / 2
     if converter.transfer == "thresholds":
         return np.zeros_like(low), step * float(_quantum(converter.levels))
-    return low, step
+    quantum = step / 2 if converter.transfer == "mid_rise" else step
+    return low - quantum * _first(low, quantum), quantum
+
+
+def _first(low: Floats, quantum: Floats) -> Floats:
+    """The number of a range's lower end, in quanta: that of sum 0 is 0."""
+    first: Floats = np.rint(low / quantum)
+    return first
 
 
 def convert(converter: Converter, sums: Floats, low: Floats, step: Floats) -> Codes:
@@ -75,9 +83,10 @@ def convert(converter: Converter, sums: Floats, low: Floats, step: Floats) -> Co
     if converter.transfer == "mid_rise":
         codes = np.clip(np.floor(places), 0, last)
         clipped = (places < 0) | (places > last + 1)
-        values, stands_for = 2 * codes + 1, codes + 0.5
+        values, stands_for = 2 * codes + 1 + _first(low, step / 2), codes + 0.5
     else:
-        values = stands_for = np.rint(np.clip(places, 0, last))
+        stands_for = np.rint(np.clip(places, 0, last))
+        values = stands_for + _first(low, step)
         clipped = (places < 0) | (places > last)
     return Codes(values.astype(np.int64), clipped, ~clipped & (stands_for != places))
 

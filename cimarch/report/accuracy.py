@@ -25,7 +25,8 @@ SCHEMA = "cimarch.evaluation/1"
 LAYERS = (
     Column("name", "text", "operation with a stored weight matrix that lies on arrays"),
     Column("path", "text", "what computed it: `lossless` (one exact integer product), `bit planes`,"
-           " `products` or `reference`; all give the same numbers"),
+           " `products` or `reference`, all with the same numbers; two of them where some outputs"
+           " alone are lossless"),
     Column("weight_bits", "int", "precision of the weights"),
     Column("input_bits", "int", "precision of the inputs"),
     Column("encoding", "text", "how cells keep the sign of a weight"),

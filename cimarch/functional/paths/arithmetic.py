@@ -150,10 +150,11 @@ class Torch:
             return sums
         places = self._places(how, sums)
         if how.converter.transfer == "mid_rise":
-            return 2 * places.floor().clamp(0, how.last) + 1
+            first = self.hold(np.rint(how.lows / (how.steps / 2)) + 1)[:, None]
+            return 2 * places.floor().clamp(0, how.last) + first
         if how.converter.transfer == "thresholds":
             return self.hold(how.values)[self._which(how, places)]
-        return places.clamp(0, how.last).round()
+        return places.clamp(0, how.last).round() + self.hold(np.rint(how.lows / how.steps))[:, None]
 
     def _places(self, how: Conversion, sums: Any) -> Any:
         return (sums - self.hold(how.lows)[:, None]) / self.hold(how.steps)[:, None]

@@ -47,13 +47,15 @@ def add(
         low, step, factor = lows[r], steps[r], factors[r]
         taken, into = sums[r], codes[r // group]
         if kind == 0:
+            first = np.rint(low / step)
             for w in range(windows):
                 place = (np.float64(taken[w]) - low) / step
-                into[w] += factor * np.rint(min(max(place, 0.0), last))
+                into[w] += factor * (np.rint(min(max(place, 0.0), last)) + first)
         elif kind == 1:
+            first = np.rint(low / (step / 2)) + 1
             for w in range(windows):
                 place = (np.float64(taken[w]) - low) / step
-                into[w] += factor * (2 * min(max(np.floor(place), 0.0), last) + 1)
+                into[w] += factor * (2 * min(max(np.floor(place), 0.0), last) + first)
         elif kind == 2:
             for w in range(windows):
                 place = np.float64(taken[w]) / step

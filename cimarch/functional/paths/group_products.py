@@ -90,7 +90,8 @@ class GroupProducts:
         """Some rows of (lines, outputs, rows), a row for each line of each output."""
 
         def held(each: NDArray[np.generic]) -> Any:
-            rows = each[:, :, first:end].swapaxes(0, 1).reshape(-1, end - first)
+            rows = each[:, :, first:end].swapaxes(0, 1)
+            rows = rows.reshape(rows.shape[0] * rows.shape[1], end - first)
             return self.at.hold(rows.astype(self.kind))
 
         return _Columns(first, end, held(digits), None if variances is None else held(variances))

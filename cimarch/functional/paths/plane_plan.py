@@ -360,7 +360,7 @@ class _Maker:
         if not self.planes.fits_bytes:
             return []
         table = np.broadcast_to(self.table_of, self.above.shape)
-        saturates = (self.below == 0) & (self.above > 255)
+        saturates = (self.below == 0) & (self.above > 255) & self._tables_fit()
         start = np.where(self.below == 0, 0, np.where(self.below <= 128, 128, self.below))
         start = np.where((start == 128) & (self.above > 127), self.below, start)
         fits = saturates | (self.above + start <= 255)
@@ -374,6 +374,16 @@ class _Maker:
             (np.unravel_index(mine, fits.shape), key // 514, key // 2 % 257, key % 2 == 1)
             for key, mine in zip(found.tolist(), parts, strict=True)
         ]
+
+    def _tables_fit(self) -> NDArray[np.bool_]:
+        """Of each line of a section, whether no lookup's table holds more than a byte does.
+
+        Tables are made modulo 256, which is right for sums that are kept so, not for those that are
+        held at 255.
+        """
+        lookups = self.digits.reshape(*self.digits.shape[:-1], -1, ROWS)
+        fits: NDArray[np.bool_] = np.all(lookups.sum(axis=-1, dtype=np.int64) <= 255, axis=-1)
+        return fits
 
     def _bias(self, least: Ints, begins: Ints, held: int) -> NDArray[np.int32]:
         made = np.zeros((least.shape[0], len(begins) - 1, held, least.shape[2]), np.int64)

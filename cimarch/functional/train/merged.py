@@ -105,7 +105,7 @@ class Range:
         where it is not known."""
         if self.converter is None or self.converter.transfer == "thresholds" or not self.is_even:
             return None
-        return 2 * self.converter.codes
+        return 2 * self.converter.codes + int(self._firsts.abs().max())
 
     @property
     def most_code(self) -> int:
@@ -115,6 +115,13 @@ class Range:
         if self.converter.transfer == "thresholds":
             return max(1, int(max(self.converter.levels)))
         return max(1, int(self._last + round(float(self.low[0] / self.step[0]))))
+
+    @property
+    def _firsts(self) -> Tensor:
+        """(outputs,): the number of the range's lower end, as `cimarch.functional.converter`."""
+        if self.converter is None or self.converter.transfer == "thresholds":
+            return torch.zeros_like(self.low)
+        return torch.round(self.low / self.quantum)
 
     @property
     def _last(self) -> float:
@@ -145,7 +152,7 @@ class Range:
                 piece.outputs.start, _flat(codes),
             )  # fmt: skip
         places = self._places(sums, piece)
-        values, _ = self._codes(places)
+        values = self._codes(places)[0] + along(self._firsts[piece.outputs], sums, 1)
         codes[:, piece.outputs] += (values * along(piece.factor, sums, 1)).to(codes.dtype)
         return int((~self._inside(places)).sum())
 
@@ -180,7 +187,8 @@ class Range:
         return (whole - along(self.low[piece.outputs], sums, 1)) / step
 
     def _codes(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """What adders get, and what it stands for, in steps from the range's lower end."""
+        """What adders get, but for `_firsts`, and what it stands for, in steps from the range's
+        lower end."""
         assert self.converter is not None
         if self.converter.transfer == "thresholds":
             levels = places.new_tensor([float(level) for level in self.converter.levels])

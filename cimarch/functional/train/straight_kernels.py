@@ -127,12 +127,13 @@ def convert(
         for o in range(sums.shape[1]):
             taken, into, by = sums[n, o], codes[n, first + o], factor[o]
             below, units = low[o] - shift[o], step[o]
+            start = np.rint(low[o] / (units / 2 if rises else units))
             for i in range(len(taken)):
                 place = (np.float64(taken[i]) - below) / units
                 held = min(max(place, 0.0), last)
                 whole = np.floor(held) if rises else np.rint(held)
                 stands = whole + 0.5 if rises else whole
-                code = 2 * stands if rises else whole
+                code = (2 * stands if rises else whole) + start
                 inside = (place >= 0) & (place <= top)
                 beside = _BELOW if place < 0 else _ABOVE
                 taken[i] = np.float32(stands - place) if inside else beside
