@@ -158,10 +158,12 @@ class Evaluation:
 
     @property
     def spread(self) -> tuple[float, Interval] | None:
-        """Standard deviation of `top1` over the trials, and Student's interval of its mean."""
+        """Standard deviation of `top1` over the trials, and Student's interval of its mean, as far
+        as a share can be."""
         if self.trials < 2:
             return None
-        return over_trials([score.top1.value for score in self.chip])
+        deviation, mean = over_trials([score.top1.value for score in self.chip])
+        return deviation, Interval(mean.value, max(0.0, mean.low), min(1.0, mean.high))
 
     @property
     def is_equal(self) -> bool:
