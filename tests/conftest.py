@@ -1,5 +1,6 @@
 """What all tests share: properties draw the same examples everywhere, and runs are checked."""
 
+import os
 from importlib import import_module
 
 import pytest
@@ -7,6 +8,9 @@ from hypothesis import settings
 
 from cimarch.engine import run as run_engine
 from cimarch.program.check import check
+
+# numba takes no other number once its threads are there, and benchmarks that tests import set it
+os.environ["NUMBA_NUM_THREADS"] = "1"
 
 settings.register_profile("cimarch", deadline=None, derandomize=True, print_blob=False)
 settings.load_profile("cimarch")
