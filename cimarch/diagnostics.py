@@ -43,6 +43,11 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
 
+    @property
+    def is_warning(self) -> bool:
+        """Whether it is no mistake, but something not to be relied on: its code begins with `W`."""
+        return self.code.startswith("W")
+
     def to_dict(self) -> dict[str, object]:
         """The same for a machine: plain strings, numbers and lists."""
         return attrs.asdict(self)
@@ -125,7 +130,14 @@ def _line(span: Span) -> str | None:
     return lines[span.line - 1] if 0 < span.line <= len(lines) else None
 
 
-_COLOURS = {"error": "1;31", "head": "1", "frame": "1;34", "here": "1;31", "other": "1;34"}
+_COLOURS = {
+    "error": "1;31",
+    "warning": "1;33",
+    "head": "1",
+    "frame": "1;34",
+    "here": "1;31",
+    "other": "1;34",
+}
 
 
 @attrs.frozen
@@ -139,8 +151,9 @@ class _Paint:
 def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
     """One diagnostic as text: headline, windows on the source, notes, helps."""
     paint = _Paint(colour)
+    kind = "warning" if diagnostic.is_warning else "error"
     lines = [
-        paint("error", f"error[{diagnostic.code}]")
+        paint(kind, f"{kind}[{diagnostic.code}]")
         + paint("head", f": {printable(shortened(diagnostic.headline))}")
     ]
     spans = [s for s in (diagnostic.span, *(s for s, _ in diagnostic.others)) if s is not None]

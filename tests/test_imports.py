@@ -31,12 +31,13 @@ LAYERS = (
 """From the ground up: a module imports from its own layer and from those before it."""
 
 MADE_FOR_ABOVE = {
-    "language": ("cimarch.hardware.system", "cimarch.hardware.kinds"),
+    "language": ("cimarch.hardware.system", "cimarch.hardware.kinds", "cimarch.hardware.costs"),
     "program": tuple(
         f"cimarch.engine.{name}" for name in ("tasks", "edges", "pieces", "expand", "outcome")
     ),
 }
-"""The language makes a System and a program makes Tasks: each knows what it makes, no more."""
+"""The language makes a System, with what cost models say of its parts, and a program makes Tasks:
+each knows what it makes, no more."""
 
 HEAVY = ("torch", "numpy", "networkx", "numba", "rich", "simpy", "pandas")
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from cimarch.diagnostics import Span
+from cimarch.diagnostics import Diagnostic, Span
+from cimarch.hardware.costs import Estimate
 from cimarch.units import Quantity
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Action:
     energy: Cost | None = None
     """Joules."""
     origin: str = "stated"
-    """`stated` in the description, or the name of the cost model that gave it."""
+    """Of the energy: `stated` in the description, or `model ...` with the cost model's name."""
     span: Span | None = None
 
 
@@ -108,6 +109,9 @@ class Part:
     """The parameters that the description (or `--set`) gave, as against the library's defaults."""
     serves: Callable[[Mapping[str, Value]], bool] | None = None
     """Of a pool: whether it takes an operation, from the `SERVED_NAMES`; None: it takes all."""
+    estimates: Mapping[str, Estimate] = attrs.field(factory=dict)
+    """What cost models gave: `area`, `leakage`, `router_area`, or an action's energy such as
+    `convert.energy` (of an ordinary run, where it depends on the run)."""
 
     def number(self, name: str) -> Fraction:
         """The value of a numeric parameter, in SI units."""
@@ -194,6 +198,8 @@ class System:
     overrides: tuple[Override, ...]
     sources: tuple[tuple[str, str], ...]
     """The files read: (path, SHA-256 of the text)."""
+    warnings: tuple[Diagnostic, ...] = ()
+    """What is no mistake and yet not to be relied on, with codes `W...`."""
 
     def walk(self) -> Iterator[Part]:
         """All parts in order of declaration, the system itself first."""

@@ -9,6 +9,7 @@ from fractions import Fraction
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing
+from cimarch.hardware.costs import Estimate, Model
 from cimarch.hardware.kinds import CROSSBARS, KINDS
 from cimarch.hardware.system import (
     RUNNING_NAMES,
@@ -27,6 +28,7 @@ from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import ActionSlot, Instance
 from cimarch.language.links import Linker
 from cimarch.language.names import name_problems
+from cimarch.language.pricing import TRIAL, PartFacts, estimate, model_for
 from cimarch.language.references import Failed, Running, Scope, needs
 from cimarch.language.types import KINDS_OF_VALUE
 from cimarch.units import NUMBER, Quantity
@@ -34,17 +36,6 @@ from cimarch.units import NUMBER, Quantity
 _LARGEST_ARRAY = 2**20
 _MOST_DIMENSIONS = 8
 _MOST_INSTANCES = 10**9
-
-_TRIAL: Mapping[str, Fraction] = {
-    "active_rows": Fraction(64),
-    "active_columns": Fraction(64),
-    "input_bits": Fraction(8),
-    "weight_bits": Fraction(8),
-    "input_density": Fraction(1, 2),
-    "weight_density": Fraction(1, 2),
-    "steps": Fraction(8),
-}
-"""An ordinary run, by which a formula over the running names is tried out."""
 
 
 class Elaboration:
@@ -125,8 +116,17 @@ class Elaboration:
                 for cost in slot.costs:
                     with self.evaluator.collecting():
                         self.evaluator.cost(instance, slot, cost, _trial(instance, slot, cost))
+                with self.evaluator.collecting():
+                    self._price(instance, slot)
         linker = Linker(self.root, self.evaluator)
         self.links = linker.links()
+
+    def _price(self, here: Instance, slot: ActionSlot) -> Model | None:
+        """Ask a model for the energy of an action where neither that nor a power is stated."""
+        model = model_for(self.evaluator, here, f"{slot.name}.energy")
+        if model is None or "energy" in slot.costs or self.evaluator.number_of(here, "power"):
+            return None
+        return model if estimate(self.evaluator, here, model, TRIAL) is not None else None
 
     def check(self) -> None:
         """Assertions and converters; only of a description whose values all stand."""
@@ -184,6 +184,7 @@ class Elaboration:
             assumed=assumed(root),
             overrides=overrides,
             sources=sources,
+            warnings=tuple(self.evaluator.warnings),
         )
 
     def _part(self, here: Instance) -> Part:
@@ -215,6 +216,7 @@ class Elaboration:
             span=here.place(),
             stated=frozenset(n for n, b in here.bindings.items() if not b.is_standard),
             serves=self._serves(here),
+            estimates=dict(here.estimates),
         )
 
     def _serves(self, here: Instance) -> Condition | None:
@@ -225,7 +227,19 @@ class Elaboration:
 
     def _action(self, here: Instance, slot: ActionSlot) -> Action:
         costs = {name: self._cost(here, slot, name) for name in slot.costs}
-        return Action(slot.name, costs.get("latency"), costs.get("energy"), span=slot.place)
+        action = Action(slot.name, costs.get("latency"), costs.get("energy"), span=slot.place)
+        model = self._price(here, slot)
+        if model is None:
+            return action
+        found = here.estimates[model.target]
+        return attrs.evolve(
+            action, energy=self._modelled(here, model, found), origin=f"model {found.model}"
+        )
+
+    def _modelled(self, here: Instance, model: Model, found: Estimate) -> Cost:
+        if not model.needs:
+            return Cost(found.quantity)
+        return Cost(None, PricedFormula(self.evaluator, here, model), model.needs)
 
     def _cost(self, here: Instance, slot: ActionSlot, name: str) -> Cost:
         span = slot.costs[name].value.span
@@ -260,6 +274,26 @@ class Formula:
 
 
 @attrs.frozen(eq=False)
+class PricedFormula:
+    """A modelled energy that depends on the run; calling it gives the value in joules."""
+
+    evaluator: Evaluator
+    instance: Instance
+    model: Model
+
+    def __call__(self, running: Mapping[str, Fraction]) -> Quantity:
+        """The value under the running names."""
+        found = self.at(running)
+        return found.quantity
+
+    def at(self, running: Mapping[str, Fraction]) -> Estimate:
+        """The whole estimate under the running names."""
+        found = self.model.price(PartFacts(self.evaluator, self.instance, running))
+        assert found is not None
+        return found
+
+
+@attrs.frozen(eq=False)
 class Condition:
     """`serves` of a pool; calling it says whether the pool takes an operation."""
 
@@ -276,7 +310,7 @@ class Condition:
 
 
 def _trial(here: Instance, slot: ActionSlot, cost: str) -> Running | None:
-    return Running(_TRIAL) if needs(here, slot, cost) else None
+    return Running(TRIAL) if needs(here, slot, cost) else None
 
 
 def _plain(value: Value) -> Value:

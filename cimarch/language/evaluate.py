@@ -14,6 +14,7 @@ from cimarch.language.checks import Given, check, conversion, not_a, size_proble
 from cimarch.language.inference import INFER
 from cimarch.language.instances import ActionSlot, Binding, Instance, Parameter
 from cimarch.language.operations import EVALUATE
+from cimarch.language.pricing import PRICED, estimate, model_for
 from cimarch.language.references import Failed, Running, Scope
 from cimarch.language.tables import Tables
 from cimarch.language.types import KINDS_OF_VALUE, ValueType, type_of
@@ -29,7 +30,7 @@ _SERVED: Mapping[str, Value] = {
     "kind": "linear",
 }
 """An ordinary operation, by which `serves` is tried out."""
-INHERITED = ("clock", "beat")
+INHERITED = ("clock", "beat", "node", "transistors", "voltage", "temperature")
 """The parameters that a part takes from the enclosing one where it does not state its own."""
 
 
@@ -38,6 +39,7 @@ class Evaluator:
 
     def __init__(self) -> None:
         self.problems = Problems()
+        self.warnings: list[Diagnostic] = []
         self._failed: set[tuple[Instance, str]] = set()
         self._busy: list[tuple[Instance, str]] = []
         self._depth = self._type_depth = 0
@@ -90,6 +92,11 @@ class Evaluator:
         if binding is None:
             raise Failed(self._missing(instance, parameter))
         expected = self.declared(instance, name)
+        if name in PRICED and binding.is_standard:
+            model = model_for(self, instance, name)
+            priced = estimate(self, instance, model, {}) if model is not None else None
+            if priced is not None:
+                return priced.quantity
         is_word = expected is not None and "none" in expected.choices
         if isinstance(binding.value, ast.Unset) and not is_word:
             return self._unset(instance, name, parameter, binding)
@@ -153,9 +160,19 @@ class Evaluator:
 
     def clock(self, instance: Instance) -> Fraction:
         """The clock of a part in Hz: its own or the nearest enclosing one's."""
-        found = self.value(instance, "clock")
+        return self.number_of(instance, "clock")
+
+    def number_of(self, instance: Instance, name: str) -> Fraction:
+        """The value of a parameter that is a number, in SI base units."""
+        found = self.value(instance, name)
         assert isinstance(found, Quantity)
         return found.value
+
+    def warn(self, instance: Instance, sentence: str) -> None:
+        """Keep what a cost model says of its own limits, once a part."""
+        headline = f"{instance.told()}: {sentence}"
+        if all(headline != known.headline for known in self.warnings):
+            self.warnings.append(Diagnostic("W001", headline, instance.place()))
 
     def total(self, instance: Instance, name: str) -> Fraction:
         """The sum of `area`, `power` or `leakage` over a part and all inside, every member."""

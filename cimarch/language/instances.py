@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from cimarch.diagnostics import Span
+from cimarch.hardware.costs import Estimate
 from cimarch.hardware.system import Value
 from cimarch.language import ast
 from cimarch.language.modules import Definition
@@ -69,6 +70,8 @@ class Instance:
     assertions: list[ast.Assertion] = attrs.field(factory=list)
     values: dict[str, Value | None] = attrs.field(factory=dict)
     """Filled by evaluation; None for a parameter that has no value."""
+    estimates: dict[str, Estimate] = attrs.field(factory=dict)
+    """What cost models say of it: `area`, `convert.energy`; filled by evaluation."""
     shape: tuple[int, ...] = ()
     has_shape: bool = True
     """False where the size of its array has no valid value."""

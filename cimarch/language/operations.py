@@ -14,6 +14,7 @@ from cimarch.diagnostics import Diagnostic, listing, suggestion
 from cimarch.hardware.system import Value
 from cimarch.language import ast
 from cimarch.language.instances import ActionSlot, Instance
+from cimarch.language.pricing import estimate, model_for
 from cimarch.language.references import Failed, Reference, Scope, needs, refer, unknown_name
 from cimarch.language.types import Text, type_of
 from cimarch.units import Quantity, UnitError
@@ -66,6 +67,12 @@ def _name(e: Evaluator, at: ast.Name, scope: Scope) -> Value:
 
 def _cost(e: Evaluator, at: ast.Name, found: Reference, action: ActionSlot, scope: Scope) -> Value:
     if found.cost not in action.costs:
+        model = model_for(e, found.instance, f"{action.name}.{found.cost}")
+        running = scope.running.names if scope.running is not None else {}
+        if model is not None and not model.needs - running.keys():
+            priced = estimate(e, found.instance, model, running)
+            if priced is not None:
+                return priced.quantity
         headline = f"`{action.name}` of {found.instance.told()} states no {found.cost}"
         raise Failed(Diagnostic("E025", headline, at.span, helps=(f"`{found.cost} = ...`",)))
     needed = needs(found.instance, action, found.cost)
