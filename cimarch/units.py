@@ -197,6 +197,33 @@ def logarithm(value: Quantity) -> Quantity:
     return Quantity(_inexact(lambda: math.log2(top) - math.log2(bottom)))
 
 
+def natural_logarithm(value: Quantity) -> Quantity:
+    """The natural logarithm of a plain number: the nearest double."""
+    if value.dimension != NUMBER:
+        raise UnitError(f"the logarithm of {describe(value.dimension)}")
+    if value.value <= 0:
+        raise UnitError(f"the logarithm of {show(value)}, which is not positive")
+    top, bottom = value.value.numerator, value.value.denominator
+    return Quantity(_inexact(lambda: math.log(top) - math.log(bottom)))
+
+
+def exponential(value: Quantity) -> Quantity:
+    """e raised to a plain number: the nearest double."""
+    if value.dimension != NUMBER:
+        raise UnitError(f"an exponent is a plain number, not {describe(value.dimension)}")
+    return Quantity(_inexact(lambda: math.exp(value.value)))
+
+
+def between(x: Quantity, xs: list[Quantity], ys: list[Quantity]) -> Quantity:
+    """The value at `x` on the straight lines through the points (xs ascending, x within them)."""
+    after = next(i for i in range(len(xs)) if x.value <= xs[i].value)
+    if xs[after].value == x.value:
+        return ys[after]
+    (low, high), (start, end) = xs[after - 1 : after + 1], ys[after - 1 : after + 1]
+    share = (x.value - low.value) / (high.value - low.value)
+    return _limited(start.value + share * (end.value - start.value), start.dimension)
+
+
 def in_seconds(value: Quantity, clock: Fraction) -> Quantity:
     """The same quantity with every `cycle` in it replaced by a period of the clock (Hz)."""
     cycles = value.dimension[6]

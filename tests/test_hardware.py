@@ -222,3 +222,53 @@ def test_the_words_of_does_hold_every_function_that_a_network_can_name() -> None
     assert "relu" in OPERATION_WORDS
     assert not VIEW_KINDS & set(OPERATION_WORDS)
     assert MATRIX_KINDS & set(OPERATION_WORDS) == {"matmul"}
+
+
+def test_columns_that_carry_sums_leave_room_for_fewer_weights() -> None:
+    """32 columns hold four weights of 5 bits whose sums take 3 columns each: 4 x 16 rows x 2."""
+    system = loads(
+        """
+        from std import digital_array, buffer
+        system Bitwise {
+            clock = 1 GHz
+            weight_bits = 5
+            part maps: buffer { size = 1 KiB }
+            part cells: digital_array {
+                rows = 16, columns = 32, encoding = twos_complement, sum_columns = 3
+                action read { latency = 10 ns }
+            }
+            connect maps -> cells -> maps
+        }
+        """
+    )
+    assert rollup.peak(system).operations == 128 / Fraction(10, 10**9)
+
+
+def test_a_modelled_number_counts_and_a_stated_one_wins() -> None:
+    text = """
+        from std import crossbar, adc
+        system Modelled {
+            clock = 1 GHz
+            node = 32 nm
+            part cells: crossbar { area = 1 mm^2, leakage = 0 W }
+            part adc[2]: adc { bits = 8, rate = 1.28 GHz, leakage = 3 mW }
+            connect cells -> adc[*]
+            assert adc.area > 0.006 mm^2 or adc.power > 0 W
+            assert total(adc.leakage) == 6 mW
+        }
+        """
+    system = loads(text)
+    adc = system.part("adc")
+    assert set(adc.estimates) == {"area", "convert.energy"}
+    assert adc.actions["convert"].origin == "model ADC regression"
+    assert adc.estimates["area"].quantity.value == adc.area
+    energy = adc.actions["convert"].energy
+    assert energy is not None
+    assert float(energy.at()) == pytest.approx(1.929e-12, rel=1e-3)
+    stated = loads(text, set={"adc.area": "1 um^2", "adc.power": "2 mW"})
+    assert stated.part("adc").area == Fraction(1, 10**12)
+    assert stated.part("adc").actions["convert"].energy is None  # charged from its power
+
+
+def test_nothing_is_modelled_without_a_node() -> None:
+    assert not any(part.estimates for part in load("edge_macro").walk())

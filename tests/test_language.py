@@ -568,3 +568,50 @@ def test_reading_twice_gives_the_same() -> None:
     assert one.sources == two.sources
     assert [p.params for p in one.walk()] == [p.params for p in two.walk()]
     assert one.links == two.links
+
+
+def test_straight_lines_between_measured_points() -> None:
+    system = loads(
+        """
+        from std import crossbar, adc
+        system Measured {
+            clock = 1 GHz
+            input_bits = 2
+            param bits = 1.5
+            part cells: crossbar
+            part adc: adc {
+                action convert { energy = interpolate(input_bits, [1, 2, 4], [3 pJ, 5 pJ, 8 pJ]) }
+            }
+            connect cells -> adc
+            assert interpolate(bits, [1, 2, 4], [3 pJ, 5 pJ, 8 pJ]) == 4 pJ
+            assert interpolate(4 ns, [4 ns, 8 ns], [0.5, 1]) == 0.5
+            assert exp(0) == 1 and ln(1) == 0 and floor(1000 * ln(exp(2)) + 0.5) == 2000
+        }
+        """
+    )
+    energy = system.part("adc").actions["convert"].energy
+    assert energy is not None
+    assert energy.at({"input_bits": Fraction(3)}) == Fraction(65, 10**13)
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "told"),
+    [
+        ("interpolate(5, [1, 2], [3, 4])", "E056", "outside 1..2"),
+        ("interpolate(1, [1, 2], [3])", "E058", "2 places and 1 values"),
+        ("interpolate(1, [2, 1], [3, 4])", "E058", "do not ascend"),
+        ("interpolate(1 ns, [1, 2], [3, 4])", "E055", "mixes"),
+        ("interpolate(1, [1, 2])", "E058", "a number and two lists, not 2"),
+        ("interpolate(1, 1, 2)", "E058", "lists of numbers"),
+        ("ln(0)", "E056", "not positive"),
+        ("exp(100000)", "E056", "beyond the range of a double"),
+    ],
+)
+def test_a_function_that_has_no_value_is_told(call: str, code: str, told: str) -> None:
+    text = (
+        f"from std import crossbar\nsystem S {{ clock = 1 GHz, part x: crossbar, let y = {call} }}"
+    )
+    with pytest.raises(DescriptionError) as caught:
+        loads(text)
+    found = next(d for d in caught.value.diagnostics if d.code != "E087")
+    assert (found.code, told in found.headline) == (code, True), found.headline

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from cimarch.cli.options import overrides
+from cimarch.diagnostics import render
+
+if TYPE_CHECKING:
+    from cimarch.hardware.system import System
 
 
 @click.command(no_args_is_help=True)
@@ -26,11 +33,22 @@ def check(architecture: str, settings: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         from cimarch.cli.output import as_json as to_json
 
-        click.echo(to_json({"schema": "cimarch.check/1", "system": system.name, "errors": []}))
+        outcome = {"schema": "cimarch.check/1", "system": system.name, "errors": []}
+        warnings = [warning.to_dict() for warning in system.warnings]
+        click.echo(to_json({**outcome, "warnings": warnings}))
     else:
+        tell_warnings(system)
         parts = sum(1 for _ in system.walk()) - 1
         found = f"{_counted(parts, 'part')}, {_counted(len(system.links), 'link')}"
-        click.echo(f"{system.name}: {found}, no mistakes")
+        warned = f", {_counted(len(system.warnings), 'warning')}" if system.warnings else ""
+        click.echo(f"{system.name}: {found}, no mistakes{warned}")
+
+
+def tell_warnings(system: System) -> None:
+    """Show on the error output what is no mistake and yet not to be relied on."""
+    colour = sys.stderr.isatty()
+    for warning in system.warnings:
+        click.echo(render(warning, colour=colour) + "\n", err=True)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cimarch.cli.check import tell_warnings
 from cimarch.cli.options import overrides
 from cimarch.units import AREA, FREQUENCY, POWER, Quantity
 from cimarch.units import show as quantity
@@ -46,6 +47,7 @@ def show(architecture: str, settings: tuple[str, ...], as_json: bool, graph: str
 
         click.echo(to_json(to_dict(system)))
     else:
+        tell_warnings(system)
         click.echo(to_text(system))
 
 
@@ -167,6 +169,7 @@ def to_dict(system: System) -> dict[str, object]:
             for link in system.links
         ],
         "assumed": list(system.assumed),
+        "warnings": [warning.to_dict() for warning in system.warnings],
         "overrides": {o.path: o.text for o in system.overrides},
         "sources": [{"file": file, "sha256": digest} for file, digest in system.sources],
     }

@@ -78,7 +78,13 @@ def slices(part: Part, weight_bits: int) -> int:
 
 
 def columns_per_weight(part: Part, weight_bits: int) -> int:
-    """Columns that one weight takes on its array.
+    """Columns that one weight takes on its array: those of its cells, and `sum_columns` that carry
+    its sum (a digital macro whose adders lie in the columns, such as Colonnade)."""
+    return cell_columns(part, weight_bits) + part.integer("sum_columns")
+
+
+def cell_columns(part: Part, weight_bits: int) -> int:
+    """Columns that the cells of one weight take on its array.
 
     A differential pair takes twice the slices when its halves lie in neighbouring columns
     (`pair = column`); with `pair = row` or `array` the other half lies elsewhere.
@@ -103,7 +109,7 @@ def sense_lines_per_weight(part: Part, weight_bits: int) -> int:
     """Sums that are converted for one weight on one array: its columns, halved where the halves of
     a pair in neighbouring columns are subtracted in analog, one where the slices merge in analog
     too. Of halves on two arrays see `arrays_per_sum`."""
-    columns = columns_per_weight(part, weight_bits)
+    columns = cell_columns(part, weight_bits)
     encoding = encoding_of(part)
     halves = 2 if encoding.doubled and part.word("pair") == "column" else 1
     if part.word("slice_merge") == "analog":

@@ -28,7 +28,7 @@ from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import ActionSlot, Instance
 from cimarch.language.links import Linker
 from cimarch.language.names import name_problems
-from cimarch.language.pricing import TRIAL, PartFacts, estimate, model_for
+from cimarch.language.pricing import PartFacts, estimate, model_for, trial
 from cimarch.language.references import Failed, Running, Scope, needs
 from cimarch.language.types import KINDS_OF_VALUE
 from cimarch.units import NUMBER, Quantity
@@ -115,7 +115,7 @@ class Elaboration:
             for slot in instance.actions.values():
                 for cost in slot.costs:
                     with self.evaluator.collecting():
-                        self.evaluator.cost(instance, slot, cost, _trial(instance, slot, cost))
+                        self.evaluator.cost(instance, slot, cost, self._trial(instance, slot, cost))
                 with self.evaluator.collecting():
                     self._price(instance, slot)
         linker = Linker(self.root, self.evaluator)
@@ -126,7 +126,11 @@ class Elaboration:
         model = model_for(self.evaluator, here, f"{slot.name}.energy")
         if model is None or "energy" in slot.costs or self.evaluator.number_of(here, "power"):
             return None
-        return model if estimate(self.evaluator, here, model, TRIAL) is not None else None
+        running = trial(self.evaluator, here)
+        return model if estimate(self.evaluator, here, model, running) is not None else None
+
+    def _trial(self, here: Instance, slot: ActionSlot, cost: str) -> Running | None:
+        return Running(trial(self.evaluator, here)) if needs(here, slot, cost) else None
 
     def check(self) -> None:
         """Assertions and converters; only of a description whose values all stand."""
@@ -307,10 +311,6 @@ class Condition:
         except Failed as failure:
             problems = () if failure.problem is None else (failure.problem,)
             raise DescriptionError(*problems) from None
-
-
-def _trial(here: Instance, slot: ActionSlot, cost: str) -> Running | None:
-    return Running(TRIAL) if needs(here, slot, cost) else None
 
 
 def _plain(value: Value) -> Value:

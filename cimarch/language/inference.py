@@ -65,8 +65,11 @@ def _infer_choose(e: Evaluator, at: ast.Choose, scope: Scope) -> ValueType | Non
 
 
 def _infer_call(e: Evaluator, at: ast.Call, scope: Scope) -> ValueType | None:
-    if at.function in ("ceil", "floor", "log2"):
+    if at.function in ("ceil", "floor", "log2", "ln", "exp"):
         return ValueType("number")
+    if at.function == "interpolate" and len(at.arguments) == 3:
+        values = at.arguments[2]
+        return e.infer(values.items[0], scope) if isinstance(values, ast.Items) else None
     if at.function in MANY and at.arguments:
         return e.infer(at.arguments[0], scope)
     argument = at.arguments[0] if at.arguments else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import attrs
@@ -189,6 +190,8 @@ _ONE: dict[str, Callable[[Quantity], Quantity]] = {
     "ceil": _rounded(math.ceil),
     "floor": _rounded(math.floor),
     "log2": units.logarithm,
+    "ln": units.natural_logarithm,
+    "exp": units.exponential,
     "sqrt": units.square_root,
 }
 MANY: dict[str, Callable[[list[Quantity]], Quantity]] = {
@@ -196,7 +199,7 @@ MANY: dict[str, Callable[[list[Quantity]], Quantity]] = {
     "max": lambda values: max(values, key=lambda q: q.value),
 }
 TOTALS = ("area", "power", "leakage")
-FUNCTIONS = (*_ONE, *MANY, "total")
+FUNCTIONS = (*_ONE, *MANY, "interpolate", "total")
 
 
 def _call(e: Evaluator, at: ast.Call, scope: Scope) -> Value:
@@ -212,10 +215,43 @@ def _call(e: Evaluator, at: ast.Call, scope: Scope) -> Value:
             dimensions = [units.describe(v.dimension) for v in alike]
             raise Failed(Diagnostic("E055", f"cannot compare {' with '.join(dimensions)}", at.span))
         return MANY[at.function](alike)
+    if at.function == "interpolate":
+        return _interpolate(e, at, scope)
     argument = at.arguments[0]
     assert isinstance(argument, ast.Name)
     target, rest = scope.instance.below(argument.path)
     return _total(e, scope.instance, target, rest[0])
+
+
+def _interpolate(e: Evaluator, at: ast.Call, scope: Scope) -> Quantity:
+    """`interpolate(x, [x0, x1, ...], [y0, y1, ...])`: straight lines between the points."""
+    x = e.number(at.arguments[0], scope)
+    xs, ys = (_points(e, argument, scope) for argument in at.arguments[1:])
+    if len(xs) != len(ys):
+        headline = f"`interpolate` has {len(xs)} places and {len(ys)} values"
+        raise Failed(Diagnostic("E058", headline, at.span))
+    alike = {x.dimension for x in xs}
+    if alike != {x.dimension}:
+        told = listing(units.describe(d) for d in (*alike, x.dimension))
+        raise Failed(Diagnostic("E055", f"`interpolate` mixes {told}", at.span))
+    if not all(a.value < b.value for a, b in pairwise(xs)):
+        headline = "the places of `interpolate` do not ascend"
+        raise Failed(Diagnostic("E058", headline, at.arguments[1].span))
+    if not xs[0].value <= x.value <= xs[-1].value:
+        headline = f"`interpolate` is asked for {x}, outside {xs[0]}..{xs[-1]}"
+        raise Failed(Diagnostic("E056", headline, at.arguments[0].span))
+    return units.between(x, xs, ys)
+
+
+def _points(e: Evaluator, at: ast.Expression, scope: Scope) -> list[Quantity]:
+    """A list of numbers of one dimension."""
+    value = e.evaluate(at, scope)
+    items = value if isinstance(value, tuple) else ()
+    numbers = [item for item in items if isinstance(item, Quantity)]
+    if not items or len(numbers) < len(items) or len({n.dimension for n in numbers}) > 1:
+        headline = "`interpolate` takes lists of numbers of one dimension"
+        raise Failed(Diagnostic("E058", headline, at.span))
+    return numbers
 
 
 def _total(e: Evaluator, scope: Instance, target: Instance, quantity: str) -> Quantity:
@@ -231,11 +267,13 @@ def call_problem(at: ast.Call, scope: Scope) -> Diagnostic | None:
         helps = suggestion(at.function, FUNCTIONS)
         headline = f"there is no function `{at.function}`"
         return Diagnostic("E058", headline, at.span, notes=notes, helps=helps)
-    wanted = "at least one" if at.function in MANY else "one"
-    count = len(at.arguments)
-    if count < 1 or (count > 1 and at.function not in MANY):
-        headline = f"`{at.function}` takes {wanted} argument, not {count}"
-        return Diagnostic("E058", headline, at.span)
+    count, needed = len(at.arguments), 3 if at.function == "interpolate" else 1
+    if count < needed or (count > needed and at.function not in MANY):
+        wanted = {True: "at least one argument", False: "one argument"}[at.function in MANY]
+        wanted = wanted if needed == 1 else "a number and two lists"
+        headline = f"`{at.function}` takes {wanted}, not {count}"
+        helps = ("`interpolate(bits, [1, 2, 4], [3 pJ, 5 pJ, 8 pJ])`",) if needed == 3 else ()
+        return Diagnostic("E058", headline, at.span, helps=helps)
     if at.function == "total":
         argument = at.arguments[0]
         path = argument.path if isinstance(argument, ast.Name) else ()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cimarch.language.evaluate import Evaluator
     from cimarch.language.instances import Instance
 
-TRIAL: Mapping[str, Fraction] = {
+_ORDINARY: Mapping[str, Fraction] = {
     "active_rows": Fraction(64),
     "active_columns": Fraction(64),
     "input_bits": Fraction(8),
@@ -26,7 +26,17 @@ TRIAL: Mapping[str, Fraction] = {
     "weight_density": Fraction(1, 2),
     "steps": Fraction(8),
 }
-"""An ordinary run, by which a formula over the running names is tried out."""
+
+
+def trial(e: Evaluator, instance: Instance) -> dict[str, Fraction]:
+    """An ordinary run, by which a formula over the running names is tried out: at the precision and
+    the densities that the system states."""
+    root = instance
+    while root.parent is not None:
+        root = root.parent
+    stated = {n: e.number_of(root, n) for n in _ORDINARY if n in root.parameters}
+    return {**_ORDINARY, **stated}
+
 
 PRICED = frozenset(target for _, target in MODELS if "." not in target)
 """The parameters that a model may give."""
@@ -82,7 +92,7 @@ class PartFacts:
         """Joules of one of the part's own actions, stated or modelled; None where nobody says."""
         slot = self.instance.actions[action]
         if "energy" in slot.costs:
-            given = Running({**TRIAL, **running})
+            given = Running({**trial(self.evaluator, self.instance), **running})
             return self.evaluator.cost(self.instance, slot, "energy", given).value
         model = model_for(self.evaluator, self.instance, f"{action}.energy")
         found = estimate(self.evaluator, self.instance, model, running) if model else None
