@@ -25,6 +25,7 @@ LAYERS = (
     {"report"},
     {"simulate"},
     {"evaluate"},
+    {"explore"},
     {"generate"},
     {"cli", "__main__"},
 )
