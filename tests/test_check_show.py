@@ -111,3 +111,27 @@ def test_check_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert result.stdout.endswith("[]\n")
+
+
+def test_show_marks_what_a_cost_model_gave(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    chip = tmp_path / "chip.cimarch"
+    chip.write_text("""
+        from std import crossbar, adc
+        system Chip {
+            clock = 1 GHz
+            part cells: crossbar { area = 1 mm^2, leakage = 1 mW }
+            part adc: adc { area = 2 mm^2, rate = 1.28 GHz, node = 32 nm }
+            connect cells -> adc
+        }
+        """)
+    _, out, _ = run(capsys, "show", str(chip))
+    rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert rows["cells"].endswith("1 mW")
+    assert rows["adc"].endswith("493.9 uW *")
+    assert "2 mm^2 *" not in rows["adc"]
+    assert "cimarch explain" in out
+    _, out, _ = run(capsys, "show", str(chip), "--json")
+    parts = {part["path"]: part["modelled"] for part in json.loads(out)["parts"]}
+    assert parts["adc"] == ["convert.energy", "leakage"]

@@ -66,7 +66,7 @@ def _write_graph(system: System, path: Path) -> None:
 
 # ------------------------------------------------------------------------- text
 
-_HEADS = ("part", "kind", "count", "clock", "area", "peak power")
+_HEADS = ("part", "kind", "count", "clock", "area", "peak power", "leakage")
 
 
 def to_text(system: System) -> str:
@@ -75,7 +75,10 @@ def to_text(system: System) -> str:
 
     lines = [f"{system.name}: {quantity(Quantity(system.clock, FREQUENCY))}", ""]
     lines += _table([_HEADS, *_rows(system.root, 0)])
-    lines += ["", "areas and powers are of all members, with the parts inside", ""]
+    lines += ["", "areas and powers are of all members, with the parts inside"]
+    if any(part.estimates for part in system.walk()):
+        lines.append("* with a cost model's in it: `cimarch explain ARCH PART` tells where from")
+    lines.append("")
     lines.append(_peak_line(peak(system), system.total("area")))
     if system.assumed:
         lines += ["", "assumed, because the description does not say:"]
@@ -92,10 +95,16 @@ def _rows(part: Part, depth: int) -> list[tuple[str, ...]]:
         part.kind if part.kind == part.type_name else f"{part.type_name} ({part.kind})",
         f"{part.count:,}",
         quantity(Quantity(part.clock, FREQUENCY)),
-        _or_dash(total(part, "area"), AREA),
+        _or_dash(total(part, "area"), AREA) + _mark(part, "area", "router_area"),
         _or_dash(total(part, "power"), POWER),
+        _or_dash(total(part, "leakage"), POWER) + _mark(part, "leakage"),
     )
     return [row] + [r for inside in part.parts for r in _rows(inside, depth + 1)]
+
+
+def _mark(part: Part, *numbers: str) -> str:
+    """A star where a cost model gave the number, of the part or of one inside."""
+    return " *" if any(n in p.estimates for p in part.walk() for n in numbers) else ""
 
 
 def _or_dash(value: Fraction, dimension: tuple[int, ...]) -> str:
@@ -108,7 +117,9 @@ def _rounded(value: Fraction, dimension: tuple[int, ...]) -> str:
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADS))]
+    if all(row[-1] == "-" for row in rows[1:]):  # nothing leaks
+        rows = [row[:-1] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
@@ -188,6 +199,7 @@ def _part(part: Part) -> dict[str, object]:
         "area_mm2": float(total(part, "area") * 10**6),
         "peak_power_w": float(total(part, "power")),
         "leakage_w": float(total(part, "leakage")),
+        "modelled": sorted(part.estimates),
         "params": {name: _value(value) for name, value in part.params.items()},
         "stated": sorted(part.stated & part.params.keys()),
     }
