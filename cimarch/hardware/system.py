@@ -112,6 +112,8 @@ class Part:
     estimates: Mapping[str, Estimate] = attrs.field(factory=dict)
     """What cost models gave: `area`, `leakage`, `router_area`, or an action's energy such as
     `convert.energy` (of an ordinary run, where it depends on the run)."""
+    sized_by: tuple[str, ...] = ()
+    """For each size of its shape, the path of the parameter that gives it; "" where none does."""
 
     def number(self, name: str) -> Fraction:
         """The value of a numeric parameter, in SI units."""

@@ -30,6 +30,7 @@ from cimarch.language.links import Linker
 from cimarch.language.names import name_problems
 from cimarch.language.pricing import PartFacts, estimate, model_for, trial
 from cimarch.language.references import Failed, Running, Scope, needs
+from cimarch.language.sizes import sized_by
 from cimarch.language.types import KINDS_OF_VALUE
 from cimarch.units import NUMBER, Quantity
 
@@ -221,6 +222,7 @@ class Elaboration:
             stated=frozenset(n for n, b in here.bindings.items() if not b.is_standard),
             serves=self._serves(here),
             estimates=dict(here.estimates),
+            sized_by=sized_by(here),
         )
 
     def _serves(self, here: Instance) -> Condition | None:
