@@ -130,12 +130,7 @@ class Context:
         return self._periods[key]
 
     def _period(self, part: Part, *, stage: bool) -> int:
-        cycles = Fraction(1)
-        if stage and part.beat is not None:
-            cycles = part.beat * self.clock
-        elif part.clock != self.clock:
-            cycles = self.clock / part.clock
-        return self.periods.setdefault(cycles, len(self.periods))
+        return self.periods.setdefault(period_of(part, self.clock, stage=stage), len(self.periods))
 
     def cycles(self, seconds: Fraction, what: str) -> int:
         """Whole cycles of an exact time, rounded up once; a change above 1 % is remembered."""
@@ -206,6 +201,13 @@ class Context:
     def join(self, sketch: Sketch, *after: int) -> int:
         """Add a join to a sketch."""
         return sketch.add(JOINING, *after)
+
+
+def period_of(part: Part, clock: Fraction, *, stage: bool) -> Fraction:
+    """Cycles of the system's clock on whose multiples a part's tasks become ready: of `Context`."""
+    if stage and part.beat is not None:
+        return part.beat * clock
+    return clock / part.clock if part.clock != clock else Fraction(1)
 
 
 class Tree:
