@@ -125,6 +125,11 @@ def remember(file: str, text: str) -> None:
         del _texts[next(iter(_texts))]
 
 
+def remembered(file: str) -> tuple[str, ...]:
+    """The lines of a file that was read last under this name; none of one that was not."""
+    return _texts.get(file, ())
+
+
 def _line(span: Span) -> str | None:
     lines = _texts.get(span.file, ())
     return lines[span.line - 1] if 0 < span.line <= len(lines) else None

@@ -32,7 +32,9 @@ LAYERS = (
 """From the ground up: a module imports from its own layer and from those before it."""
 
 MADE_FOR_ABOVE = {
-    "language": ("cimarch.hardware.system", "cimarch.hardware.kinds", "cimarch.hardware.costs"),
+    "language": tuple(
+        f"cimarch.hardware.{name}" for name in ("system", "kinds", "costs", "origin")
+    ),
     "program": tuple(
         f"cimarch.engine.{name}" for name in ("tasks", "edges", "pieces", "expand", "outcome")
     ),

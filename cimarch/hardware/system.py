@@ -20,6 +20,8 @@ from cimarch.units import Quantity
 if TYPE_CHECKING:
     import networkx
 
+    from cimarch.hardware.origin import Explainer, Origin
+
 Value = Quantity | bool | str | tuple["Value", ...]
 """A parameter's value: a number with its dimension, a truth value, a word, or a list of these."""
 
@@ -202,6 +204,23 @@ class System:
     """The files read: (path, SHA-256 of the text)."""
     warnings: tuple[Diagnostic, ...] = ()
     """What is no mistake and yet not to be relied on, with codes `W...`."""
+    explaining: Callable[[], Explainer] | None = attrs.field(default=None, eq=False, repr=False)
+    """Makes what knows where the numbers come from; None of a system that no description made."""
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What knows where the numbers come from; ValueError where no description says."""
+        if self.explaining is None:
+            raise ValueError(f"the system `{self.name}` was not read from a description")
+        return self.explaining()
+
+    def origin(self, path: str, name: str) -> Origin:
+        """Where a number of a part comes from: `origin("tile.ima.adc", "convert.energy")`.
+
+        `name` is a parameter, a cost of an action, or `count`. Raises DescriptionError where there
+        is no such part or number.
+        """
+        return self.explainer.origin(path, name)
 
     def walk(self) -> Iterator[Part]:
         """All parts in order of declaration, the system itself first."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import attrs
 
-from cimarch.diagnostics import DescriptionError, Diagnostic, listing
+from cimarch.diagnostics import DescriptionError, Diagnostic, listing, remembered
 from cimarch.hardware.costs import Estimate, Model
 from cimarch.hardware.kinds import CROSSBARS, KINDS
 from cimarch.hardware.system import (
@@ -33,6 +34,9 @@ from cimarch.language.references import Failed, Running, Scope, needs
 from cimarch.language.sizes import sized_by
 from cimarch.language.types import KINDS_OF_VALUE
 from cimarch.units import NUMBER, Quantity
+
+if TYPE_CHECKING:
+    from cimarch.hardware.origin import Explainer
 
 _LARGEST_ARRAY = 2**20
 _MOST_DIMENSIONS = 8
@@ -190,6 +194,9 @@ class Elaboration:
             overrides=overrides,
             sources=sources,
             warnings=tuple(self.evaluator.warnings),
+            explaining=Explaining(
+                self.evaluator, self.root, {file: remembered(file) for file, _ in sources}
+            ),
         )
 
     def _part(self, here: Instance) -> Part:
@@ -313,6 +320,22 @@ class Condition:
         except Failed as failure:
             problems = () if failure.problem is None else (failure.problem,)
             raise DescriptionError(*problems) from None
+
+
+@attrs.frozen(eq=False)
+class Explaining:
+    """What a System keeps of its description to say where numbers come from, when asked."""
+
+    evaluator: Evaluator
+    root: Instance
+    files: Mapping[str, tuple[str, ...]]
+
+    def __call__(self) -> Explainer:
+        """Make the explainer, with what only it imports."""
+        from cimarch.language.origins import Origins
+        from cimarch.language.written import Texts
+
+        return Origins(self.evaluator, self.root, Texts(self.files))
 
 
 def _plain(value: Value) -> Value:
