@@ -1,4 +1,4 @@
-"""Back-to-back products that fill their arrays, run by the event engine: what arrays can do at most.
+"""Back-to-back products that fill their arrays, run by the event engine: the most that arrays do.
 
 A *cluster* is the arrays that share converters. Each of its arrays is given K products that use all
 its rows, all its columns and every step of the input, each to begin as soon as the array is free,

@@ -8,16 +8,19 @@ array is in use, full, all the time:
     time of one pass       = groups x time of one group
     groups                 = ceil(rows / word lines)
 
-One group of word lines takes one read for each input step, and its sums are converted in turns:
+One group of word lines takes one read for each input step, and its sums are converted in turns on
+the converters of the array, one array after the other where several arrays share converters:
 
-    steps = ceil(magnitude bits / DAC bits)
-    turns = ceil(sense lines x arrays that share a converter / converters of an array)
-    with a sample-and-hold behind the array:  steps x max(read, turns / rate)
-    without one:                              steps x (read + turns / rate)
+    steps  = ceil(magnitude bits / DAC bits)
+    turns  = sense lines on the busiest converter of an array
+    burst  = turns / rate
+    bursts = the bursts of all arrays that share the converters
+    with a sample-and-hold behind the array:  steps x max(read, bursts)
+    without one:                              steps x max(read + burst, bursts)
 
-and where the steps are accumulated in analog, one conversion follows all of them: max or sum of
-`steps x read` and `turns / rate`. Times are exact, not rounded to cycles: this is what the parts
-can do, not what a run takes.
+and where the steps are accumulated in analog, one conversion follows all of them: `steps x read`
+takes the place of `read`, once. Times are exact, not rounded to cycles: this is what the parts can
+do, not what a run takes. `cimarch.explore.products` finds the same by running such products.
 """
 
 from __future__ import annotations
@@ -66,44 +69,55 @@ def peak(system: System, weight_bits: int | None = None, input_bits: int | None 
 def logical_columns(part: Part, weight_bits: int) -> Fraction:
     """Weights side by side in a full array: whole, unless they may straddle two arrays."""
     columns = part.integer("columns") - encoding.extra_columns(part)
-    weights = Fraction(columns, encoding.columns_per_weight(part, weight_bits))
-    return weights if part.word("packing") == "straddle" else Fraction(weights // 1)
+    across = encoding.columns_per_weight(part, weight_bits)
+    if part.word("packing") == "straddle":
+        return Fraction(columns - columns % encoding.merged_columns(part, weight_bits), across)
+    return Fraction(columns // across)
 
 
 def _rate(system: System, routes: Routes, part: Part, weights: int, inputs: int) -> Fraction:
-    rows = Fraction(part.integer("rows"), encoding.rows_per_input(part))
+    rows = part.integer("rows") // encoding.rows_per_input(part)
     arrays = Fraction(part.count, encoding.arrays_per_weight(part))
     operations = rows * logical_columns(part, weights) * 2 * arrays
-    groups = encoding.groups(part, part.integer("rows"))
-    time = len(groups) * _group_time(system, routes, part, weights, inputs)
+    time = len(_groups(part)) * _group_time(system, routes, part, weights, inputs)
     return operations / time if time else Fraction(0)
+
+
+def _groups(part: Part) -> tuple[int, ...]:
+    """The rows of each group of word lines of a full array."""
+    together = encoding.rows_per_input(part)
+    return encoding.groups(part, part.integer("rows") // together * together)
 
 
 def _group_time(system: System, routes: Routes, part: Part, weights: int, inputs: int) -> Fraction:
     """Seconds for one group of word lines: all input steps, and their conversions."""
-    steps = encoding.steps(part, _dac_bits(system, routes, part) or inputs, inputs)
-    read = _read_time(part, weights, inputs) or Fraction(0)
-    convert, held = _conversion(system, routes, part, weights)
-    if part.word("input_accumulation") == "analog":
-        return max(steps * read, convert) if held else steps * read + convert
-    return steps * (max(read, convert) if held else read + convert)
+    dac_bits = _dac_bits(system, routes, part) or inputs
+    steps = encoding.steps(part, dac_bits, inputs)
+    read = _read_time(part, weights, inputs, steps) or Fraction(0)
+    conversions = encoding.conversions_per_line(part, dac_bits, inputs)
+    before = read * (steps // conversions)
+    bursts, held = _bursts(system, routes, part, weights)
+    alone = before if held else before + max(bursts, default=Fraction(0))
+    return conversions * max(alone, sum(bursts, Fraction(0)))
 
 
-def _read_time(part: Part, weights: int, inputs: int) -> Fraction | None:
-    """Seconds of one read of a full array; None where nothing states them."""
+def _read_time(part: Part, weights: int, inputs: int, steps: int = 1) -> Fraction | None:
+    """Seconds of one read of a full array, the longest of its groups; None where nothing states
+    them."""
     action = part.actions.get("read")
     if action is None or action.latency is None:
         return None
+    used = logical_columns(part, weights) * encoding.columns_per_weight(part, weights)
     running = {
-        "active_rows": part.number("word_lines"),
-        "active_columns": part.number("columns"),
+        "active_columns": used + encoding.extra_columns(part),
         "input_bits": Fraction(inputs),
         "weight_bits": Fraction(weights),
         "input_density": Fraction(1),
         "weight_density": Fraction(1),
-        "steps": Fraction(1),
+        "steps": Fraction(steps),
     }
-    return action.latency.at(running)
+    rows = {Fraction(rows) for rows in _groups(part)} or {part.number("word_lines")}
+    return max(action.latency.at(running | {"active_rows": each}) for each in rows)
 
 
 def _dac_bits(system: System, routes: Routes, part: Part) -> int | None:
@@ -115,18 +129,38 @@ def _dac_bits(system: System, routes: Routes, part: Part) -> int | None:
     return None
 
 
-def _conversion(system: System, routes: Routes, part: Part, weights: int) -> tuple[Fraction, bool]:
-    """Seconds to convert all sums of a read, and whether a sample-and-hold keeps them meanwhile."""
+def _bursts(
+    system: System, routes: Routes, part: Part, weights: int
+) -> tuple[list[Fraction], bool]:
+    """Seconds to convert the sums of one read, for each array that shares the converters, and
+    whether a sample-and-hold keeps the sums meanwhile."""
     held = False
-    for at in routes.downstream(_first(part)):
+    for at in routes.downstream(_first(part)) if part.kind == "crossbar" else ():
         reached = system.part(at.path)
         held |= reached.kind == "sample_hold"
         if reached.kind == "adc":
-            used = logical_columns(part, weights) * encoding.sense_lines_per_weight(part, weights)
-            lines = ceil(used) + encoding.extra_columns(part)
-            shared = max(1, part.count // reached.count)
-            return ceil(Fraction(lines * shared, len(at))) / reached.number("rate"), held
-    return Fraction(0), held
+            arrays = max(1, part.count * len(at) // reached.count)
+            turns = [_turns(part, reached, len(at), weights, array) for array in range(arrays)]
+            return [each / reached.number("rate") for each in turns], held
+    return [], held
+
+
+def _turns(part: Part, adc: Part, converters: int, weights: int, array: int) -> int:
+    """Conversions that the busiest of a full array's converters makes in one read.
+
+    Of two arrays whose bit lines meet, each converts half of the lines.
+    """
+    across = encoding.columns_per_weight(part, weights)
+    lines = encoding.sense_lines_per_weight(part, weights)
+    used = int(logical_columns(part, weights) * across) * lines // across
+    used += encoding.extra_columns(part)
+    halves = encoding.arrays_per_sum(part)
+    if halves == 2:
+        used = (used + 1 - array % 2) // 2
+    if adc.word("mux") == "interleaved":
+        return ceil(Fraction(used, converters))
+    wired = ceil(Fraction(ceil(Fraction(part.integer("columns") * lines, across)), halves))
+    return min(used, ceil(Fraction(wired, converters)))
 
 
 def _first(part: Part) -> Instances:
