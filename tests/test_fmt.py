@@ -20,7 +20,7 @@ from cimarch.cli import main
 from cimarch.language.format import format_text
 from fmt_laws import check_laws
 
-ARCHITECTURES = sorted(share.folder("architectures").glob("*.cimarch"))
+ARCHITECTURES = sorted(share.folder("architectures").glob("**/*.cimarch"))
 
 
 def laid_out(*lines: str) -> list[str]:

@@ -301,7 +301,7 @@ def test_imports_look_beside_the_file_then_in_the_library(tmp_path: Path) -> Non
     main = tmp_path / "main.cimarch"
     main.write_text("""
 from cells.sram import Sram
-from isaac import Adc
+from parts.isaac import Adc
 system A {
     clock = 1 GHz
     part array: Sram

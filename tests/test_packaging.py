@@ -71,7 +71,7 @@ def shipped() -> set[str]:
     for folder, patterns in {
         "cimarch": ("**/*.py", "py.typed"),
         "dsl": ("*.lark",),
-        "architectures": ("*.cimarch",),
+        "architectures": ("**/*.cimarch", "**/*.toml"),
         "models": ("*.py", "*.pt", "*.json"),
     }.items():
         inside = folder if folder == "cimarch" else f"cimarch/{folder}"
