@@ -293,6 +293,20 @@ system Low is Chip { clock = 500 MHz, array.rows = 64 }
     assert load(f"{file}:Chip").part("array").integer("rows") == 128
 
 
+def test_the_system_that_all_others_extend_is_the_one_without_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "chip.cimarch"
+    file.write_text("""
+from std import crossbar
+system Low is Chip { clock = 500 MHz }
+system Lowest is Low { clock = 100 MHz }
+system Chip {
+    clock = 1 GHz
+    part array: crossbar
+}
+""")
+    assert load(str(file)).name == "Chip"
+
+
 def test_imports_look_beside_the_file_then_in_the_library(tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "sram.cimarch").write_text(

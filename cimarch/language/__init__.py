@@ -29,8 +29,8 @@ def load(name_or_path: str | os.PathLike[str], set: Mapping[str, object] | None 
     """Read a description: a file, or the name of one that comes with cimarch (`isaac`).
 
     `set` gives parameters values from outside, path by path: `{"tile.ima.adc.bits": 6}`. A file
-    with several systems needs the name of one behind a colon: `corners.cimarch:Low`. Raises
-    DescriptionError with everything that is wrong.
+    with several systems is the one that all others extend; any is chosen by its name behind a
+    colon: `corners.cimarch:Low`. Raises DescriptionError with everything that is wrong.
     """
     text = os.fspath(name_or_path)
     name, _, system = text.rpartition(":") if _names_system(text) else (text, "", "")
@@ -88,8 +88,8 @@ def _choose_system(module: Module, file: str, name: str, library: Library) -> De
         headline = f"`{file}` has no system `{name}`"
         notes = (f"its systems are {listing(systems)}",) if systems else ()
         helps = suggestion(name, systems)
-    elif len(systems) == 1:
-        return next(iter(systems.values()))
+    elif len(basic := [d for d in systems.values() if d.base not in systems.values()]) == 1:
+        return basic[0]
     elif systems:
         headline = f"`{file}` has {len(systems)} systems: {listing(systems)}"
         helps = (f"choose one: `{file}:{next(iter(systems))}`",)
