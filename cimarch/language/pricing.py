@@ -88,6 +88,14 @@ class PartFacts:
         assert isinstance(value, tuple)
         return value
 
+    def latency(self, action: str, running: Mapping[str, Fraction]) -> Fraction:
+        """Seconds of one of the part's own actions: as stated, else a cycle of its clock."""
+        slot = self.instance.actions[action]
+        if "latency" not in slot.costs:
+            return 1 / self.clock
+        given = Running({**trial(self.evaluator, self.instance), **running})
+        return self.evaluator.cost(self.instance, slot, "latency", given).value
+
     def cost(self, action: str, running: Mapping[str, Fraction]) -> Fraction | None:
         """Joules of one of the part's own actions, stated or modelled; None where nobody says."""
         slot = self.instance.actions[action]

@@ -46,6 +46,9 @@ class Facts(Protocol):
     def list(self, name: str) -> tuple[object, ...]:
         """The value of a parameter that is a list."""
 
+    def latency(self, action: str, running: Mapping[str, Fraction]) -> Fraction:
+        """Seconds of one of the part's own actions: as stated, else a cycle of its clock."""
+
     def cost(self, action: str, running: Mapping[str, Fraction]) -> Fraction | None:
         """Joules of one of the part's own actions, stated or modelled; None where nobody says."""
 
