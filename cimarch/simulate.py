@@ -25,11 +25,12 @@ from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
 from cimarch.program.assumed import assumed_times
 from cimarch.program.context import Options, too_many_at_once
+from cimarch.program.energy import summed
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program
 from cimarch.program.program import program as write_program
 from cimarch.report.columns import from_rows
-from cimarch.report.definitions import LAYERS, LEDGER, PARTS
+from cimarch.report.definitions import ENERGY, LAYERS, LEDGER, PARTS
 from cimarch.report.recording import Recording
 from cimarch.report.report import Bound, Report
 from cimarch.workload.attention import HOW, lowered
@@ -223,11 +224,7 @@ def report(
     system, network = placement.system, placement.network
     ledger = Ledger(program, ran)
     entries = ledger.entries()
-    rows = [
-        {"part": e.part, "action": e.action, "count": e.count, "joules": e.joules,
-         "origin": e.origin}
-        for e in entries
-    ]  # fmt: skip
+    rows = [attrs.asdict(entry) for entry in entries]
     load = Ledger(loading, loaded) if loading and loaded else None
     done = [*ledger.charges(), *(load.charges() if load else ())]
     times = assumed_times(system, done)
@@ -253,13 +250,16 @@ def report(
         lifetime=_lifetime(ledger, batch),
         area=system.total("area"),
         power=system.total("power"),
+        leakage=system.total("leakage"),
         bound=_bound(ledger, ran),
         layers=from_rows(LAYERS, ledger.layers()),
         parts=from_rows(PARTS, ledger.parts(entries)),
         ledger=from_rows(LEDGER, rows),
+        energy=from_rows(ENERGY, [attrs.asdict(row) for row in ledger.energy]),
         assumed=(*system.assumed, *placement.assumed, *program.assumed, *times),
         unmapped=placement.unmapped,
         rounded=program.rounded,
+        warnings=tuple(map(_warning, system.warnings)),
         options=options,
         digests=dict(system.sources) | {network.source or network.name: network.digest},
     )
@@ -436,11 +436,15 @@ def _bound(ledger: Ledger, ran: Outcome) -> Bound | None:
     return Bound(at.path, (at.lo, at.hi), cycles, cycles / ran.makespan, *ledger.delayed(at))
 
 
+def _warning(warning: Diagnostic) -> str:
+    """A warning as a sentence with its place."""
+    place = f"{warning.span.file}:{warning.span.line}: " if warning.span else ""
+    return f"{place}{warning.headline} ({warning.code})"
+
+
 def _known(ledger: Ledger) -> float | None:
-    entries = [e for e in ledger.entries() if e.action != "leakage"]
-    if any(e.joules is None for e in entries):
-        return None
-    return sum(e.joules or 0.0 for e in entries)
+    """Joules of all that was done, as far as all of it is known."""
+    return summed(ledger.work)
 
 
 __all__ = ["Placement", "map_network", "report", "simulate"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from cimarch.report.columns import from_rows
-from cimarch.report.definitions import LAYERS, LEDGER, PARTS
+from cimarch.report.definitions import ENERGY, LAYERS, LEDGER, PARTS
 from cimarch.report.report import Bound, Report
 
 CONV = {
@@ -93,6 +93,19 @@ def small(*, adc_joules: float | None = 2e-6, **changes: object) -> Report:
                     "count": 0,
                     "joules": None,
                     "origin": "none",
+                },
+            ],
+        ),
+        "energy": from_rows(
+            ENERGY,
+            [
+                {
+                    "operation": "conv1",
+                    "part": "tile.ima.adc",
+                    "action": "convert",
+                    "count": 524288,
+                    "joules": adc_joules,
+                    "origin": "none" if adc_joules is None else "stated",
                 },
             ],
         ),

@@ -99,6 +99,7 @@ def test_files_are_written_whole(spy: Spy, tmp_path: Path) -> None:
         "summary.csv",
         "layers.csv",
         "parts.csv",
+        "energy.csv",
         "ledger.csv",
     }
     assert {path.name for path in tmp_path.iterdir()} == {"report.json", "new"}

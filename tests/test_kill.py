@@ -190,7 +190,8 @@ def at_every_line(victim: Victim, name: str, most: int, *, careless: bool = Fals
 
 
 def test_the_commands_write_what_is_looked_for(quick: Victim) -> None:
-    tables = {"tables/layers.csv", "tables/parts.csv", "tables/ledger.csv", "tables/summary.csv"}
+    names = ("layers", "parts", "ledger", "energy", "summary")
+    tables = {f"tables/{name}.csv" for name in names}
     assert set(quick.whole["sim"]) >= {"run.json", "run.vcd", "report.json"}
     assert {f for f in quick.whole["sim"] if f.startswith("tables/")} <= tables
     assert set(quick.whole["map"]) == {"placement.json", "map.svg"}

@@ -112,7 +112,7 @@ def test_csv_has_units_in_its_names_and_nothing_for_unknown() -> None:
     (adc, pool) = csv.DictReader(files["parts.csv"].splitlines())
     assert adc["power_mW"] == "192.0"
     assert pool["area_mm2"] == ""
-    assert set(files) == {"summary.csv", "layers.csv", "parts.csv", "ledger.csv"}
+    assert set(files) == {"summary.csv", *(f"{table}.csv" for table in TABLES)}
 
 
 def test_pandas_gets_the_layers_unless_asked_otherwise() -> None:

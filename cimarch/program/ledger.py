@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -18,6 +19,17 @@ from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Plan
 from cimarch.program.charges import Charge
 from cimarch.program.context import KIND
+from cimarch.program.energy import (
+    STATIC,
+    Exact,
+    Spent,
+    area_origin,
+    is_off_chip,
+    leakage_origin,
+    rounded,
+    static,
+    summed,
+)
 from cimarch.program.program import Program
 
 Row = dict[str, object]
@@ -72,6 +84,12 @@ class Slots:
 _NONE = np.zeros(0, np.int64)
 
 
+def _last(entry: Entry) -> tuple[int | str, str]:
+    """The order of a part's lines: leakage, idle, gated; else by name."""
+    static_first = STATIC.index(entry.action) if entry.action in STATIC else entry.action
+    return static_first, entry.origin
+
+
 def _slots(
     work: Work, template: Template, pieces: Sequence[Piece], times: SlotTimes
 ) -> dict[str, Ints]:
@@ -105,34 +123,83 @@ class Ledger:
         np.add.at(times, slots.charge, slots.count)
         return times
 
-    def entries(self) -> list[Entry]:
-        """One line per part, action and origin, in order of the parts; leakage last."""
-        summed: dict[tuple[str, str, str], tuple[int, Fraction | None]] = {}
-        for times, charges in zip(self.times.tolist(), self.program.charges, strict=True):
-            for c in charges if times else ():
+    @cached_property
+    def energy(self) -> list[Spent]:
+        """A row for each operation, part, action and origin; their sums are exact.
+
+        In order of the operations, those of none behind them, then of the parts; what is paid for
+        time comes last.
+        """
+        seconds = self.outcome.makespan / self.system.clock
+        held = {path: cycles / self.system.clock for path, cycles in self.held().items()}
+        return rounded([*self._dynamic(), *static(self.system, held, seconds)])
+
+    @cached_property
+    def work(self) -> list[Spent]:
+        """Those of what was done, as if time cost nothing."""
+        return rounded(self._dynamic())
+
+    def _dynamic(self) -> list[Exact]:
+        """The exact rows of all that was done."""
+        found: list[Exact] = []
+        for operation, times in self._by_operation():
+            found += self._done(operation, times)
+        return found
+
+    def _by_operation(self) -> Iterator[tuple[str, Mapping[int, int]]]:
+        """Per operation, and for those of none, how often each bundle of charges was made."""
+        slots = self.slots.take((self.slots.charge > 0) & (self.slots.count > 0))
+        keys = np.stack([slots.operation, slots.step, slots.charge])
+        kinds, which = np.unique(keys, axis=1, return_inverse=True)
+        times = np.zeros(kinds.shape[1], np.int64)
+        np.add.at(times, which.reshape(-1), slots.count)
+        found: dict[tuple[int, int], dict[int, int]] = {}
+        for (site, step, number), count in zip(kinds.T.tolist(), times.tolist(), strict=True):
+            found.setdefault((site, step), {})[number] = count
+        for plan in self.placement.plans:
+            for step, op in enumerate(plan.site.operations):
+                yield op.name, found.pop((plan.site.index, step), {})
+        for rest in found.values():
+            yield "", rest
+
+    def _done(self, operation: str, times: Mapping[int, int]) -> list[Exact]:
+        """The rows of one operation."""
+        merged: dict[tuple[str, str, str], tuple[int, Fraction | None]] = {}
+        for number, often in times.items():
+            for c in self.program.charges[number]:
                 key = (c.part, c.action, c.origin)
-                count, joules = summed.get(key, (0, Fraction(0)))
-                known = None if joules is None or c.joules is None else joules + c.joules * times
-                summed[key] = (count + c.count * times, known)
-        order = {part.path: i for i, part in enumerate(self.system.walk())}
+                count, joules = merged.get(key, (0, Fraction(0)))
+                known = None if joules is None or c.joules is None else joules + c.joules * often
+                merged[key] = (count + c.count * often, known)
+        order = self._order
+        return sorted(
+            (
+                Exact(operation, part, action, count, joules, origin)
+                for (part, action, origin), (count, joules) in merged.items()
+            ),
+            key=lambda row: (order[row.part], row.action, row.origin),
+        )
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {part.path: i for i, part in enumerate(self.system.walk())}
+
+    def entries(self) -> list[Entry]:
+        """One line per part, action and origin, in order of the parts; what time costs last."""
+        groups: dict[tuple[str, str, str], list[Spent]] = {}
+        for row in self.energy:
+            groups.setdefault((row.part, row.action, row.origin), []).append(row)
         lines = [
-            Entry(part, action, count, None if joules is None else float(joules), origin)
-            for (part, action, origin), (count, joules) in summed.items()
+            Entry(part, action, sum(row.count for row in rows), summed(rows), origin)
+            for (part, action, origin), rows in groups.items()
         ]
-        lines.sort(key=lambda line: (order[line.part], line.action, line.origin))
-        return lines + list(self._leakage())
+        order = self._order
+        return sorted(lines, key=lambda e: (e.action in STATIC, order[e.part], *_last(e)))
 
     def charges(self) -> list[Charge]:
         """Everything that is charged at least once."""
         used = np.flatnonzero(self.times).tolist()
         return [each for number in used for each in self.program.charges[number]]
-
-    def _leakage(self) -> Iterator[Entry]:
-        seconds = self.outcome.makespan / self.system.clock
-        for part in self.system.walk():
-            if part.leakage:
-                joules = float(part.leakage * part.count * seconds)
-                yield Entry(part.path, "leakage", part.count, joules, "stated")
 
     # Layers
 
@@ -159,7 +226,7 @@ class Ledger:
                 "cycles": finish - start,
                 "share": self._share(finish - start),
                 "input_bits": plan.bits,
-                "joules": self._joules(mine),
+                "joules": self._joules(op.name),
                 "bound_by": self._bound_by(mine),
                 "waited_at": waited_at,
                 "waited_cycles": waited,
@@ -220,15 +287,15 @@ class Ledger:
                 total += int(times[number]) * (1 if once else sum(counts))
         return total
 
-    def _joules(self, slots: Slots) -> float | None:
-        times = self._times(slots)
-        total = Fraction(0)
-        for number in np.flatnonzero(times).tolist():
-            for c in self.program.charges[number]:
-                if c.joules is None:
-                    return None
-                total += c.joules * int(times[number])
-        return float(total)
+    def _joules(self, operation: str) -> float | None:
+        return summed(self._spent.get(operation, ()))
+
+    @cached_property
+    def _spent(self) -> dict[str, list[Spent]]:
+        found: dict[str, list[Spent]] = {}
+        for row in self.energy:
+            found.setdefault(row.operation, []).append(row)
+        return found
 
     def _bound_by(self, slots: Slots) -> str:
         held = self._held(slots)
@@ -305,6 +372,17 @@ class Ledger:
 
     def _aside(self, slots: Slots) -> dict[Instances, int]:
         """Busy cycles of arrays and of what drives and reads them: their products and writes."""
+        found: dict[tuple[str, int], tuple[Instances, int]] = {}
+        for _, at, cycles in self._working(slots):
+            widest, sofar = found.get((at.path, at.lo), (at, 0))
+            found[at.path, at.lo] = (max(widest, at, key=len), sofar + cycles)
+        for at, cycles in self._writing(slots):
+            _, sofar = found.get((at.path, at.lo), (at, 0))
+            found[at.path, at.lo] = (at, sofar + cycles)
+        return dict(found.values())
+
+    def _working(self, slots: Slots) -> Iterator[tuple[int, Instances, int]]:
+        """Per tile: the array and what drives and reads it, and the cycles of all its products."""
         paths = {pool.path for pool in self.placement.pools}
         reading = [
             any(c.part in paths and c.action == "read" for c in charges)
@@ -313,17 +391,42 @@ class Ledger:
         starts = np.array(reading)[slots.charge] & (slots.tile >= 0)
         products = np.zeros(len(self.placement.tiles), np.int64)
         np.add.at(products, slots.tile[starts], slots.count[starts])
-        found: dict[tuple[str, int], tuple[Instances, int]] = {}
         for tile in np.unique(slots.tile[starts]).tolist():
             for at, cycles in self.program.aside.get(tile, ()):
-                widest, sofar = found.get((at.path, at.lo), (at, 0))
-                widest = max(widest, at, key=len)
-                found[at.path, at.lo] = (widest, sofar + cycles * int(products[tile]))
+                yield tile, at, cycles * int(products[tile])
+
+    def _writing(self, slots: Slots) -> Iterator[tuple[Instances, int]]:
+        """The arrays that some tasks write, and their cycles."""
         for row in np.flatnonzero(slots.kind == KIND["write"]).tolist():
             at = self.program.resources[int(slots.resource[row])]
-            _, sofar = found.get((at.path, at.lo), (at, 0))
-            found[at.path, at.lo] = (at, sofar + int(slots.busy[row] * slots.count[row]))
-        return dict(found.values())
+            yield at, int(slots.busy[row] * slots.count[row])
+
+    def held(self) -> dict[str, Fraction]:
+        """Per part the busy cycles of all its instances, added up.
+
+        Of arrays and what drives and reads them those of their products and writes, of the adders
+        behind converters those of the conversions beside what they add apart.
+        """
+        found: dict[str, Fraction] = {}
+        aside = [(at, cycles) for _, at, cycles in self._working(self.slots)]
+        aside += self._writing(self.slots)
+        merging = list(self._merging())
+        told = {at.path for at, _ in aside}
+        engine = zip(self.program.resources, self.outcome.busy.tolist(), strict=False)
+        apart = [(at, cycles) for at, cycles in engine if at.path not in told]
+        for at, cycles in (*aside, *merging, *apart):
+            found[at.path] = found.get(at.path, Fraction(0)) + len(at) * cycles
+        return found
+
+    def _merging(self) -> Iterator[tuple[Instances, int]]:
+        """The adders behind converters, and their cycles: they work as long as these convert."""
+        for tile, at, cycles in self._working(self.slots):
+            pool = int(self.placement.tiles.pool[tile])
+            wiring = self.placement.wirings[pool]
+            adder, converter = wiring.merger, wiring.converter
+            if adder is not None and converter is not None and at.path == converter.path:
+                each = max(1, adder.count // wiring.pool.count)
+                yield Instances(adder.path, 0, each), cycles
 
     def writes(self) -> dict[str, int]:
         """Per pool, how often the cells that are written most are written.
@@ -348,19 +451,19 @@ class Ledger:
     def _part(
         self, part: Part, lines: list[Entry], used: Mapping[str, int], busy: Mapping[str, int]
     ) -> Row:
-        joules: float | None = 0.0
-        if any(line.joules is None for line in lines):
-            joules = None
-        elif lines:
-            joules = math.fsum(line.joules for line in lines if line.joules is not None)
+        joules = [line.joules for line in lines if line.joules is not None]
         cycles = busy.get(part.path, 0)
         return {
             "path": part.path, "kind": part.kind, "count": part.count,
             "used": min(used.get(part.path, 0), part.count),
             "area_mm2": float(part.area * part.count * 10**6),
+            "area_origin": area_origin(part),
             "power_mW": float(part.power * part.count * 1000),
+            "leakage_mW": float(part.leakage * part.count * 1000),
+            "leakage_origin": leakage_origin(part),
             "busy_cycles": cycles,
             "busy_share": self._share(cycles),
-            "joules": joules,
+            "joules": math.fsum(joules) if len(joules) == len(lines) else None,
+            "off_chip": int(is_off_chip(part)),
             "origin": ", ".join(dict.fromkeys(line.origin for line in lines)),
         }  # fmt: skip

@@ -1,7 +1,7 @@
 """What every figure and column of a report means: one table, printed, exported and documented.
 
-`FIGURES` are single numbers, `LAYERS`, `PARTS` and `LEDGER` the columns of the three tables. The
-foot of the terminal report, `docs/report.md` and the JSON names all come from here.
+`FIGURES` are single numbers, `LAYERS`, `PARTS`, `LEDGER` and `ENERGY` the columns of the tables.
+The foot of the terminal report, `docs/report.md` and the JSON names all come from here.
 """
 
 from __future__ import annotations
@@ -48,9 +48,36 @@ FIGURES = (
     Figure(
         "joules",
         "joules",
-        "energy of the run: the sum of the ledger; null as soon as one action has no known cost",
+        "energy of the run: the sum of the ledger, and of `energy`; null as soon as one action has"
+        " no known cost",
     ),
     Figure("joules_per_inference", "joules_per_inference", "joules / batch"),
+    Figure(
+        "dynamic_joules",
+        "dynamic_joules",
+        "energy of what was done: joules without `leakage`, `idle` and `gated`; null if not known",
+    ),
+    Figure(
+        "static_joules",
+        "static_joules",
+        "energy that is paid for time: the rows `leakage`, `idle` and `gated` of the ledger",
+    ),
+    Figure(
+        "on_chip_joules",
+        "on_chip_joules",
+        "energy of the parts that are on the chip; null if not known",
+    ),
+    Figure(
+        "off_chip_joules",
+        "off_chip_joules",
+        "energy spent beside the chip: of `dram`, of `host`, and of links with `off_chip = true`;"
+        " null if not known",
+    ),
+    Figure(
+        "modelled_joules",
+        "modelled_joules",
+        "energy that a cost model gave, not the description: rows of origin `model ...`",
+    ),
     Figure(
         "load_cycles",
         "load_cycles",
@@ -102,7 +129,14 @@ FIGURES = (
         " run; null where no endurance is stated or nothing is written",
     ),
     Figure("area_mm2", "area", "sum of the area of all instances of all parts", 1_000_000),
+    Figure(
+        "modelled_area_mm2",
+        "modelled_area",
+        "area that a cost model gave, not the description, of that sum",
+        1_000_000,
+    ),
     Figure("peak_power_W", "power", "sum of the power of all instances, all busy at once"),
+    Figure("leakage_W", "leakage", "sum of the leakage of all instances, none switched off"),
     Figure(
         "tops_per_watt",
         "tops_per_watt",
@@ -138,7 +172,7 @@ LAYERS = (
     Column("products", "int", "windows x tiles done: vectors put to arrays", 0),
     Column("conversions", "int", "analog to digital conversions", 0),
     Column("writes", "int", "arrays written during the run", 0),
-    Column("joules", "float", "energy charged to it; unknown if any action's cost is", NAN),
+    Column("joules", "float", "sum of its rows in `energy`; unknown if any action's cost is", NAN),
     Column("bound_by", "text", "path of the part that is busy longest for it", ""),
     Column(
         "waited_at",
@@ -155,25 +189,71 @@ PARTS = (
     Column("count", "int", "instances in the system"),
     Column("used", "int", "instances that did something", 0),
     Column("area_mm2", "float", "all instances, without the parts inside", NAN),
+    Column(
+        "area_origin",
+        "text",
+        "where its area comes from: `stated`, `model ...`; empty: it has none",
+        "",
+    ),
     Column("power_mW", "float", "all instances busy, without the parts inside", NAN),
+    Column(
+        "leakage_mW", "float", "all instances, none switched off, without the parts inside", NAN
+    ),
+    Column("leakage_origin", "text", "where its leakage comes from, as of its area", ""),
     Column("busy_cycles", "int", "of the busiest instance", 0),
     Column("busy_share", "float", "busy_cycles / cycles of the run", NAN),
     Column("joules", "float", "sum of its rows in the ledger", NAN),
+    Column(
+        "off_chip",
+        "int",
+        "1: its energy is spent beside the chip (a dram, a host, a link with `off_chip`); else 0",
+        0,
+    ),
     Column("origin", "text", "where its energy comes from, as in the ledger", ""),
+)
+
+_ACTION = (
+    "read, write, convert, ...; and, paid for time, of all instances: `leakage`; `idle`, beside it"
+    " while not busy; `gated`, in place of both while not busy"
+)
+_ORIGIN = (
+    "`stated`: an energy or a power paid for time, in the description; `from power`: power x busy"
+    " time; `model ...`: a named cost model; `none`: nobody says, so joules is unknown"
 )
 
 LEDGER = (
     Column("part", "text", "path of the part"),
-    Column("action", "text", "read, write, convert, ...; `leakage` and `power` are not counted"),
+    Column("action", "text", _ACTION),
     Column("count", "int", "how often, over all instances and the whole run"),
-    Column("joules", "float", "energy of all of them", NAN),
-    Column(
-        "origin",
-        "text",
-        "`stated`: an energy in the description; `from power`: power x busy time;"
-        " `model ...`: a named cost model; `none`: nobody says, so joules is unknown",
-    ),
+    Column("joules", "float", "energy of all of them: the sum of their rows in `energy`", NAN),
+    Column("origin", "text", _ORIGIN),
 )
 
-TABLES: dict[str, tuple[Column, ...]] = {"layers": LAYERS, "parts": PARTS, "ledger": LEDGER}
+ENERGY = (
+    Column(
+        "operation",
+        "text",
+        "what it was done for: the `name` of a layer; empty: for none, as bringing inputs, and what"
+        " is paid for time",
+    ),
+    Column("part", "text", "path of the part"),
+    Column("action", "text", "as in the ledger"),
+    Column("count", "int", "how often, over all instances and the whole run"),
+    Column(
+        "joules",
+        "float",
+        "energy of all of them: a whole multiple of one power of two, the same for all rows, so"
+        " that sums of rows are exact in any order, and that of all is the float nearest to the"
+        " total",
+        NAN,
+    ),
+    Column("origin", "text", "as in the ledger"),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "layers": LAYERS,
+    "parts": PARTS,
+    "ledger": LEDGER,
+    "energy": ENERGY,
+}
 """The columns of each table by the table's name."""

@@ -7,7 +7,7 @@ their unit. What each number means is in `cimarch.report.definitions`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ import attrs
 from attrs.converters import optional
 
 from cimarch import __version__
-from cimarch.report.columns import Columns, checked, to_rows
-from cimarch.report.definitions import FIGURES, LAYERS, LEDGER, PARTS, SCHEMA, TABLES
+from cimarch.program.energy import STATIC
+from cimarch.report.columns import Columns, checked, from_rows, to_rows
+from cimarch.report.definitions import ENERGY, FIGURES, LAYERS, LEDGER, PARTS, SCHEMA, TABLES
 
 if TYPE_CHECKING:
     import pandas
@@ -62,6 +63,14 @@ def _ledger(given: Mapping[str, Any]) -> Columns:
     return checked(LEDGER, given)
 
 
+def _energy(given: Mapping[str, Any]) -> Columns:
+    return checked(ENERGY, given)
+
+
+def _no_rows() -> Columns:
+    return from_rows(ENERGY, [])
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Report:
     """Time, energy, area and use of one network on one system."""
@@ -105,6 +114,8 @@ class Report:
     """m^2, all parts."""
     power: float = attrs.field(converter=float)
     """W, all parts busy at once."""
+    leakage: float = attrs.field(default=0.0, converter=float)
+    """W, all parts."""
     bound: Bound | None = None
     """None where nothing took time."""
     layers: Columns = attrs.field(converter=_layers, repr=False)
@@ -113,12 +124,16 @@ class Report:
     """One row a part; columns as in `definitions.PARTS`."""
     ledger: Columns = attrs.field(converter=_ledger, repr=False)
     """One row a (part, action); columns as in `definitions.LEDGER`."""
+    energy: Columns = attrs.field(factory=_no_rows, converter=_energy, repr=False)
+    """One row an (operation, part, action); columns as in `definitions.ENERGY`."""
     assumed: tuple[str, ...] = ()
     """What the description leaves open and the run filled in, a sentence each."""
     unmapped: tuple[str, ...] = ()
     """Operations that were left out because the user allowed it, a sentence each."""
     rounded: tuple[str, ...] = ()
     """Times that whole cycles change by more than 1 %, a sentence each."""
+    warnings: tuple[str, ...] = ()
+    """What the description says and is not to be relied on, a sentence each with its place."""
     options: Mapping[str, object] = attrs.field(factory=dict)
     """The options of the run as plain JSON values."""
     digests: Mapping[str, str] = attrs.field(factory=dict)
@@ -147,6 +162,51 @@ class Report:
     def known_joules(self) -> float:
         """The sum of those rows of the ledger that are known: a lower bound of the energy."""
         return math.fsum(j for j in self.ledger["joules"].tolist() if not math.isnan(j))
+
+    @property
+    def dynamic_joules(self) -> float | None:
+        """Energy of what was done; None where joules is."""
+        return self._joules(lambda row: row["action"] not in STATIC)
+
+    @property
+    def static_joules(self) -> float | None:
+        """Energy that was paid for time: leakage, idle, gated; None where joules is."""
+        return self._joules(lambda row: row["action"] in STATIC)
+
+    @property
+    def modelled_joules(self) -> float | None:
+        """Energy whose price a cost model gave; None where joules is."""
+        return self._joules(lambda row: str(row["origin"]).startswith("model "))
+
+    @property
+    def off_chip_joules(self) -> float | None:
+        """Energy spent beside the chip: memory, host, the links to them; None where joules is."""
+        return self._joules(lambda row: row["part"] in self._off_chip)
+
+    @property
+    def on_chip_joules(self) -> float | None:
+        """Energy spent on the chip; None where joules is."""
+        return self._joules(lambda row: row["part"] not in self._off_chip)
+
+    @property
+    def modelled_area(self) -> float:
+        """m^2: the area that cost models gave."""
+        parts = zip(
+            *(self.parts[name].tolist() for name in ("area_mm2", "area_origin")), strict=True
+        )
+        return math.fsum(area for area, origin in parts if origin.startswith("model ")) / 1e6
+
+    @property
+    def _off_chip(self) -> frozenset[str]:
+        parts = zip(*(self.parts[name].tolist() for name in ("path", "off_chip")), strict=True)
+        return frozenset(path for path, is_off in parts if is_off)
+
+    def _joules(self, chosen: Callable[[Mapping[str, Any]], bool]) -> float | None:
+        """The sum of some rows of the ledger, where the energy of the run is known."""
+        if self.joules is None:
+            return None
+        rows = to_rows(self.ledger)
+        return math.fsum(float(row["joules"] or 0.0) for row in rows if chosen(row))
 
     @property
     def unpriced(self) -> tuple[str, ...]:
@@ -201,9 +261,11 @@ class Report:
             "layers": to_rows(self.layers),
             "parts": to_rows(self.parts),
             "ledger": to_rows(self.ledger),
+            "energy": to_rows(self.energy),
             "assumed": list(self.assumed),
             "unmapped": list(self.unmapped),
             "rounded": list(self.rounded),
+            "warnings": list(self.warnings),
             "manifest": {
                 "cimarch": self.version,
                 "options": dict(self.options),
@@ -218,7 +280,7 @@ class Report:
         return fragment(self)
 
     def to_pandas(self, table: str = "layers") -> pandas.DataFrame:
-        """A table (`layers`, `parts` or `ledger`) as a DataFrame.
+        """A table (`layers`, `parts`, `ledger` or `energy`) as a DataFrame.
 
         Raises ImportError where pandas is not installed, ValueError on another table's name.
         """

@@ -1,0 +1,286 @@
+"""Energy adds up: to the last digit, in any order, and whatever is paid for it."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cimarch
+from chips import chip, table
+from cimarch import simulate
+from cimarch.hardware.system import System
+from cimarch.program.energy import add_up
+from cimarch.report.report import Report
+from cimarch.workload.network import Network
+
+ARRAY = """
+    part dac[8]: dac {{ bits = 1, action convert {{ energy = {k} * 0.1 pJ }} }}
+    part array: crossbar {{
+        rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell, leakage = {k} * 3 uW
+        action read {{ latency = 1 ns, energy = {k} * 2.3 pJ }}
+        action write {{ latency = 1 ns, energy = {k} * 5.7 pJ }}
+    }}
+    part adc: adc {{ rate = 1 GHz, power = {k} * 3.1 mW }}
+    {more}
+    connect dac[*] -> array -> adc
+"""
+
+
+def priced(k: str = "1", more: str = "") -> System:
+    return chip(ARRAY.format(k=k, more=more))
+
+
+def report(system: System, network: Network | None = None, **options: object) -> Report:
+    chosen = network or table((8, 6, 10), (6, 3, 7), (3, 8, 5))
+    return simulate(system, chosen, weight_bits=4, input_bits=4, **options)  # type: ignore[arg-type]
+
+
+def rows(found: Report) -> dict[tuple[str, str], float]:
+    """Joules by part and action."""
+    names = zip(found.ledger["part"], found.ledger["action"], strict=True)
+    return dict(zip(names, found.ledger["joules"].tolist(), strict=True))
+
+
+# To the last digit ------------------------------------------------------------------------------
+
+
+def assert_adds_up(found: Report) -> None:
+    """Every table of a report sums to its total, exactly, in any order."""
+    energy = found.to_pandas("energy")
+    total = energy["joules"].sum()
+    assert total == found.joules == sum(energy["joules"].tolist())
+    assert total == sum(sorted(energy["joules"].tolist(), reverse=True))
+    shuffled = energy["joules"].tolist()
+    random.Random(7).shuffle(shuffled)
+    assert total == sum(shuffled)
+    for table_name, keys in (("ledger", ["part", "action", "origin"]), ("parts", ["part"])):
+        other = found.to_pandas(table_name).rename(columns={"path": "part"})
+        assert sum(other["joules"].tolist()) == total
+        grouped = energy.groupby(keys)["joules"].sum()
+        joined = other.set_index(keys)["joules"]
+        assert all(joined[key] == joules for key, joules in grouped.items())
+    by_operation = energy.groupby("operation")["joules"].sum()
+    layers = found.to_pandas("layers").set_index("name")["joules"]
+    assert all(layers.get(name, 0.0) == by_operation.get(name, 0.0) for name in layers.index)
+    assert sum(layers.tolist()) + by_operation.get("", 0.0) == total
+    assert found.dynamic_joules + found.static_joules == total  # type: ignore[operator]
+    assert found.on_chip_joules + found.off_chip_joules == total  # type: ignore[operator]
+
+
+def test_all_tables_sum_to_the_total_to_the_last_digit() -> None:
+    pytest.importorskip("pandas")
+    for weights in ("preloaded", "cold"):
+        assert_adds_up(report(priced(), weights=weights, batch=3))
+
+
+def test_counts_of_the_energy_table_sum_to_those_of_the_ledger() -> None:
+    pytest.importorskip("pandas")
+    found = report(priced())
+    counts = found.to_pandas("energy").groupby(["part", "action"])["count"].sum()
+    for row in found.to_pandas("ledger").itertuples():
+        assert counts[row.part, row.action] == row.count
+
+
+def test_the_total_is_the_float_nearest_to_the_exact_one() -> None:
+    # 40 reads of 2.3 pJ, 320 dac steps of 0.1 pJ; 240 conversions at 1 GHz of 3.1 mW;
+    # 280 ns of 3 uW: 92 + 32 + 744 + 0.84 pJ
+    assert report(priced(), table((8, 6, 10))).joules == float(Fraction("868.84e-12"))
+
+
+def test_three_thirds_are_one() -> None:
+    # each is 0.33..., rounded; the third is one step larger, so that they add up to 1
+    third = Fraction(1, 3)
+    found = add_up([third, third, third])
+    assert sum(found) == 1.0
+    assert max(found) - min(found) == 2.0**-53
+
+
+@given(
+    st.lists(
+        st.fractions(min_value=0, max_value=10**6, max_denominator=10**9), min_size=1, max_size=40
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_any_numbers_add_up_in_any_order(numbers: list[Fraction], chance: random.Random) -> None:
+    found = add_up(numbers)
+    total = float(sum(numbers))
+    shuffled = list(found)
+    chance.shuffle(shuffled)
+    assert sum(found) == sum(shuffled) == float(np.sum(found)) == total
+    half = len(found) // 2
+    assert sum(found[:half]) + sum(found[half:]) == total
+    assert all(abs(f - float(n)) <= total * 2.0**-51 for f, n in zip(found, numbers, strict=True))
+
+
+@pytest.mark.parametrize("name", ["isaac", "language_chip"])
+def test_a_bundled_chip_adds_up(name: str) -> None:
+    pytest.importorskip("pandas")
+    found = simulate(cimarch.load(name), cimarch.read_network("digits"), batch=2)
+    assert_adds_up(found)
+
+
+# Laws -------------------------------------------------------------------------------------------
+
+
+def test_doubling_every_energy_doubles_the_total_exactly() -> None:
+    once, twice = report(priced("1")), report(priced("2"))
+    assert twice.joules == 2 * once.joules  # type: ignore[operator]
+    assert (twice.energy["joules"] == 2 * once.energy["joules"]).all()
+
+
+def test_unused_parts_cost_area_and_leakage_only() -> None:
+    unused = "part spare[3]: block { area = 2 mm^2, power = 1 W, leakage = 1 mW }"
+    plain, more = report(priced()), report(priced(more=unused))
+    assert more.cycles == plain.cycles
+    assert more.dynamic_joules == pytest.approx(plain.dynamic_joules, rel=1e-15)
+    assert more.area == plain.area + 6e-6
+    known = rows(more)
+    # 3 x 1 mW over all of the run
+    assert known["spare", "leakage"] == pytest.approx(3e-3 * more.seconds, rel=1e-12)
+    assert {part for part, _ in known} == {"dac", "array", "adc", "spare"}
+
+
+def test_counted_and_from_power_and_static_are_the_total() -> None:
+    found = report(priced())
+    shares = found.to_pandas("energy")
+    counted = shares[shares["origin"] == "stated"]
+    counted = counted[counted["action"] != "leakage"]["joules"].sum()
+    from_power = shares[shares["origin"] == "from power"]["joules"].sum()
+    assert min(counted, from_power, found.static_joules) > 0
+    assert counted + from_power + found.static_joules == found.joules
+
+
+@pytest.mark.parametrize("slower", [2, 3, 7])
+def test_a_slower_clock_never_shortens_a_chain(slower: int) -> None:
+    # one part after the other, nothing to contend for
+    chain = "part maps: buffer {{ size = 1 KiB, width = {w} bit, clock = {c} }}\n{a}"
+    alone = "part array: crossbar { cell_bits = 8, encoding = signed_cell }\nconnect maps -> array"
+    fast = chip(chain.format(w=32, c="1 GHz", a=alone))
+    slow = chip(chain.format(w=32, c=f"1 GHz / {slower}", a=alone))
+    narrow = chip(chain.format(w=32 // slower, c="1 GHz", a=alone))
+    times = [report(each, table((16, 8, 4))).cycles for each in (fast, slow, narrow)]
+    assert times[0] <= times[1]
+    assert times[0] <= times[2]
+
+
+# What is paid for time --------------------------------------------------------------------------
+
+
+def idle(body: str) -> Report:
+    """5 products of 10 ns on one array, each with 4 conversions at 1 GHz behind it: 70 ns."""
+    system = chip(f"""
+        part array: crossbar {{
+            rows = 4, columns = 4, cell_bits = 8, encoding = signed_cell
+            action read {{ latency = 10 ns, energy = 1 pJ }}
+        }}
+        part adc[2]: adc {{ rate = 0.5 GHz, action convert {{ energy = 0 J }}, {body} }}
+        connect array -> adc[*]
+    """)
+    found = simulate(system, table((4, 4, 5)))
+    assert found.cycles == 70
+    return found
+
+
+def test_idle_power_is_paid_beside_leakage_while_a_part_is_not_busy() -> None:
+    # both converters are busy 4 ns of 14, 20 ns in all, and rest 50 ns:
+    # leakage 2 x 70 ns x 3 mW = 420 pJ, idle 2 x 50 ns x 1 mW = 100 pJ
+    found = idle("leakage = 3 mW, idle_power = 1 mW")
+    assert rows(found)["adc", "leakage"] == pytest.approx(420e-12, rel=1e-12)
+    assert rows(found)["adc", "idle"] == pytest.approx(100e-12, rel=1e-12)
+    assert found.static_joules == pytest.approx(520e-12, rel=1e-12)
+
+
+def test_a_gated_part_pays_gated_leakage_in_place_of_both() -> None:
+    # leakage while busy, 2 x 20 ns x 3 mW = 120 pJ; gated, 2 x 50 ns x 0.1 mW = 10 pJ
+    found = idle("leakage = 3 mW, idle_power = 1 mW, gated_leakage = 0.1 mW")
+    assert rows(found)["adc", "leakage"] == pytest.approx(120e-12, rel=1e-12)
+    assert rows(found)["adc", "gated"] == pytest.approx(10e-12, rel=1e-12)
+    assert ("adc", "idle") not in rows(found)
+
+
+def test_what_is_switched_off_whole_pays_nothing_while_it_rests() -> None:
+    found = idle("leakage = 3 mW, gated_leakage = 0 W")
+    assert rows(found)["adc", "leakage"] == pytest.approx(120e-12, rel=1e-12)
+    assert rows(found)["adc", "gated"] == 0.0
+
+
+def test_a_part_that_does_nothing_is_idle_all_the_time() -> None:
+    found = report(priced(more="part spare[3]: block { idle_power = 1 mW }"))
+    assert rows(found)["spare", "idle"] == pytest.approx(3e-3 * found.seconds, rel=1e-12)
+
+
+def test_an_adder_behind_a_converter_is_busy_while_this_converts() -> None:
+    # it joins what the converter gives: busy 4 of every 14 ns, idle for 50 ns of 1 mW
+    system = chip("""
+        part array: crossbar {
+            rows = 4, columns = 4, cell_bits = 8, encoding = signed_cell
+            action read { latency = 10 ns, energy = 1 pJ }
+        }
+        part adc: adc { rate = 1 GHz, action convert { energy = 0 J } }
+        part sum: shift_add { idle_power = 1 mW, action add { energy = 0 J } }
+        connect array -> adc -> sum
+    """)
+    found = simulate(system, table((4, 4, 5)))
+    assert found.cycles == 70
+    assert rows(found)["sum", "idle"] == pytest.approx(50e-12, rel=1e-12)
+
+
+# Off the chip -----------------------------------------------------------------------------------
+
+
+def test_memory_and_links_beside_the_chip_are_told_apart() -> None:
+    # 3 products of 8 inputs of 4 bits: a word of 32 bits each from the memory, over the link
+    system = chip("""
+        part memory: dram { width = 32 bit, action read { energy = 100 pJ } }
+        part wires: link { width = 32 bit, off_chip = true, action transfer { energy = 7 pJ } }
+        part maps: buffer { size = 1 KiB, width = 32 bit }
+        part array: crossbar {
+            rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell
+            action read { latency = 1 ns, energy = 2 pJ }
+        }
+        connect memory -> wires -> maps -> array
+    """.replace("width = 32 bit }", "width = 32 bit, action read { energy = 0 J }\n"
+                "action write { energy = 0 J } }"))  # fmt: skip
+    found = report(system, table((8, 8, 3)))
+    assert found.off_chip_joules == pytest.approx(3 * 107e-12)
+    assert found.on_chip_joules == pytest.approx(3 * 2e-12)
+    off = dict(zip(found.parts["path"], found.parts["off_chip"].tolist(), strict=True))
+    assert off == {"": 0, "memory": 1, "wires": 1, "maps": 0, "array": 0}
+
+
+# Stated or modelled -----------------------------------------------------------------------------
+
+
+def test_areas_and_leakages_say_where_they_come_from() -> None:
+    found = report(priced(more="part spare: block { area = 2 mm^2, leakage = 1 mW }"))
+    parts = found.to_pandas("parts").set_index("path")
+    assert parts.loc["spare", ["area_origin", "leakage_origin"]].tolist() == ["stated", "stated"]
+    assert parts.loc["array", ["area_origin", "leakage_origin"]].tolist() == ["", "stated"]
+    assert parts.loc["spare", "leakage_mW"] == 1.0
+
+
+def test_what_a_model_gave_is_told_as_such() -> None:
+    system = chip("""
+        node = 32 nm
+        part array: crossbar {
+            rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell, area = 1 mm^2
+            leakage = 0 W
+            action read { latency = 1 ns, energy = 2 pJ }
+        }
+        part adc: adc { rate = 1 GHz, bits = 8 }
+        connect array -> adc
+    """)
+    found = report(system, table((8, 6, 10)))
+    parts = found.to_pandas("parts").set_index("path")
+    assert parts.loc["adc", "area_origin"].startswith("model ")
+    assert parts.loc["array", "area_origin"] == "stated"
+    assert found.modelled_area == pytest.approx(parts.loc["adc", "area_mm2"] / 1e6)
+    energy = found.to_pandas("ledger").set_index("part")
+    assert energy.loc["adc", "origin"].tolist()[0].startswith("model ")
+    assert found.modelled_joules is not None
+    assert 0 < found.modelled_joules < found.joules  # type: ignore[operator]
