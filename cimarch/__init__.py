@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cimarch.generate import generate
     from cimarch.hardware.system import System
     from cimarch.language import load, loads
+    from cimarch.report.explain import explain
     from cimarch.report.report import Report
     from cimarch.simulate import map_network, simulate
     from cimarch.workload.network import Network
@@ -56,6 +57,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "evaluate",
+    "explain",
     "generate",
     "load",
     "loads",
@@ -81,6 +83,7 @@ _HOMES = {
     "System": "cimarch.hardware.system",
     "calibrate": "cimarch.evaluate",
     "evaluate": "cimarch.evaluate",
+    "explain": "cimarch.report.explain",
     "generate": "cimarch.generate",
     "load": "cimarch.language",
     "loads": "cimarch.language",

@@ -19,7 +19,18 @@ import click
 from cimarch import __version__
 from cimarch.diagnostics import DescriptionError
 
-COMMANDS = ("check", "show", "fmt", "map", "sim", "calibrate", "eval", "generate", "export")
+COMMANDS = (
+    "check",
+    "show",
+    "explain",
+    "fmt",
+    "map",
+    "sim",
+    "calibrate",
+    "eval",
+    "generate",
+    "export",
+)
 """Every command; each is `cimarch.cli.NAME.NAME`, imported when it is asked for."""
 
 EXIT_MISTAKE = 2
@@ -51,6 +62,7 @@ def cli() -> None:
     \b
     cimarch check my_chip.cimarch            are there mistakes in it?
     cimarch show isaac                       what is in it: counts, area, power, peak
+    cimarch explain isaac tile.ima.adc       where do its numbers come from?
     cimarch fmt my_chip.cimarch              lay it out as everybody does
     cimarch map isaac models/resnet20.pt     where does a network lie on it?
     cimarch sim isaac models/resnet20.pt     run a network on it

@@ -66,6 +66,15 @@ def peak(system: System, weight_bits: int | None = None, input_bits: int | None 
     return Peak(weights, inputs, sum(rates, Fraction(0)))
 
 
+def rates(system: System, weight_bits: int, input_bits: int) -> dict[str, Fraction]:
+    """What the peak is the sum of: operations per second of all arrays of each pool, by path."""
+    routes = Routes(system)
+    return {
+        part.path: _rate(system, routes, part, weight_bits, input_bits)
+        for part in system.of_kind(*CROSSBARS)
+    }
+
+
 def logical_columns(part: Part, weight_bits: int) -> Fraction:
     """Weights side by side in a full array: whole, unless they may straddle two arrays."""
     columns = part.integer("columns") - encoding.extra_columns(part)

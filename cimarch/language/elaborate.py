@@ -31,6 +31,7 @@ from cimarch.language.links import Linker
 from cimarch.language.names import name_problems
 from cimarch.language.pricing import PartFacts, estimate, model_for, trial
 from cimarch.language.references import Failed, Running, Scope, needs
+from cimarch.language.settings import flag
 from cimarch.language.sizes import sized_by
 from cimarch.language.types import KINDS_OF_VALUE
 from cimarch.units import NUMBER, Quantity
@@ -194,9 +195,7 @@ class Elaboration:
             overrides=overrides,
             sources=sources,
             warnings=tuple(self.evaluator.warnings),
-            explaining=Explaining(
-                self.evaluator, self.root, {file: remembered(file) for file, _ in sources}
-            ),
+            explaining=Explaining(self.evaluator, self.root, _texts(sources, overrides)),
         )
 
     def _part(self, here: Instance) -> Part:
@@ -336,6 +335,14 @@ class Explaining:
         from cimarch.language.written import Texts
 
         return Origins(self.evaluator, self.root, Texts(self.files))
+
+
+def _texts(
+    sources: tuple[tuple[str, str], ...], overrides: tuple[Override, ...]
+) -> dict[str, tuple[str, ...]]:
+    """The lines of all that was read, files and flags."""
+    files = [file for file, _ in sources] + [flag(o.path, o.text) for o in overrides]
+    return {file: remembered(file) for file in files}
 
 
 def _plain(value: Value) -> Value:

@@ -17,6 +17,7 @@ from cimarch.language.evaluate import INHERITED, Evaluator
 from cimarch.language.instances import ActionSlot, Binding, Instance
 from cimarch.language.pricing import PRICED, PartFacts, model_for, trial
 from cimarch.language.references import Failed, Reference, Running, Scope, needs, refer
+from cimarch.language.types import Text
 from cimarch.language.written import Put, Texts
 from cimarch.units import FREQUENCY, Quantity, show
 
@@ -44,7 +45,7 @@ class Origins:
         """
         here, rest = self.root.below(tuple(address.split("."))) if address else (self.root, ())
         name = ".".join(rest)
-        if name and not self._names(here, rest):
+        if rest and not self._names(here, rest):
             raise DescriptionError(_no_such(here, address, rest))
         return here.path, name
 
@@ -156,7 +157,7 @@ class Origins:
         line = None if binding.setting else self.texts.line(span)
         return Origin(
             here.path, name, how, value, _told(value),
-            expression=self.texts.expression(span),
+            expression=self.texts.expression(span) or (binding.setting or "").partition("=")[2],
             worked=self.texts.expression(span, put) if put else "",
             line=line, setting=binding.setting or "", reads=reads, notes=self._warned(span),
         )  # fmt: skip
@@ -281,7 +282,9 @@ def _told(value: Value | None) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return "[" + ", ".join(_told(item) for item in value) + "]"
-    return show(value) if isinstance(value, Quantity) else str(value)
+    if isinstance(value, Quantity):
+        return show(value)
+    return f'"{value}"' if isinstance(value, Text) else value
 
 
 # what cannot be explained
@@ -292,11 +295,13 @@ def _no_such(here: Instance, address: str, rest: tuple[str, ...]) -> Diagnostic:
     if "[" in address:
         helps: tuple[str, ...] = ("leave the `[...]` out: all members of an array are alike",)
         return Diagnostic("E400", f"`{address}` is no path of a part", helps=helps)
+    if not all(name.isidentifier() for name in rest):
+        return Diagnostic("E400", f"`{address}` is no path of a part")
     action = here.actions.get(rest[0])
     if action is not None:
         known: list[str] = list(COSTS)
         headline = f"`{action.name}` of {here.told()} has no cost `{'.'.join(rest[1:])}`"
-        notes = (f"its costs are {listing(known)}",)
+        notes: tuple[str, ...] = (f"its costs are {listing(known)}",)
     else:
         known = [*here.children, *here.parameters, *here.actions, COUNT]
         headline = f"there is no `{rest[0]}` in {here.told()}"

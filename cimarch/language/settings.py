@@ -64,7 +64,7 @@ class _Setting:
         self.value = value
         self.text = _as_text(value)
         self.told = _short(path)
-        self.flag = f"--set {self.told}={_short(self.text)}"
+        self.flag = flag(path, self.text)
         self.span = Span(self.flag, 1, 1, 1, 1 + len(self.text))
 
     def _fail(
@@ -171,6 +171,11 @@ class _Setting:
         notes = (f"its parts are {listing(known)}",) if known else ("it has no parts",)
         headline = f"{here.told()} has no part `{name}`"
         return self._fail("E040", headline, notes=notes, helps=suggestion(name, known))
+
+
+def flag(path: str, text: str) -> str:
+    """What a setting is called: the flag that gives it, which is also its file in spans."""
+    return f"--set {_short(path)}={_short(text)}"
 
 
 def _short(text: str) -> str:
