@@ -8,14 +8,24 @@ by nobody.
 
 from __future__ import annotations
 
-from cimarch.hardware.costs import adc, dac, digital, hold
+from cimarch.hardware.costs import (
+    adc,
+    arrays,
+    buffers,
+    dac,
+    digital,
+    dram,
+    hold,
+    mesh,
+    wires,
+)
 from cimarch.hardware.costs.model import CostError, Estimate, Facts, Model
 
 __all__ = ["MODELS", "CostError", "Estimate", "Facts", "Model", "model_of"]
 
 MODELS: dict[tuple[str, str], Model] = {
     (model.kind, model.target): model
-    for family in (adc, dac, hold, digital)
+    for family in (adc, dac, hold, digital, buffers, arrays, wires, mesh, dram)
     for model in family.MODELS
 }
 """Every model by the kind of part and the number that it prices."""

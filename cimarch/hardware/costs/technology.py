@@ -9,11 +9,11 @@ follow them.
 Sources. 180, 90, 65, 45, 32 and 22 nm: `tech_params/*.dat` of CACTI 7, columns `hp` and `lop`:
 `Vdd`, `C_g_ideal` + `C_fringe` of a micrometre of gate, and `I_off_n` at 300 K and 360 K; 180 nm
 has one kind of transistor there. The file of 90 nm gives 102 nA at 360 K for `lop`, ten times what
-its neighbours at 340 K and 380 K lead to: 10.2 nA is taken. 16, 14, 10 and 7 nm: capacitance relative
-to 22 nm as A. Stillmaker and B. Baas, "Scaling equations for the accurate prediction of CMOS device
-performance from 180 nm to 7 nm", Integration 58 (2017), give it for high performance transistors
-at 0.85, 0.8, 0.75 and 0.7 V (coefficients: the public script nodeScale); currents as at 22 nm
-times 0.79, what fins gain by B. Parvais et al., VLSI-TSA 2009 (hwcomponents-cacti). The voltages
+its neighbours at 340 K and 380 K lead to: 10.2 nA is taken. 16, 14, 10 and 7 nm: capacitance
+relative to 22 nm as A. Stillmaker and B. Baas, "Scaling equations for the accurate prediction of
+CMOS device performance from 180 nm to 7 nm", Integration 58 (2017), give it for high performance
+transistors at 0.85, 0.8, 0.75 and 0.7 V (coefficients: the public script nodeScale); currents as at
+22 nm times 0.79, what fins gain by B. Parvais et al., VLSI-TSA 2009 (hwcomponents-cacti). The voltages
 below 22 nm are recalled: unverified. Areas: Stillmaker and Baas, table of areas, row 32 nm.
 """
 
