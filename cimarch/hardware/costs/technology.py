@@ -13,8 +13,9 @@ its neighbours at 340 K and 380 K lead to: 10.2 nA is taken. 16, 14, 10 and 7 nm
 relative to 22 nm as A. Stillmaker and B. Baas, "Scaling equations for the accurate prediction of
 CMOS device performance from 180 nm to 7 nm", Integration 58 (2017), give it for high performance
 transistors at 0.85, 0.8, 0.75 and 0.7 V (coefficients: the public script nodeScale); currents as at
-22 nm times 0.79, what fins gain by B. Parvais et al., VLSI-TSA 2009 (hwcomponents-cacti). The voltages
-below 22 nm are recalled: unverified. Areas: Stillmaker and Baas, table of areas, row 32 nm.
+22 nm times 0.79, what fins gain by B. Parvais et al., VLSI-TSA 2009 (hwcomponents-cacti). The
+voltages below 22 nm are recalled: unverified. Areas: Stillmaker and Baas, table of areas, row of
+32 nm.
 """
 
 from __future__ import annotations
