@@ -33,7 +33,7 @@ LAYERS = (
 
 MADE_FOR_ABOVE = {
     "language": tuple(
-        f"cimarch.hardware.{name}" for name in ("system", "kinds", "costs", "origin")
+        f"cimarch.hardware.{name}" for name in ("system", "kinds", "costs", "origin", "plausible")
     ),
     "program": tuple(
         f"cimarch.engine.{name}" for name in ("tasks", "edges", "pieces", "expand", "outcome")

@@ -25,6 +25,7 @@ from cimarch.hardware.system import (
 from cimarch.language import ast
 from cimarch.language.assertions import check_assertion
 from cimarch.language.converters import converter_problems
+from cimarch.language.doubts import doubts
 from cimarch.language.evaluate import Evaluator
 from cimarch.language.instances import ActionSlot, Instance
 from cimarch.language.links import Linker
@@ -139,13 +140,15 @@ class Elaboration:
         return Running(trial(self.evaluator, here)) if needs(here, slot, cost) else None
 
     def check(self) -> None:
-        """Assertions and converters; only of a description whose values all stand."""
+        """Assertions, converters, doubts; only of a description whose values all stand."""
         for instance in self.root.walk():
             if instance.definition.kind() == "adc":
                 self.problems.extend(converter_problems(instance))
             for assertion in instance.assertions:
                 with self.evaluator.collecting():
                     check_assertion(self.evaluator, instance, assertion)
+        if not self.problems:
+            self.evaluator.warnings.extend(doubts(self.evaluator, self.root))
 
     def _measure(self, here: Instance) -> None:
         for child in here.children.values():
