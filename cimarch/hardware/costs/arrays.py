@@ -171,8 +171,8 @@ def _pulses(facts: Facts, cell: Cell, to: Technology) -> Estimate:
     return Estimate(
         joules(cells * cell.write_energy),
         "write pulses",
-        "energy = active_rows * active_columns * pulse",
-        (*_run(run, _OF_A_WRITE), ("pulse", show(joules(cell.write_energy)))),
+        "energy = active_rows * active_columns * cell",
+        (*_run(run, _OF_A_WRITE), ("cell", show(joules(cell.write_energy)))),
         "the array's `write_energy`" if stated or cell.device is None else cell.device.source,
         to.warnings,
     )

@@ -31,10 +31,15 @@ from cimarch.hardware.costs.logic import (
 )
 from cimarch.hardware.costs.model import CostError, Estimate, Facts, Model
 from cimarch.hardware.costs.technology import (
+    ENERGY_RULE,
+    LEAKAGE_RULE,
     SCALING,
     Technology,
+    energy_inputs,
     interpolate,
+    leakage_inputs,
     reference,
+    scale_area,
     scale_energy,
     scale_leakage,
     technology,
@@ -249,10 +254,29 @@ class Memory:
     """In SI units: `read`, `write`, `leakage` and `area`."""
     formulas: dict[str, str]
     """Of `known`, what the memory would be where the figures were taken."""
+    told: Callable[[str, float, float, Technology], Inputs]
+    """What else is put in for it."""
+    shrink: Callable[[Technology, Technology], float]
+    """How its area goes from there to another technology."""
 
 
-_TABLED = "table(size, 256 bit) * (width / 256 bit)^power, interpolated on logarithmic axes"
-_SHAPED = "* SRAM(size, width) / SRAM(64 KB, 256 bit)"
+def _line_and_power(field: str, size: float, width: float, known: Technology) -> Inputs:
+    """The table along the size, for words of 256 bits, and the power of the width."""
+    wide, narrow = (
+        _tabled(field, size, bits, known.nanometres, known.transistors) for bits in (_WIDE, 64)
+    )
+    power = log(wide / narrow) / log(_WIDE / 64)
+    return (("line", f"{wide:.6g} {_UNITS[field]}"), ("power", f"{power:.6g}"))
+
+
+def _shape_told(field: str, size: float, width: float, known: Technology) -> Inputs:
+    shape = "read" if field == "write" else field
+    return (("shape", f"{_shape(shape, size, width):.6g}"),)
+
+
+_UNITS = {"read": "pJ", "write": "pJ", "leakage": "mW", "area": "mm^2"}
+_TABLED = "line * (width / 256 bit)^power, line = CACTI's table at size and 256 bit"
+_SHAPED = "* shape, shape = SRAM of size and width / SRAM of 64 KB and 256 bit"
 
 MEMORIES = {
     "SRAM": Memory(
@@ -265,7 +289,9 @@ MEMORIES = {
             "leakage": lambda size, width, to: sram_leakage(size, width, to) / 10**3,
             "area": lambda size, width, to: sram_area(size, width, to) / 10**6,
         },
-        dict.fromkeys(("read", "write", "leakage", "area"), _TABLED),
+        dict.fromkeys(_UNITS, _TABLED),
+        _line_and_power,
+        lambda known, to: cell_scale(known.nanometres, to.nanometres),
     ),
     "eDRAM": Memory(
         "eDRAM of CACTI",
@@ -283,6 +309,8 @@ MEMORIES = {
             "leakage": f"5.9 mW {_SHAPED}",
             "area": f"0.095 mm^2 {_SHAPED}",
         },
+        _shape_told,
+        lambda known, to: cell_scale(known.nanometres, to.nanometres),
     ),
     "registers": Memory(
         "registers",
@@ -300,6 +328,8 @@ MEMORIES = {
             "leakage": f"size * {REGISTER.leakage:g} nW",
             "area": f"size * {REGISTER.area:g} um^2",
         },
+        lambda field, size, width, known: (),
+        lambda known, to: scale_area(1, known, to),
     ),
 }
 """By the word of `memory`."""
@@ -333,11 +363,18 @@ def _doubts(memory: str, size: float, width: float) -> Iterator[str]:
 
 
 _RULES = {
-    "read": "energy = known * C(node) / C(known) * (voltage / V(known))^2",
-    "write": "energy = known * C(node) / C(known) * (voltage / V(known))^2",
-    "leakage": "leakage = known * I(node, temperature) / I(known) * voltage / V(known)",
-    "area": "area = known * shrink(node)",
+    "read": f"energy = {ENERGY_RULE}",
+    "write": f"energy = {ENERGY_RULE}",
+    "leakage": f"leakage = {LEAKAGE_RULE}",
+    "area": "area = known * shrink",
 }
+
+
+def _scaling(field: str, memory: Memory, to: Technology) -> Inputs:
+    known = memory.known(to)
+    if field == "area":
+        return (("shrink", f"{memory.shrink(known, to):.6g}"), *to.told())
+    return leakage_inputs(known, to) if field == "leakage" else energy_inputs(known, to)
 
 
 def _estimate(facts: Facts, field: str, quantity: Callable[[float], Quantity]) -> Estimate:
@@ -349,13 +386,14 @@ def _estimate(facts: Facts, field: str, quantity: Callable[[float], Quantity]) -
     inputs: Inputs = (
         ("size", _data(size)),
         ("width", _data(width)),
-        ("known", f"{show(there)} at {known.nanometres:g} nm and {known.voltage:.3g} V"),
+        *memory.told(field, size, width, known),
+        ("known", f"{show(there)} at {known.nanometres:g} nm"),
     )
     return Estimate(
         quantity(memory.numbers[field](size, width, to)),
         memory.model,
         f"{_RULES[field]}, known = {memory.formulas[field]}",
-        (*inputs, *to.told(), *(to.warmth() if field == "leakage" else ())),
+        (*inputs, *_scaling(field, memory, to)),
         memory.source,
         (*to.warnings, *_doubts(word, size, width)),
     )

@@ -34,7 +34,7 @@ def access(facts: Facts) -> Estimate | None:
     return Estimate(
         joules(float(facts.number("width")) * picojoules / 10**12),
         f"{standard} by the bit",
-        f"energy = width * {picojoules:g} pJ",
+        f"energy = width * {picojoules:g} pJ/bit",
         (("width", show(Quantity(facts.number("width"), DATA))), ("standard", standard)),
         source,
     )

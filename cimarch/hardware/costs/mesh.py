@@ -13,7 +13,15 @@ from collections.abc import Iterator
 
 from cimarch.hardware.costs.inputs import joules, square_metres
 from cimarch.hardware.costs.model import Estimate, Facts, Model
-from cimarch.hardware.costs.technology import SCALING, scale_area, scale_energy, technology
+from cimarch.hardware.costs.technology import (
+    ENERGY_RULE,
+    SCALING,
+    energy_inputs,
+    reference,
+    scale_area,
+    scale_energy,
+    technology,
+)
 from cimarch.hardware.costs.wires import length_doubts, width_and_length, wire_energy
 from cimarch.units import DATA, Quantity, show
 
@@ -33,13 +41,17 @@ def hop(facts: Facts) -> Estimate:
     """Of one flit through one router and, where `length` is stated, over the wires behind it."""
     to, width = technology(facts), float(facts.number("width"))
     router = width * scale_energy(_BIT, 32, to)
-    known = (("router", show(joules(router))), *to.told())
+    known = (
+        ("known", show(joules(width * _BIT))),
+        *energy_inputs(reference(32, to.transistors), to),
+        ("router", show(joules(router))),
+    )
     if not facts.has("length"):
         return Estimate(
             joules(router),
             "router",
-            "energy = router, router = width * 20.74 pJ / 256 * C(node) / C(32 nm)"
-            " * (voltage / V(32 nm))^2; no `length`, no wires",
+            f"energy = router, router = {ENERGY_RULE}, known = width * 20.74 pJ / 256 bit;"
+            " no `length`, no wires",
             (("width", show(Quantity(facts.number("width"), DATA))), *known),
             f"{_ISAAC}, 20.74 pJ per 256 bit (hwcomponents-library); {SCALING}",
             (*to.warnings, *_doubts(width)),
@@ -49,8 +61,8 @@ def hop(facts: Facts) -> Estimate:
     return Estimate(
         joules(router + wires),
         "router and wires",
-        "energy = router + wires, router = width * 20.74 pJ / 256 * C(node) / C(32 nm)"
-        " * (voltage / V(32 nm))^2, wires = 0.5 * width * length * 300 fF/mm * voltage^2",
+        f"energy = router + wires, router = {ENERGY_RULE}, known = width * 20.74 pJ / 256 bit,"
+        " wires = 0.5 * width / bit * length * 300 fF/mm * voltage^2",
         (*width_and_length(facts), *known, ("wires", show(joules(wires)))),
         f"{_ISAAC}, 20.74 pJ per 256 bit (hwcomponents-library); wires: Kogge et al., DARPA"
         f" ExaScale study 2008; {SCALING}",
@@ -65,8 +77,12 @@ def router_area(facts: Facts) -> Estimate:
     return Estimate(
         square_metres(scale_area(area, 32, to) * width / bits),
         "router",
-        "router_area = 0.151 mm^2 * width / 32 bit, scaled from 32 nm",
-        (("width", show(Quantity(facts.number("width"), DATA))), *to.told()),
+        "router_area = 0.151 mm^2 * width / 32 bit * shrink",
+        (
+            ("width", show(Quantity(facts.number("width"), DATA))),
+            ("shrink", f"{scale_area(1, 32, to):.6g}"),
+            *to.told(),
+        ),
         f"{_ISAAC}, 8 ports, flits of 32 bit, 0.151 mm^2; {SCALING}",
         (*to.warnings, *_doubts(width)),
     )

@@ -29,12 +29,16 @@ from cimarch.hardware.costs.model import CostError, Facts
 from cimarch.units import LENGTH, TEMPERATURE, VOLTAGE, Quantity, show
 
 __all__ = [
+    "ENERGY_RULE",
+    "LEAKAGE_RULE",
     "SCALING",
     "Technology",
+    "energy_inputs",
     "gate_area",
     "gate_capacitance",
     "gate_leakage",
     "interpolate",
+    "leakage_inputs",
     "reference",
     "scale_area",
     "scale_energy",
@@ -258,6 +262,33 @@ def _sensible(
 def _same(known: Technology | float, to: Technology) -> Technology:
     """A node alone stands for the same transistors at the node's own voltage and 300 K."""
     return known if isinstance(known, Technology) else reference(known, to.transistors)
+
+
+ENERGY_RULE = "known * c / c_known * (voltage / v_known)^2"
+"""How an estimate writes the scaling of an energy; `energy_inputs` are its values."""
+LEAKAGE_RULE = "known * p / p_known"
+"""How an estimate writes the scaling of a leakage; `leakage_inputs` are its values."""
+
+
+def energy_inputs(known: Technology, to: Technology) -> tuple[tuple[str, str], ...]:
+    """Of the rule for energy: capacitances of a gate, and where the published figure was taken."""
+    volts = Fraction(known.voltage).limit_denominator(10_000)
+    return (
+        *to.told(),
+        ("c", f"{to.capacitance:.6g} fF"),
+        ("c_known", f"{known.capacitance:.6g} fF"),
+        ("v_known", show(Quantity(volts, VOLTAGE))),
+    )
+
+
+def leakage_inputs(known: Technology, to: Technology) -> tuple[tuple[str, str], ...]:
+    """Of the rule for leakage: what a gate of either technology leaks."""
+    return (
+        *to.told(),
+        *to.warmth(),
+        ("p", f"{to.leakage:.6g} nW"),
+        ("p_known", f"{known.leakage:.6g} nW"),
+    )
 
 
 def scale_energy(energy: float, known: Technology | float, to: Technology) -> float:

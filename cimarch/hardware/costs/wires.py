@@ -18,7 +18,14 @@ from fractions import Fraction
 
 from cimarch.hardware.costs.inputs import Inputs, joules, square_metres
 from cimarch.hardware.costs.model import Estimate, Facts, Model
-from cimarch.hardware.costs.technology import SCALING, scale_energy, technology
+from cimarch.hardware.costs.technology import (
+    ENERGY_RULE,
+    SCALING,
+    energy_inputs,
+    reference,
+    scale_energy,
+    technology,
+)
 from cimarch.units import DATA, LENGTH, Quantity, show
 
 CAPACITANCE = 300.0
@@ -64,7 +71,7 @@ def transfer(facts: Facts) -> Estimate | None:
     return Estimate(
         joules(wire_energy(bits, metres, to.voltage)),
         "wires",
-        f"energy = {TOGGLING:g} * width * length * {CAPACITANCE:g} fF/mm * voltage^2",
+        f"energy = {TOGGLING:g} * width / bit * length * {CAPACITANCE:g} fF/mm * voltage^2",
         (*width_and_length(facts), *to.told()),
         _SOURCE,
         (*to.warnings, *length_doubts(metres)),
@@ -77,15 +84,14 @@ def link_transfer(facts: Facts) -> Estimate | None:
         return transfer(facts)
     to = technology(facts)
     bits = float(facts.number("width"))
-    each = scale_energy(_OFF_CHIP, 65, to)
     return Estimate(
-        joules(bits * each),
+        joules(scale_energy(bits * _OFF_CHIP, 65, to)),
         "link between chips",
-        "energy = width * bit, bit = 26 pJ / 128 * C(node) / C(65 nm) * (voltage / V(65 nm))^2",
+        f"energy = {ENERGY_RULE}, known = width * 26 pJ / 128 bit",
         (
             ("width", show(Quantity(facts.number("width"), DATA))),
-            ("bit", show(joules(each))),
-            *to.told(),
+            ("known", show(joules(bits * _OFF_CHIP))),
+            *energy_inputs(reference(65, to.transistors), to),
         ),
         f"ISAAC's chip link, 26 pJ per 128 bit at 65 nm (hwcomponents-library); {SCALING}",
         to.warnings,
