@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         save_quantised,
         save_ranges,
     )
+    from cimarch.explore.compare import Comparison, compare
     from cimarch.generate import generate
     from cimarch.hardware.system import System
     from cimarch.language import load, loads
@@ -46,6 +47,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Calibration",
+    "Comparison",
     "DataSet",
     "DescriptionError",
     "Diagnostic",
@@ -56,6 +58,7 @@ __all__ = [
     "System",
     "__version__",
     "calibrate",
+    "compare",
     "evaluate",
     "explain",
     "generate",
@@ -73,6 +76,7 @@ __all__ = [
 
 _HOMES = {
     "Calibration": "cimarch.evaluate",
+    "Comparison": "cimarch.explore.compare",
     "DataSet": "cimarch.data.dataset",
     "DescriptionError": "cimarch.diagnostics",
     "Diagnostic": "cimarch.diagnostics",
@@ -82,6 +86,7 @@ _HOMES = {
     "Quantising": "cimarch.evaluate",
     "System": "cimarch.hardware.system",
     "calibrate": "cimarch.evaluate",
+    "compare": "cimarch.explore.compare",
     "evaluate": "cimarch.evaluate",
     "explain": "cimarch.report.explain",
     "generate": "cimarch.generate",

@@ -26,6 +26,7 @@ COMMANDS = (
     "fmt",
     "map",
     "sim",
+    "compare",
     "calibrate",
     "eval",
     "generate",
@@ -66,6 +67,7 @@ def cli() -> None:
     cimarch fmt my_chip.cimarch              lay it out as everybody does
     cimarch map isaac models/resnet20.pt     where does a network lie on it?
     cimarch sim isaac models/resnet20.pt     run a network on it
+    cimarch compare isaac puma --model digits  which of them is better at it?
     cimarch eval isaac digits --data digits  how often is it right on it?
     cimarch generate language_chip gpt2 --prompt 128 --tokens 64
                                              generate text on it
