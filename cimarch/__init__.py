@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         save_ranges,
     )
     from cimarch.explore.compare import Comparison, compare
+    from cimarch.explore.validate import validate
     from cimarch.generate import generate
     from cimarch.hardware.system import System
     from cimarch.language import load, loads
@@ -72,6 +73,7 @@ __all__ = [
     "save_ranges",
     "simulate",
     "trace",
+    "validate",
 ]
 
 _HOMES = {
@@ -100,6 +102,7 @@ _HOMES = {
     "save_ranges": "cimarch.evaluate",
     "simulate": "cimarch.simulate",
     "trace": "cimarch.workload.trace",
+    "validate": "cimarch.explore.validate",
 }
 
 

@@ -1,8 +1,8 @@
 """The command line: the only place that prints, and the only one that decides an exit code.
 
-0: done. 1: `fmt --check` would change a file. 2: the description, the network or the flags are
-wrong, told in diagnostics. 130: stopped by Ctrl-C. 141: who read the output stopped reading. A bug
-of cimarch itself shows its traceback.
+0: done. 1: `fmt --check` would change a file, or `validate` found a published figure that is not
+met. 2: the description, the network or the flags are wrong, told in diagnostics. 130: stopped by
+Ctrl-C. 141: who read the output stopped reading. A bug of cimarch itself shows its traceback.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ COMMANDS = (
     "calibrate",
     "eval",
     "generate",
+    "validate",
     "export",
 )
 """Every command; each is `cimarch.cli.NAME.NAME`, imported when it is asked for."""
@@ -71,6 +72,7 @@ def cli() -> None:
     cimarch eval isaac digits --data digits  how often is it right on it?
     cimarch generate language_chip gpt2 --prompt 128 --tokens 64
                                              generate text on it
+    cimarch validate isaac                   is it what its paper prints?
     cimarch export package.module:factory --input 1x3x32x32 -o model.pt
                                              make a file of a PyTorch model
 
