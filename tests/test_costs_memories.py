@@ -300,6 +300,25 @@ def test_bit_lines_of_sram_swing_with_the_sum() -> None:
     assert read(it, 64, 64) - none == pytest.approx(64 * line * 0.36)
 
 
+def test_cells_above_the_logic_are_stated_to_take_no_area() -> None:
+    assert part("part it: crossbar { device = ReRAM, cell_area = 0 um^2 }").area == 0
+
+
+@pytest.mark.parametrize(
+    ("it", "told"),
+    [
+        ("bus { length = -1 mm }", "`length` is -1 mm, below zero"),
+        ("mesh { nodes = 4, length = -1 mm }", "`length` is -1 mm, below zero"),
+        ("crossbar { device = ReRAM, read_voltage = -1 V }", "`read_voltage` is below zero"),
+        ("crossbar { device = ReRAM, on_resistance = -1 ohm }", "`on_resistance` is below zero"),
+    ],
+)
+def test_what_is_below_zero_is_refused(it: str, told: str) -> None:
+    with pytest.raises(cimarch.DescriptionError) as caught:
+        part(f"part it: {it}")
+    assert told in caught.value.diagnostics[0].headline
+
+
 def test_a_read_voltage_that_writes_is_warned_about() -> None:
     system = chip("part it: crossbar { device = ReRAM, read_voltage = 2.5 V }")
     assert any("not below the 2 V that write a cell" in w.headline for w in system.warnings)

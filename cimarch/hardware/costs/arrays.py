@@ -49,7 +49,7 @@ def bit_line(cell: Cell) -> float:
 
 
 def _resistive(facts: Facts, cell: Cell, to: Technology) -> Estimate | None:
-    if not (cell.on_resistance and cell.read_voltage):
+    if cell.on_resistance is None or cell.read_voltage is None:
         return None
     run = facts.running
     pulse = facts.number("read_pulse") if facts.has("read_pulse") else facts.latency("read", run)
@@ -102,7 +102,9 @@ def _sources(cell: Cell) -> str:
 
 
 def _doubts(cell: Cell) -> tuple[str, ...]:
-    if not 0 < cell.write_voltage <= cell.read_voltage:
+    if cell.write_voltage is None or cell.read_voltage is None:
+        return ()
+    if cell.read_voltage < cell.write_voltage:
         return ()
     return (
         f"`read_voltage` {cell.read_voltage:.4g} V is not below the"
@@ -159,20 +161,20 @@ def write(facts: Facts) -> Estimate | None:
     """Of one pulse on one row, cell or array; None where cells are not described."""
     to = technology(facts)
     cell = cell_of(facts, to)
-    if cell.write_energy:
-        return _pulses(facts, cell, to)
+    if cell.write_energy is not None:
+        return _pulses(facts, cell, cell.write_energy, to)
     return _row_write(facts, to) if cell.device is DEVICES["SRAM"] else None
 
 
-def _pulses(facts: Facts, cell: Cell, to: Technology) -> Estimate:
+def _pulses(facts: Facts, cell: Cell, pulse: float, to: Technology) -> Estimate:
     run = facts.running
     cells = float(run["active_rows"] * run["active_columns"])
     stated = facts.has("write_energy")
     return Estimate(
-        joules(cells * cell.write_energy),
+        joules(cells * pulse),
         "write pulses",
         "energy = active_rows * active_columns * cell",
-        (*_run(run, _OF_A_WRITE), ("cell", show(joules(cell.write_energy)))),
+        (*_run(run, _OF_A_WRITE), ("cell", show(joules(pulse)))),
         "the array's `write_energy`" if stated or cell.device is None else cell.device.source,
         to.warnings,
     )

@@ -32,15 +32,15 @@ class Device:
     """Area in squares of the feature size."""
     gate: float
     """Feature sizes of gate that it hangs on a word line."""
-    on_resistance: float = 0
-    """ohm, at the highest level; 0: it is no resistor."""
-    on_off_ratio: float = 0
-    read_voltage: float = 0
+    on_resistance: float | None = None
+    """ohm, at the highest level; None: it is no resistor."""
+    on_off_ratio: float | None = None
+    read_voltage: float | None = None
     """V."""
-    write_voltage: float = 0
+    write_voltage: float | None = None
     """V."""
-    write_energy: float = 0
-    """J of one pulse; 0: it is written as a buffer is."""
+    write_energy: float | None = None
+    """J of one pulse; None: it is written as a buffer is."""
     leaking: float = 0
     """Feature sizes of gate that are off in it."""
 
@@ -66,26 +66,27 @@ DEVICES = {
 
 @attrs.frozen
 class Cell:
-    """The cell of one array: the device's own numbers, and those that the array states."""
+    """The cell of one array: what the array states, else the device's; None where nobody says."""
 
     device: Device | None
     area: float | None
     """m^2."""
-    on_resistance: float
-    """ohm; 0 where nobody says."""
-    on_off_ratio: float
-    """0: level 0 conducts nothing."""
-    read_voltage: float
-    """V; 0 where nobody says."""
-    write_voltage: float
-    """V; 0 where nobody says."""
-    write_energy: float
-    """J of one pulse; 0 where nobody says."""
+    on_resistance: float | None
+    """ohm."""
+    on_off_ratio: float | None
+    """None: level 0 conducts nothing."""
+    read_voltage: float | None
+    """V."""
+    write_voltage: float | None
+    """V."""
+    write_energy: float | None
+    """J of one pulse."""
 
     def conductance(self, level: float) -> float:
         """S on the average, where cells hold this share of the highest level."""
+        assert self.on_resistance is not None
         on = 1 / self.on_resistance
-        off = on / self.on_off_ratio if self.on_off_ratio else 0.0
+        off = on / self.on_off_ratio if self.on_off_ratio is not None else 0.0
         return off + level * (on - off)
 
     def side(self) -> float:
@@ -93,32 +94,40 @@ class Cell:
         return sqrt(self.area or 0) * 10**6
 
 
-def _stated(facts: Facts, name: str, own: float) -> float:
-    """A parameter, or the device's own number where it is `none` or 0."""
-    value = float(facts.number(name)) if facts.has(name) else 0.0
+def _stated(facts: Facts, name: str, own: float | None) -> float | None:
+    """A parameter, or the device's own number where it is `none`."""
+    if not facts.has(name):
+        return own
+    value = float(facts.number(name))
     if value < 0:
         raise CostError(f"`{name}` is below zero", name)
-    return value or own
+    return value
 
 
 def cell_of(facts: Facts, to: Technology) -> Cell:
-    """The cell of an array; raises CostError where its numbers mean nothing."""
+    """The cell of an array; raises CostError where its numbers mean nothing.
+
+    `on_resistance` and `on_off_ratio` are unstated at 0, the others where they are `none`.
+    """
     device = DEVICES.get(facts.word("device"))
     own = device or Device("", "", 0, 0)
-    area = _stated(facts, "cell_area", own.squares * cell_area(to))
     write_voltage = _stated(facts, "write_voltage", own.write_voltage)
-    write_energy = _stated(facts, "write_energy", 0)
-    if not write_energy and own.write_voltage:
-        write_energy = own.write_energy * (write_voltage / own.write_voltage) ** 2
     return Cell(
         device,
-        area or None,
-        _stated(facts, "on_resistance", own.on_resistance),
-        _stated(facts, "on_off_ratio", own.on_off_ratio),
+        _stated(facts, "cell_area", own.squares * cell_area(to) if device else None),
+        _stated(facts, "on_resistance", None) or own.on_resistance,
+        _stated(facts, "on_off_ratio", None) or own.on_off_ratio,
         _stated(facts, "read_voltage", own.read_voltage),
         write_voltage,
-        write_energy,
+        _stated(facts, "write_energy", _pulse(own, write_voltage)),
     )
+
+
+def _pulse(device: Device, voltage: float | None) -> float | None:
+    """J that a device takes at a write voltage: it goes with the square."""
+    if device.write_energy is None or device.write_voltage is None or voltage is None:
+        return None
+    return device.write_energy * (voltage / device.write_voltage) ** 2
 
 
 def cell_area(to: Technology) -> float:

@@ -22,7 +22,7 @@ from cimarch.hardware.costs.technology import (
     scale_energy,
     technology,
 )
-from cimarch.hardware.costs.wires import length_doubts, width_and_length, wire_energy
+from cimarch.hardware.costs.wires import length_doubts, length_of, width_and_length, wire_energy
 from cimarch.units import DATA, Quantity, show
 
 _BIT = 20.74e-12 / 256
@@ -56,7 +56,7 @@ def hop(facts: Facts) -> Estimate:
             f"{_ISAAC}, 20.74 pJ per 256 bit (hwcomponents-library); {SCALING}",
             (*to.warnings, *_doubts(width)),
         )
-    metres = float(facts.number("length"))
+    metres = length_of(facts)
     wires = wire_energy(width, metres, to.voltage)
     return Estimate(
         joules(router + wires),

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from cimarch.hardware.costs.inputs import Inputs, joules, square_metres
-from cimarch.hardware.costs.model import Estimate, Facts, Model
+from cimarch.hardware.costs.model import CostError, Estimate, Facts, Model
 from cimarch.hardware.costs.technology import (
     ENERGY_RULE,
     SCALING,
@@ -47,6 +47,14 @@ def wire_energy(bits: float, metres: float, voltage: float) -> float:
     return TOGGLING * bits * CAPACITANCE / 10**12 * metres * voltage**2
 
 
+def length_of(facts: Facts) -> float:
+    """m of the wires; raises CostError below zero."""
+    metres = facts.number("length")
+    if metres < 0:
+        raise CostError(f"`length` is {show(Quantity(metres, LENGTH))}, below zero", "length")
+    return float(metres)
+
+
 def width_and_length(facts: Facts) -> Inputs:
     """Both as inputs."""
     return (
@@ -67,7 +75,7 @@ def transfer(facts: Facts) -> Estimate | None:
     if not facts.has("length"):
         return None
     to = technology(facts)
-    bits, metres = float(facts.number("width")), float(facts.number("length"))
+    bits, metres = float(facts.number("width")), length_of(facts)
     return Estimate(
         joules(wire_energy(bits, metres, to.voltage)),
         "wires",
