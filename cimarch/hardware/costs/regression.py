@@ -33,7 +33,7 @@ LEAKAGE_SHARE = Fraction(1, 5)
 """Leakage / (energy x rate): the assumption of hwcomponents-adc."""
 FEWEST_BITS = 4
 """Below it an answer would rise again: 3 bits dearer than 4."""
-RATE = Range("rate", 10**-5, 100, "what published converters span")
+RATE = Range("rate", 0, 100, "what published converters span")
 BITS = Range("bits", 4, 12, "what the converters of compute-in-memory span")
 
 
