@@ -13,6 +13,7 @@ from cimarch.hardware.costs import buffers
 from cimarch.hardware.costs.buffers import KB, TABLE
 from cimarch.hardware.costs.technology import reference
 from cimarch.hardware.system import Part, System
+from worked import worked
 
 PJ, MW, MM2 = 10**12, 10**3, 10**6
 
@@ -368,3 +369,34 @@ def test_dram_costs_by_the_bit_and_without_a_node(standard: str, picojoules: flo
     it = part(f"part it: dram {{ width = 64 bit, standard = {standard} }}", "")
     assert energy(it, "read") * PJ == pytest.approx(64 * picojoules)
     assert energy(it, "write") * PJ == pytest.approx(64 * picojoules)
+
+
+OF_EACH_KIND = [
+    "buffer { size = 40 KiB, width = 96 bit }",
+    "buffer { size = 40 KiB, width = 96 bit, memory = eDRAM }",
+    "buffer { size = 1 KiB, width = 96 bit, memory = registers }",
+    "crossbar { device = ReRAM }",
+    "crossbar { device = PCM }",
+    "crossbar { device = FeFET, cell_area = 0.1 um^2 }",
+    "crossbar { device = SRAM }",
+    "crossbar { on_resistance = 10 kohm, read_voltage = 0.1 V, write_energy = 1 pJ }",
+    "digital_array { device = SRAM }",
+    "bus { length = 3 mm }",
+    "htree { length = 3 mm }",
+    "link { length = 3 mm }",
+    "link { off_chip = true }",
+    "mesh { nodes = 4 }",
+    "mesh { nodes = 4, length = 1 mm }",
+    "dram { standard = HBM3 }",
+]
+
+
+@pytest.mark.parametrize("it", OF_EACH_KIND)
+@pytest.mark.parametrize("node", ["node = 65 nm, voltage = 1 V", "node = 28 nm", "node = 7 nm"])
+def test_a_formula_with_its_values_gives_the_number(it: str, node: str) -> None:
+    estimates = part(f"part it: {it}", f"{node}, temperature = 350 K").estimates
+    assert estimates
+    for target, estimate in estimates.items():
+        found = worked(estimate)
+        assert found.dimension == estimate.quantity.dimension, target
+        assert float(found.value) == pytest.approx(float(estimate.quantity.value), rel=2e-3), target
