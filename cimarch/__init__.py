@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         calibrate,
         evaluate,
         quantise,
+        save_densities,
         save_quantised,
         save_ranges,
     )
@@ -69,6 +70,7 @@ __all__ = [
     "quantise",
     "read_data",
     "read_network",
+    "save_densities",
     "save_quantised",
     "save_ranges",
     "simulate",
@@ -98,6 +100,7 @@ _HOMES = {
     "quantise": "cimarch.evaluate",
     "read_data": "cimarch.data.read",
     "read_network": "cimarch.workload.read",
+    "save_densities": "cimarch.evaluate",
     "save_quantised": "cimarch.evaluate",
     "save_ranges": "cimarch.evaluate",
     "simulate": "cimarch.simulate",

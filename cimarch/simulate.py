@@ -16,6 +16,8 @@ from cimarch.engine.outcome import Outcome
 from cimarch.engine.tasks import Ints
 from cimarch.hardware.system import System
 from cimarch.mapping.assign import Asked
+from cimarch.mapping.densities import densities as read_densities
+from cimarch.mapping.densities import plain as plain_densities
 from cimarch.mapping.duplicate import Duplicate
 from cimarch.mapping.flows import able
 from cimarch.mapping.place import place as place_network
@@ -23,7 +25,7 @@ from cimarch.mapping.placement import Placement
 from cimarch.mapping.pools import Wanted, pairs, pools_of
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
-from cimarch.program.assumed import assumed_times
+from cimarch.program.assumed import assumed_densities, assumed_times
 from cimarch.program.context import Options, too_many_at_once
 from cimarch.program.energy import summed
 from cimarch.program.ledger import Ledger
@@ -65,6 +67,7 @@ def simulate(
     spread_rows: bool = False,
     placement: Saved | None = None,
     attention: str | None = None,
+    densities: object = None,
     detail: str = "mvm",
     granularity: str = "product",
     overlap: bool = False,
@@ -82,15 +85,15 @@ def simulate(
     apart where all fit at once; `"cold"` counts it in. `schedule` is `"layers"` (each layer waits
     for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
     are there); None takes the pipeline where the network has rows and the buffers have room for
-    those that must be held. `place`, `duplicate`, `spread_rows`, `placement` and `attention` are
-    those of `map_network`. `detail` is `"mvm"`, where the reads and conversions of a product are
-    merged as far as nothing can come between them, or `"wordline"`, where each read and each burst
-    of conversions is a task: times, counts and energy are the same. `granularity` says when the
-    arrays of an operation begin a window: `"operation"`, all together when the inputs of all are
-    there; `"product"`, each when its own are; `"wordline"`, each group of word lines when its own
-    are. With `overlap` an array is written for the next resident group as soon as its last product
-    is over. `engine` is `fast` or `simpy`, which give the same times. `timeline` and `vcd` are
-    files to write every task to, as Chrome trace events and as a value change dump;
+    those that must be held. `place`, `duplicate`, `spread_rows`, `placement`, `attention` and
+    `densities` are those of `map_network`. `detail` is `"mvm"`, where the reads and conversions of
+    a product are merged as far as nothing can come between them, or `"wordline"`, where each read
+    and each burst of conversions is a task: times, counts and energy are the same. `granularity`
+    says when the arrays of an operation begin a window: `"operation"`, all together when the inputs
+    of all are there; `"product"`, each when its own are; `"wordline"`, each group of word lines
+    when its own are. With `overlap` an array is written for the next resident group as soon as its
+    last product is over. `engine` is `fast` or `simpy`, which give the same times. `timeline` and
+    `vcd` are files to write every task to, as Chrome trace events and as a value change dump;
     `timeline_cycles` (first, behind the last) takes a part of the run. Raises DescriptionError
     where the system cannot run the network, or a file cannot be written.
     """
@@ -103,7 +106,8 @@ def simulate(
     placed = map_network(
         system, network, weight_bits=weight_bits, input_bits=input_bits, precision=precision,
         schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
-        placement=placement, attention=attention, allow_unmapped=allow_unmapped,
+        placement=placement, attention=attention, densities=densities,
+        allow_unmapped=allow_unmapped,
     )  # fmt: skip
     _check_sequences(placed, batch)
     tell("program", 0.0)
@@ -131,6 +135,7 @@ def simulate(
         "duplicate": _plain(duplicate),
         "spread_rows": spread_rows,
         "attention": _way_of(placed),
+        "densities": plain_densities(densities, placed.densities),
         "placement": _plain(placement) if isinstance(placement, (str, Path)) else None,
         "engine": engine,
         "set": {o.path: o.text for o in system.overrides},
@@ -151,6 +156,7 @@ def map_network(
     spread_rows: bool = False,
     placement: Saved | None = None,
     attention: str | None = None,
+    densities: object = None,
     allow_unmapped: bool = False,
 ) -> Placement:
     """Place a network on a system, without running it.
@@ -162,8 +168,10 @@ def map_network(
     arrays are free. `placement` takes a saved one over as it is. `attention` says what multiplies
     two operands that are known only at run time: `"digital"`, a unit that does `matmul`;
     `"written"`, arrays into which the second is written, of a pool with `operands = true`; None
-    takes a unit where there is one, else such a pool. The others are those of `simulate`. Raises
-    DescriptionError where the system cannot hold or route it.
+    takes a unit where there is one, else such a pool. `densities` say how full the inputs and
+    weights of single operations are, for costs that read it: a JSON file, or what such a file holds
+    (`cimarch.mapping.densities`); None: what the chip states. The others are those of `simulate`.
+    Raises DescriptionError where the system cannot hold or route it.
     """
     _check_network(network, schedule)
     _check_attention(system, network, attention)
@@ -171,7 +179,11 @@ def map_network(
     network = lowered(network, attention=way) if way else network
     skipped, unmapped = _unmapped(system, network, allow_unmapped)
     bits = read_precision(network, weight_bits, input_bits, precision)
-    asked = Asked(pools=place, duplicate=duplicate, spread_rows=bool(spread_rows), saved=placement)
+    names = [op.name for op in network.operations if op.is_matrix]
+    asked = Asked(
+        pools=place, duplicate=duplicate, spread_rows=bool(spread_rows), saved=placement,
+        densities=read_densities(system, names, densities),
+    )  # fmt: skip
     return _placed(
         schedule,
         network,
@@ -227,7 +239,7 @@ def report(
     rows = [attrs.asdict(entry) for entry in entries]
     load = Ledger(loading, loaded) if loading and loaded else None
     done = [*ledger.charges(), *(load.charges() if load else ())]
-    times = assumed_times(system, done)
+    filled_in = [*assumed_times(system, done), *assumed_densities(placement, done)]
     return Report(
         system=system.name,
         network=network.name,
@@ -256,7 +268,7 @@ def report(
         parts=from_rows(PARTS, ledger.parts(entries)),
         ledger=from_rows(LEDGER, rows),
         energy=from_rows(ENERGY, [attrs.asdict(row) for row in ledger.energy]),
-        assumed=(*system.assumed, *placement.assumed, *program.assumed, *times),
+        assumed=(*system.assumed, *placement.assumed, *program.assumed, *filled_in),
         unmapped=placement.unmapped,
         rounded=program.rounded,
         warnings=tuple(map(_warning, system.warnings)),

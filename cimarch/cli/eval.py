@@ -45,10 +45,11 @@ class Outputs:
     file: Path | None
     folder: Path | None
     ranges: Path | None
+    densities: Path | None
 
     def check(self) -> None:
         """Find before the run what would fail after it."""
-        for place in (self.file, self.ranges):
+        for place in (self.file, self.ranges, self.densities):
             if place is not None:
                 check_writable(place)
         if self.folder is not None:
@@ -58,6 +59,10 @@ class Outputs:
         """Write the files, each whole or not at all; ranges have been written before."""
         if self.file is not None:
             write_whole(self.file, as_json(found.to_dict()) + "\n")
+        if self.densities is not None:
+            from cimarch.evaluate import save_densities
+
+            save_densities(found, self.densities)
         if self.folder is not None:
             from cimarch.report.csv import evaluation_texts
 
@@ -93,6 +98,9 @@ class Outputs:
 )
 @click.option("--ranges", metavar="FILE", help="Take over ranges that `calibrate -o` wrote.")
 @click.option("--save-ranges", metavar="FILE", help="Write the ranges that were chosen.")
+@click.option(
+    "--save-densities", metavar="FILE", help="Write how full inputs and weights are, for `sim`."
+)
 @click.option(
     "--statistics", type=COUNT, default=100, show_default=True, metavar="N",
     help="Count conversions on the first N.",
@@ -131,6 +139,7 @@ def eval(
     percentile: float,
     ranges: str | None,
     save_ranges: str | None,
+    save_densities: str | None,
     statistics: int,
     place: tuple[str, ...],
     duplicate: str,
@@ -172,6 +181,7 @@ def eval(
     outputs = Outputs(
         named_place("--output", file), named_place("--csv", folder),
         named_place("--save-ranges", save_ranges),
+        named_place("--save-densities", save_densities),
     )  # fmt: skip
     outputs.check()
     need_torch("evaluating a network")

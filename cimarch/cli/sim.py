@@ -60,6 +60,9 @@ class Outputs:
 @placing
 @running
 @recording
+@click.option(
+    "--densities", metavar="FILE", help="How full inputs and weights are: `eval --save-densities`."
+)
 @click.option("--strict", is_flag=True, help="Whatever would be assumed is an error.")
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
@@ -82,6 +85,7 @@ def sim(
     spread_rows: bool,
     placement: str | None,
     attention: str | None,
+    densities: str | None,
     batch: int,
     weights: str,
     overlap: bool,
@@ -139,6 +143,7 @@ def sim(
             spread_rows=spread_rows,
             placement=placement,
             attention=attention,
+            densities=densities,
             batch=batch,
             weights=weights,
             overlap=overlap,

@@ -7,6 +7,7 @@ other examples, those that calibrate.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 from cimarch.data.dataset import DataSet
@@ -21,6 +22,7 @@ from cimarch.functional.fit.saved_ranges import Calibration
 from cimarch.functional.fit.saved_ranges import Saved as SavedRanges
 from cimarch.functional.quantised import QuantisedNetwork
 from cimarch.hardware.system import System
+from cimarch.mapping.densities import Density, to_text
 from cimarch.mapping.duplicate import Duplicate
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.pools import Wanted
@@ -187,6 +189,14 @@ def save_ranges(ranges: Calibration, path: str | Path) -> None:
         file.write(ranges.to_text().encode("utf-8"))
 
 
+def save_densities(found: Evaluation, path: str | Path) -> None:
+    """Write the densities that an evaluation measured to a file, for `simulate` and
+    `cimarch sim --densities`; whole or not at all, DescriptionError where it cannot."""
+    measured = {name: Density(*map(Fraction, d.values())) for name, d in found.densities.items()}
+    with whole(Path(path)) as file:
+        file.write(to_text(found.network, measured).encode("utf-8"))
+
+
 def _how(
     quantising: Quantising | None,
     quantised: SavedModel | None,
@@ -216,6 +226,7 @@ __all__ = [
     "calibrate",
     "evaluate",
     "quantise",
+    "save_densities",
     "save_quantised",
     "save_ranges",
 ]

@@ -215,6 +215,8 @@ def _layer(matrix: Matrix, placement: Placement, found: Measured) -> dict[str, o
         "conversions": matrix.conversions * windows if converter else 0,
         "error": found.alone.ratio,
         "error_to_here": found.to_here.ratio,
+        "input_density": float(found.density.input),
+        "weight_density": float(found.density.weight),
     }
     if converter and ranges:
         low, high = ends(converter, ranges)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.hardware.system import Part
+from cimarch.hardware.system import Part, System
+from cimarch.mapping.densities import Densities, chip_density
 from cimarch.mapping.duplicate import Duplicate, copies_of, read_duplicate, stages
 from cimarch.mapping.pools import Wanted, choices, pairs
 from cimarch.mapping.precision import Bits
@@ -32,6 +33,12 @@ class Asked:
     """Operations whose first array is the first of so many: of all that one buffer feeds."""
     saved: Saved | None = None
     """A placement to take over as it is; nothing else can be asked for then."""
+    densities: Densities | None = None
+    """How full inputs and weights are, which a read's time may depend on; None: the chip's own."""
+
+    def densities_on(self, system: System) -> Densities:
+        """The densities of a run on a system."""
+        return self.densities or Densities(chip_density(system))
 
 
 NOTHING_ASKED = Asked()
@@ -62,7 +69,8 @@ def assign(
         for name in (site.anchor.name,)
     ]
     pools = [Arrays(wiring.pool, wiring.domains) for wiring in wirings]
-    assigner = _Assigner(wishes, pools, wirings, assume)
+    densities = asked.densities_on(wirings[0].system)
+    assigner = _Assigner(wishes, pools, wirings, assume, densities)
     if asked.spread_rows:
         assigner.spread()
     return assigner.duplicated(asked.duplicate)
@@ -92,7 +100,9 @@ class _Assigner:
         pools: Sequence[Arrays],
         wirings: Sequence[Wiring],
         assume: Callable[[str], None],
+        densities: Densities,
     ) -> None:
+        self.densities = densities
         self.wishes = wishes
         self.pools = pools
         self.wirings = wirings
@@ -135,7 +145,7 @@ class _Assigner:
         if groups > 1:
             self.assume(f"no weights are held twice: they take {groups} resident groups as it is")
             return tiles
-        each = stages(self.wishes, tiles, self.pools, self.wirings)
+        each = stages(self.wishes, tiles, self.pools, self.wirings, self.densities)
         counts = copies_of(each, self.pools, wanted)
         wishes = [
             attrs.evolve(stage.wish, pools=(stage.pool,), copies=count)

@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
+from cimarch.mapping.densities import Densities, Density
 from cimarch.mapping.readout import Vector, seconds_per_product
 from cimarch.mapping.tiling import Arrays, Cut, Taker, Tiles, Wish
 from cimarch.mapping.wiring import Wiring
@@ -114,7 +115,11 @@ class Stage:
 
 
 def stages(
-    wishes: Sequence[Wish], tiles: Tiles, pools: Sequence[Arrays], wirings: Sequence[Wiring]
+    wishes: Sequence[Wish],
+    tiles: Tiles,
+    pools: Sequence[Arrays],
+    wirings: Sequence[Wiring],
+    densities: Densities,
 ) -> list[Stage]:
     """The operations of a placement without copies."""
     found = []
@@ -122,18 +127,18 @@ def stages(
         mine = tiles.take(tiles.site == wish.site.index)
         pool = int(mine.pool[0])
         op = wish.site.anchor
-        seconds = _slowest(wish, mine, wirings[pool])
+        seconds = _slowest(wish, mine, wirings[pool], densities.of(op.name))
         found.append(Stage(wish, pool, pools[pool].cut(op, wish.bits), op.windows, seconds))
     return found
 
 
-def _slowest(wish: Wish, tiles: Tiles, wiring: Wiring) -> Fraction:
+def _slowest(wish: Wish, tiles: Tiles, wiring: Wiring, density: Density) -> Fraction:
     """Seconds from product to product on the array of a site that takes longest."""
     shapes = np.stack([tiles.rows, tiles.columns, tiles.lines, tiles.at_column], axis=1)
     kinds, first = np.unique(shapes, axis=0, return_index=True)
     return max(
         seconds_per_product(
-            wiring, Vector(rows, columns, lines, wish.bits, at), int(tiles.array[place])
+            wiring, Vector(rows, columns, lines, wish.bits, at, density), int(tiles.array[place])
         )
         for (rows, columns, lines, at), place in zip(kinds.tolist(), first.tolist(), strict=True)
     )

@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.hardware.kinds import CROSSBARS
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.allot import Key, least_rows
@@ -179,11 +180,12 @@ class _Placer:
         return Placement(
             self.system, self.network, self.wirings, self.bits, self.tiles, plans,
             inputs, self.homes.rooms, tuple(self.assumed), unmapped, self.schedule, self._reaches,
+            self.asked.densities_on(self.system),
         )  # fmt: skip
 
     def _assume_missing(self) -> None:
-        for kinds, sentence in _IDEAL:
-            if not self.system.of_kind(*kinds):
+        for kinds, users, sentence in _IDEAL:
+            if self.system.of_kind(*users) and not self.system.of_kind(*kinds):
                 self._assume(sentence)
         if self.system.of_kind("dac"):
             self._assume_whole_inputs()
@@ -551,11 +553,12 @@ class _Placer:
 
 
 _IDEAL = (
-    (("dac",), "inputs enter the word lines whole, in one step: the system has no dac"),
-    (("adc",), "conversion is done at once and free: the system has no adc"),
-    (ADDERS, "partial sums are added at once and free: the system has no adder"),
-    (("buffer",), "inputs and results are at hand at once: the system has no buffer"),
+    (("dac",), CROSSBARS, "inputs enter the word lines whole, in one step: the system has no dac"),
+    (("adc",), ("crossbar",), "conversion is done at once and free: the system has no adc"),
+    (ADDERS, CROSSBARS, "partial sums are added at once and free: the system has no adder"),
+    (("buffer",), CROSSBARS, "inputs and results are at hand at once: the system has no buffer"),
 )
+"""Kinds of part, the arrays that need one, and what is assumed where there is none."""
 
 
 def _moved(written: Writing | None, settled: Mapping[Home, Home]) -> Writing | None:

@@ -16,6 +16,7 @@ from cimarch.hardware.encoding import (
     rows_per_input,
 )
 from cimarch.hardware.system import Part, System
+from cimarch.mapping.densities import Densities
 from cimarch.mapping.flows import Flow, Store
 from cimarch.mapping.homes import Home, Rooms
 from cimarch.mapping.operands import Writing
@@ -137,6 +138,8 @@ class Placement:
     """`layers` or `pipeline`."""
     reaches: Mapping[int, tuple[Reach, ...]] = attrs.field(factory=dict)
     """Per site, what its rows need of what it reads; none where the schedule has no rows."""
+    densities: Densities = attrs.field(factory=Densities)
+    """How full inputs and weights are."""
 
     @property
     def pools(self) -> tuple[Part, ...]:

@@ -21,13 +21,14 @@ from cimarch.hardware.encoding import (
     sense_lines_per_weight,
     steps,
 )
+from cimarch.mapping.densities import HALVES, Density
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.wiring import Convert, Wiring
 
 
 @attrs.frozen
 class Vector:
-    """What one product is: the used part of an array and the precision."""
+    """What one product is: the used part of an array, the precision, and how full both are."""
 
     rows: int
     columns: int
@@ -36,6 +37,7 @@ class Vector:
     bits: Bits
     at_column: int = 0
     """First column used."""
+    density: Density = HALVES
 
 
 @attrs.frozen
@@ -75,9 +77,8 @@ def shot(wiring: Wiring, vector: Vector) -> Shot:
         "active_columns": Fraction(vector.columns),
         "input_bits": Fraction(vector.bits.input),
         "weight_bits": Fraction(vector.bits.weight),
-        "input_density": Fraction(1),
-        "weight_density": Fraction(1),
         "steps": Fraction(each),
+        **vector.density.running,
     }
     times = [
         latency_of(pool, "read", 1 / pool.clock, running | {"active_rows": Fraction(rows)})

@@ -1,10 +1,13 @@
-"""What a run had to assume of parts that state no time."""
+"""What a run had to assume: of parts that state no time, of costs that read what nobody gave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from cimarch.diagnostics import listing
 from cimarch.hardware.system import System
+from cimarch.mapping.densities import FIELDS
+from cimarch.mapping.placement import Placement
 from cimarch.program.charges import Charge
 
 _RULES = {
@@ -36,6 +39,32 @@ def assumed_times(system: System, charges: Iterable[Charge]) -> list[str]:
         if rule is not None and part.path not in silent.setdefault(rule, []):
             silent[rule].append(part.path)
     return [_sentence(rule, paths) for rule, paths in sorted(silent.items())]
+
+
+def assumed_densities(placement: Placement, charges: Iterable[Charge]) -> Iterator[str]:
+    """A sentence per density that costs read and nobody gave: neither the chip nor the run."""
+    root, given = placement.system.root, placement.densities.given
+    matrices = [plan.site.anchor.name for plan in placement.plans if plan.site.is_matrix]
+    others = [name for name in matrices if name not in given]
+    readers = _readers(placement.system, charges)
+    for field in FIELDS:
+        if field in readers and field not in root.stated and others:
+            of = f" for {len(others)} of {len(matrices)} operations" if given else ""
+            yield (
+                f"`{field}` is {float(root.number(field)):g}{of}, where the costs of "
+                f"{listing(readers[field])} read it"
+            )
+
+
+def _readers(system: System, charges: Iterable[Charge]) -> dict[str, list[str]]:
+    """The actions whose costs read a density, by its name."""
+    found: dict[str, dict[str, None]] = {}
+    for done in sorted(charges, key=lambda c: (c.part, c.action)):
+        action = system.part(done.part).actions.get(done.action)
+        costs = (action.latency, action.energy) if action else ()
+        for field in {need for cost in costs if cost is not None for need in cost.needs}:
+            found.setdefault(field, {})[f"{done.part}.{done.action}"] = None
+    return {field: list(names) for field, names in found.items()}
 
 
 def _sentence(rule: str, paths: list[str]) -> str:

@@ -8,7 +8,8 @@ from fractions import Fraction
 import attrs
 
 from cimarch.hardware.actions import latency_of as latency_of
-from cimarch.hardware.system import Part
+from cimarch.hardware.system import RUNNING_NAMES, Part
+from cimarch.mapping.placement import Placement
 
 
 @attrs.frozen(cache_hash=True)
@@ -22,6 +23,18 @@ class Charge:
     """Of all of them; None where nobody says."""
     origin: str
     """`stated`, `from power`, the name of a cost model, or `none`."""
+
+
+def beside(placement: Placement) -> dict[str, Fraction]:
+    """What costs of parts beside the products may read: one row, column and step; the precision of
+    the operation with the most bits, and the chip's densities."""
+    bits = placement.bits.values()
+    return {
+        **dict.fromkeys(RUNNING_NAMES, Fraction(1)),
+        "weight_bits": Fraction(max((each.weight for each in bits), default=1)),
+        "input_bits": Fraction(max((each.input for each in bits), default=1)),
+        **placement.densities.chip.running,
+    }
 
 
 def charge(

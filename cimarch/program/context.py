@@ -15,7 +15,7 @@ from cimarch.engine.tasks import JOIN
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.placement import Placement
-from cimarch.program.charges import Charge
+from cimarch.program.charges import Charge, beside
 from cimarch.program.sketch import JOINING, Sketch, Slot
 from cimarch.program.transfers import Hop, Transfers
 
@@ -75,7 +75,8 @@ class Context:
         self.periods: dict[Fraction, int] = {Fraction(1): 0}
         self.rounded: dict[str, tuple[Fraction, int]] = {}
         self.assumed: list[str] = []
-        self.transfers = Transfers(self.system, self.routes)
+        self.running = beside(placement)
+        self.transfers = Transfers(self.system, self.routes, self.running)
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""
         self._periods: dict[tuple[str, bool], int] = {}

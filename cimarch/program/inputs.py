@@ -227,8 +227,11 @@ class Inputs:
         """Cycles of a driver's reads for so many bits, and what they are charged."""
         part = self.context.system.part(at.path)
         count = ceil(bits / (part.number("width") * len(at)))
-        time = latency_of(part, "read", 1 / part.clock)
-        priced = charge(part, "read", count * len(at), busy=count * time, members=len(at))
+        running = self.context.running
+        time = latency_of(part, "read", 1 / part.clock, running)
+        priced = charge(
+            part, "read", count * len(at), busy=count * time, members=len(at), running=running
+        )
         return self.context.cycles(count * time, f"a read of `{part.path}`"), (priced,)
 
     def settle(self, ends: Mapping[int, int], starts: Mapping[int, int]) -> None:

@@ -131,7 +131,7 @@ class Ledger:
         time comes last.
         """
         seconds = self.outcome.makespan / self.system.clock
-        held = {path: cycles / self.system.clock for path, cycles in self.held().items()}
+        held = {path: cycles / self.system.clock for path, cycles in self.busy.items()}
         return rounded([*self._dynamic(), *static(self.system, held, seconds)])
 
     @cached_property
@@ -142,11 +142,11 @@ class Ledger:
     def _dynamic(self) -> list[Exact]:
         """The exact rows of all that was done."""
         found: list[Exact] = []
-        for operation, times in self._by_operation():
+        for operation, times in self.by_operation():
             found += self._done(operation, times)
         return found
 
-    def _by_operation(self) -> Iterator[tuple[str, Mapping[int, int]]]:
+    def by_operation(self) -> Iterator[tuple[str, Mapping[int, int]]]:
         """Per operation, and for those of none, how often each bundle of charges was made."""
         slots = self.slots.take((self.slots.charge > 0) & (self.slots.count > 0))
         keys = np.stack([slots.operation, slots.step, slots.charge])
@@ -400,6 +400,11 @@ class Ledger:
         for row in np.flatnonzero(slots.kind == KIND["write"]).tolist():
             at = self.program.resources[int(slots.resource[row])]
             yield at, int(slots.busy[row] * slots.count[row])
+
+    @cached_property
+    def busy(self) -> dict[str, Fraction]:
+        """What `held` says, found once."""
+        return self.held()
 
     def held(self) -> dict[str, Fraction]:
         """Per part the busy cycles of all its instances, added up.

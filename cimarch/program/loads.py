@@ -117,6 +117,7 @@ class Loads:
             int(tiles.columns[tile]),
             0,
             self.placement.bits[plan.site.anchor.name],
+            density=self.placement.densities.of(plan.site.anchor.name),
         )
         key = (plan.pool.path, array, vector)
         if key not in self._templates:

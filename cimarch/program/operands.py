@@ -221,7 +221,8 @@ class OperandPass:
     def _write(self, sketch: Sketch, stroke: Stroke, brought: list[int]) -> None:
         """Write a key's cells on one array; the next key comes as soon as this one is taken."""
         pool = self.plan.pool
-        found = writing(pool, Vector(stroke.lines, stroke.cells, 0, self.bits))
+        density = self.context.placement.densities.of(self.op.name)
+        found = writing(pool, Vector(stroke.lines, stroke.cells, 0, self.bits, density=density))
         cycles = self.context.cycles(found.seconds, f"writing `{pool.path}`")
         at: Instances = self.plan.wiring.array(int(self.context.placement.tiles.array[stroke.tile]))
         slot = self.context.slot(

@@ -118,6 +118,7 @@ class SitePass:
                 int(tiles.lines[tile]),
                 bits,
                 int(tiles.at_column[tile]),
+                self.placement.densities.of(self.op.name),
             )
             array = int(tiles.array[tile])
             mine[tile] = _Array(tile, array, number, self.products.product(vector, array))

@@ -13,7 +13,7 @@ only passed, the converters) take neither time nor energy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil, log2
 
@@ -51,8 +51,11 @@ class Hop:
 class Transfers:
     """Transfers over the routes of one system; parts crossed alike are worked out once."""
 
-    def __init__(self, system: System, routes: Routes) -> None:
+    def __init__(
+        self, system: System, routes: Routes, running: Mapping[str, Fraction] | None = None
+    ) -> None:
         self.system = system
+        self.running = running or {}
         self.routes = routes
         self._crossed: dict[tuple[str, int, bool, bool, int], Toll] = {}
         self._hopped: dict[tuple[str, int], Toll] = {}
@@ -71,7 +74,9 @@ class Transfers:
             elif part.kind in _CROSSINGS:
                 ends = (i == 0, i == len(route) - 1)
                 leaves = self._leaves(part) if part.kind == "htree" else 1
-                found.append(self._cross(part, Crossing(step.at, *ends, bits, leaves)))
+                found.append(
+                    self._cross(part, Crossing(step.at, *ends, bits, leaves, self.running))
+                )
         return tuple(found)
 
     def _cross(self, part: Part, at: Crossing) -> Hop:
@@ -94,7 +99,7 @@ class Transfers:
         if key not in self._hopped:
             flits = words(bits, part.number("width"))
             busy = flits / part.clock
-            priced = charge(part, "hop", flits, busy=busy / mesh.routers)
+            priced = charge(part, "hop", flits, busy=busy / mesh.routers, running=self.running)
             hop = part.number("hop")
             shared = part.flag("multicast")
             self._hopped[key] = Toll(busy, hop, busy - 1 / part.clock, (priced,), shared)
@@ -127,6 +132,8 @@ class Crossing:
     bits: int
     leaves: int = 1
     """Of an htree."""
+    running: Mapping[str, Fraction] = attrs.field(factory=dict, eq=False)
+    """The names that costs may read."""
 
 
 def words(bits: int, width: Fraction, lanes: int = 1) -> int:
@@ -141,9 +148,11 @@ def _buffer(part: Part, crossing: Crossing) -> Toll:
     cycle = 1 / part.clock
     used = (("write", not crossing.first), ("read", not crossing.last))
     actions = [action for action, is_used in used if is_used]
-    times = [latency_of(part, action, cycle) for action in actions]
+    running = crossing.running
+    times = [latency_of(part, action, cycle, running) for action in actions]
+    total = words(bits, part.number("width"))
     priced = tuple(
-        charge(part, action, words(bits, part.number("width")), busy=count * time, members=len(at))
+        charge(part, action, total, busy=count * time, members=len(at), running=running)
         for action, time in zip(actions, times, strict=True)
     )
     head = sum(times, Fraction(0))
@@ -155,9 +164,11 @@ def _outside(part: Part, crossing: Crossing) -> Toll:
     at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
     action = "read" if crossing.first else "write"
-    time = latency_of(part, action, 1 / part.number("rate"))
+    time = latency_of(part, action, 1 / part.number("rate"), crossing.running)
     total = words(bits, part.number("width"))
-    priced = charge(part, action, total, busy=count * time, members=len(at))
+    priced = charge(
+        part, action, total, busy=count * time, members=len(at), running=crossing.running
+    )
     word = 1 / part.number("rate")
     return Toll(count * word, max(word, time), (count - 1) * word, (priced,))
 
@@ -165,9 +176,11 @@ def _outside(part: Part, crossing: Crossing) -> Toll:
 def _bus(part: Part, crossing: Crossing) -> Toll:
     at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
-    time = latency_of(part, "transfer", 1 / part.clock)
+    time = latency_of(part, "transfer", 1 / part.clock, crossing.running)
     total = words(bits, part.number("width"))
-    priced = charge(part, "transfer", total, busy=count * time, members=len(at))
+    priced = charge(
+        part, "transfer", total, busy=count * time, members=len(at), running=crossing.running
+    )
     shared = part.params.get("multicast") is True
     return Toll(count * time, time, (count - 1) * time, (priced,), shared)
 
@@ -184,9 +197,11 @@ def _link(part: Part, crossing: Crossing) -> Toll:
     at, bits = crossing.at, crossing.bits
     count = words(bits, part.number("width"), len(at))
     word = 1 / part.number("rate")
-    head = max(word, latency_of(part, "transfer", word))
+    head = max(word, latency_of(part, "transfer", word, crossing.running))
     total = words(bits, part.number("width"))
-    priced = charge(part, "transfer", total, busy=count * word, members=len(at))
+    priced = charge(
+        part, "transfer", total, busy=count * word, members=len(at), running=crossing.running
+    )
     return Toll(count * word, head, (count - 1) * word, (priced,))
 
 

@@ -42,6 +42,7 @@ def writing(pool: Part, vector: Vector) -> Writes:
     running |= {"active_rows": Fraction(rows if per == "array" else 1)}
     running |= {"weight_bits": Fraction(vector.bits.weight)}
     running |= {"input_bits": Fraction(vector.bits.input)}
+    running |= vector.density.running
     cycle = 1 / pool.clock
     time = latency_of(pool, "write", cycle, running) * pulses
     count, each, final = {

@@ -45,6 +45,10 @@ LAYERS = (
     Column("error_to_here", "float", "power of the difference between the operation's result on the"
            " chip and in the quantised model, over the power of the latter: with what operations"
            " before it did", NAN),
+    Column("input_density", "float", "mean level that enters the word lines over the highest, over"
+           " all used rows and input steps, signs left aside", NAN),
+    Column("weight_density", "float", "mean level of the cells that hold its weights over the"
+           " highest, signs left aside", NAN),
 )  # fmt: skip
 """The columns of the table of layers."""
 
@@ -164,6 +168,14 @@ class Evaluation:
             return None
         deviation, mean = over_trials([score.top1.value for score in self.chip])
         return deviation, Interval(mean.value, max(0.0, mean.low), min(1.0, mean.high))
+
+    @property
+    def densities(self) -> dict[str, dict[str, float]]:
+        """How full inputs and weights of each operation are: what `simulate` takes as its
+        `densities`; measured on the first `statistics` examples."""
+        fields = ("input_density", "weight_density")
+        rows = zip(*(self.layers[name].tolist() for name in ("name", *fields)), strict=True)
+        return {name: dict(zip(fields, values, strict=True)) for name, *values in rows}
 
     @property
     def is_equal(self) -> bool:

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from cimarch.functional.densities import InputLevels, density
 from cimarch.functional.matrix import Matrix
 from cimarch.functional.path import Path
 from cimarch.functional.paths.exact import Product
@@ -16,6 +17,7 @@ from cimarch.functional.quantised import Quantised, QuantisedNetwork
 from cimarch.functional.run.execute import Executor
 from cimarch.functional.sums import Counts
 from cimarch.functional.windows import Windows
+from cimarch.mapping.densities import HALVES, Density
 
 Array = NDArray[Any]
 
@@ -75,6 +77,8 @@ class Measured:
     """Against the exact product of the same inputs."""
     to_here: Power
     """Against the quantised model's result, with what operations before did."""
+    density: Density = HALVES
+    """How full its inputs and weights are, as its arrays get them."""
 
 
 def measured(
@@ -89,6 +93,7 @@ def measured(
     exact = {name: _product(matrix) for name, matrix in matrices.items()}
     paths = {name: Counting(matrix.path) for name, matrix in matrices.items()}
     found = {name: Measured(Counts(), Power(), Power()) for name in matrices}
+    entering = {name: InputLevels(each.scheme, each.windows) for name, each in matrices.items()}
     right: dict[str, Array] = {}
 
     def keep(name: str, inputs: Array, sums: Array) -> None:
@@ -96,6 +101,7 @@ def measured(
 
     def compare(name: str, inputs: Array, sums: Array) -> None:
         each = matrices[name].quantised
+        entering[name].add(inputs)
         found[name].alone.add(sums, np.asarray(exact[name](inputs), np.float64), each)
         found[name].to_here.add(sums, right.pop(name), each)
 
@@ -105,7 +111,14 @@ def measured(
         model.run(images[first : first + size])
         chip.run(images[first : first + size])
         tell(min(1.0, (first + size) / len(images)))
-    return {name: attrs.evolve(each, counts=paths[name].total) for name, each in found.items()}
+    return {
+        name: attrs.evolve(
+            each,
+            counts=paths[name].total,
+            density=density(entering[name], matrices[name].lines),
+        )
+        for name, each in found.items()
+    }
 
 
 def _product(matrix: Matrix) -> Product:
