@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 import cimarch
 from cimarch import DescriptionError, Network, System
-from cimarch.cli import main
+from cimarch.cli import cli, main
 from cimarch.explore.figures import FIGURES
 from cimarch.explore.latex import escaped
 
@@ -125,7 +129,7 @@ def test_what_is_not_known_is_a_dash_with_the_reason() -> None:
     assert second.unknown["lifetime_inferences"] == "the run writes no cells"
     assert found.ratios(second)["area_mm2"] is None
     page = found.to_text()
-    assert "TOPS/W of Bare: no price for 1 action: array.read" in " ".join(page.split())
+    assert "TOPS/W, mean power of Bare: no price for 1 action: array.read" in " ".join(page.split())
     (row,) = (line.split() for line in page.splitlines() if line.startswith("  area   "))
     assert row == ["area", "2.000", "um^2", "-", "-"]
 
@@ -176,6 +180,11 @@ def test_nothing_to_compare_is_a_mistake() -> None:
         assert caught.value.diagnostics[0].code == "E440"
     with pytest.raises(TypeError, match="as a list"):
         cimarch.compare("isaac", models=["digits"])
+
+
+def test_runs_in_processes_of_their_own_give_the_same() -> None:
+    alone, at_once = compared(wide(), narrow()), compared(wide(), narrow(), jobs=2)
+    assert at_once.to_dict() == alone.to_dict()
 
 
 # what differs
@@ -395,6 +404,38 @@ def test_the_operations_stand_beside_each_other_when_asked_for() -> None:
     page = compared(wide(), narrow()).to_text(layers=True)
     (row,) = (line.split() for line in page.splitlines() if line.startswith("  layer "))
     assert row == ["layer", "20.00", "ns", "tile.array[0]", "50.00", "ns", "tile.array[0]"]
+
+
+# the page
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "compare.md"
+SHOWN = re.compile(r"^```\n(cimarch compare .*)\n```\n\n```text\n((?:.*\n)*?)```$", re.MULTILINE)
+
+
+def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = PAGE.read_text()
+    ((line, shown),) = SHOWN.findall(page)
+    assert main(shlex.split(line)[1:]) == 0
+    printed = capsys.readouterr().out
+    if os.environ.get("CIMARCH_WRITE_EXPECTED"):
+        PAGE.write_text(page.replace(f"```text\n{shown}```", f"```text\n{printed}```", 1))
+        return
+    assert printed == shown, "CIMARCH_WRITE_EXPECTED=1 writes the page anew"
+
+
+def test_the_page_defines_every_figure_and_names_every_option() -> None:
+    page = PAGE.read_text()
+    for figure in FIGURES:
+        assert f"- `{figure.key}`: {figure.definition}\n" in page
+    command = cli.get_command(click.Context(cli), "compare")
+    assert command is not None
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name not in NOT_ON_THE_PAGE:
+            assert any(f"`{name}" in page for name in option.opts), option.name
+
+
+NOT_ON_THE_PAGE = ("input_", "tokens", "context", "allow_unmapped")
+"""Flags that are those of `cimarch sim`, word for word."""
 
 
 # the command

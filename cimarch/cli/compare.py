@@ -121,6 +121,10 @@ def _check_picture(flag: str, place: Path) -> None:
     "--scale", metavar="CHIP:PARAMETER", multiple=True,
     help="By which parameter --iso-area scales a chip that has several.",
 )  # fmt: skip
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
+    help="Runs at a time, each in a process of its own.",
+)  # fmt: skip
 @click.option("--layers", is_flag=True, help="Show each operation's time and what bounds it, too.")
 @click.option("--strict", is_flag=True, help="What would be assumed, or does not run, is an error.")
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
@@ -150,6 +154,7 @@ def compare(
     overlap: bool,
     iso_area: bool,
     scale: tuple[str, ...],
+    jobs: int,
     layers: bool,
     strict: bool,
     allow_unmapped: bool,
@@ -190,7 +195,8 @@ def compare(
             precision=precision, batch=batch, weights=weights, schedule=schedule,
             duplicate=duplicate, spread_rows=spread_rows, attention=attention,
             granularity=granularity, overlap=overlap, allow_unmapped=allow_unmapped,
-            iso_area=iso_area, scale=_scales(scale, architectures, systems), progress=progress,
+            iso_area=iso_area, scale=_scales(scale, architectures, systems), jobs=jobs,
+            progress=progress,
         )  # fmt: skip
     if strict:
         _all_ran(found)

@@ -96,14 +96,15 @@ def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 
 def _no_area(reports: Sequence[Report]) -> tuple[str, ...]:
-    """A sentence on parts that work and state no area, of a chip where others do."""
+    """A sentence on parts of the chip that work and state no area, where others do."""
     if not any(report.area for report in reports):
         return ()
     paths = dict.fromkeys(
         str(row["path"])
         for report in reports
         for row in to_rows(report.parts)
-        if row["used"] and not row["area_mm2"] and row["kind"] not in CONTAINERS
+        if row["used"] and not row["area_mm2"] and not row["off_chip"]
+        if row["kind"] not in CONTAINERS
     )
     return (f"parts that state no area take none: {listing(paths)}",) if paths else ()
 

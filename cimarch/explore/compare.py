@@ -318,6 +318,7 @@ def compare(
     allow_unmapped: bool = False,
     iso_area: bool = False,
     scale: Mapping[str, str] | None = None,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
     """Run the same networks on several chips, and put what comes out side by side.
@@ -325,7 +326,9 @@ def compare(
     `systems` are Systems, or what `cimarch.load` takes; a mapping gives them names. `models` are
     Networks, or what `cimarch.read_network` takes. With `iso_area` every other chip gets as many
     arrays as have room in the area of the first (`cimarch.explore.scale`); `scale` names the
-    parameter, by the chip's name, where there are several. The other options are those of
+    parameter, by the chip's name, where there are several. With more than one of `jobs`, so many
+    runs go on at a time, each in a process of its own (a script then keeps its own work under
+    `if __name__ == "__main__"`); nothing else changes. The other options are those of
     `cimarch.simulate`, and the same for all. A chip that cannot run a network is a Result with its
     problems. Raises DescriptionError where a description or a network cannot be read, where a chip
     cannot be scaled, or where no chip runs any of the networks.
@@ -340,11 +343,10 @@ def compare(
     networks = _networks(models, allow_unmapped)
     if iso_area:
         chips = _of_one_area(chips, scale or {})
-    results = [
-        _result(chip, name, network, policy, progress)
-        for name, network in networks.items()
-        for chip in chips
-    ]
+    runs = [(chip, name, network) for name, network in networks.items() for chip in chips]
+    results = (
+        _in_turn(runs, policy, progress) if jobs == 1 else _at_once(runs, policy, jobs, progress)
+    )
     if not any(result.report for result in results):
         raise DescriptionError(*dict.fromkeys(p for r in results for p in r.problems))
     return Comparison(
@@ -354,7 +356,7 @@ def compare(
 
 
 def _result(
-    chip: Chip, name: str, network: Network, policy: Policy, progress: Progress | None
+    chip: Chip, name: str, network: Network, policy: Policy, progress: Progress | None = None
 ) -> Result:
     def tell(stage: str, share: float) -> None:
         if progress is not None:
@@ -364,6 +366,31 @@ def _result(
         return Result(chip.name, name, policy.run(chip.system, network, tell))
     except DescriptionError as error:
         return Result(chip.name, name, problems=error.diagnostics)
+
+
+_Run = tuple[Chip, str, Network]
+"""A chip, and the name of a network and the network."""
+
+
+def _in_turn(runs: Sequence[_Run], policy: Policy, progress: Progress | None) -> list[Result]:
+    return [_result(chip, name, network, policy, progress) for chip, name, network in runs]
+
+
+def _at_once(
+    runs: Sequence[_Run], policy: Policy, jobs: int, progress: Progress | None
+) -> list[Result]:
+    """The same results, from several processes."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    # Not forked: the threads of numba and OpenMP would be missing there.
+    with ProcessPoolExecutor(min(jobs, len(runs)), get_context("spawn")) as pool:
+        waiting = [pool.submit(_result, *run, policy) for run in runs]
+        for done, finished in enumerate(as_completed(waiting), start=1):
+            if progress is not None:
+                result = finished.result()
+                progress(f"{result.network} on {result.chip}", done / len(runs))
+        return [each.result() for each in waiting]
 
 
 def _chips(systems: Sequence[Given] | Mapping[str, Given]) -> list[Chip]:

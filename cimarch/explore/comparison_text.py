@@ -175,16 +175,16 @@ def _bounds(results: Sequence[Result], width: int | None) -> Iterable[Renderable
 def _notes(
     results: Sequence[Result], figures: Sequence[Compared], width: int | None
 ) -> Iterable[RenderableType]:
-    """Why the dashes of the table are dashes; a reason once, with all figures that it makes."""
-    sentences = []
+    """Why the dashes of the table are dashes; a reason once, with all that it is the reason of."""
+    chips: dict[tuple[str, str], list[str]] = {}
     for result in results:
         reasons: dict[str, list[str]] = {}
         for figure in figures:
             if figure.key in result.unknown:
                 reasons.setdefault(result.unknown[figure.key], []).append(figure.label)
-        sentences += [
-            f"{', '.join(labels)} of {result.chip}: {why}" for why, labels in reasons.items()
-        ]
+        for why, labels in reasons.items():
+            chips.setdefault((", ".join(labels), why), []).append(result.chip)
+    sentences = [f"{what} of {', '.join(names)}: {why}" for (what, why), names in chips.items()]
     yield from listed("Not known", sentences, width)
 
 

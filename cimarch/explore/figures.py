@@ -63,6 +63,10 @@ def _power(report: Report) -> float | None:
     return report.power or None
 
 
+def _mean_power(report: Report) -> float | None:
+    return None if report.joules is None or not report.cycles else report.joules / report.seconds
+
+
 def _load(report: Report) -> float | None:
     return report.load_seconds or None
 
@@ -172,6 +176,9 @@ FIGURES = (
     ),
     Compared(
         "peak_power_W", "peak power", "W", DEFINITIONS["peak_power_W"], _power, _no_power, _as("W"),
+    ),
+    Compared(
+        "mean_power_W", "mean power", "W", "joules / seconds", _mean_power, _unpriced, _as("W"),
     ),
     Compared(
         "crossbars", "crossbars", "", DEFINITIONS["crossbars"],
