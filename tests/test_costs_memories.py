@@ -400,3 +400,25 @@ def test_a_formula_with_its_values_gives_the_number(it: str, node: str) -> None:
         found = worked(estimate)
         assert found.dimension == estimate.quantity.dimension, target
         assert float(found.value) == pytest.approx(float(estimate.quantity.value), rel=2e-3), target
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("node = 5 nm", "node 5 nm is outside 7..180 nm, the nodes of the scaling table"),
+        ("node = 250 nm", "node 250 nm is outside 7..180 nm"),
+        ("node = 65 nm, voltage = 2 V", "voltage 2 V is outside 0.48..1.76 V"),
+        ("node = 65 nm, voltage = 0.4 V", "voltage 0.4 V is outside 0.48..1.76 V"),
+        ("node = 65 nm, temperature = 420 K", "temperature 420 K is outside 273..400 K"),
+    ],
+)
+def test_a_technology_outside_the_table_is_warned_about(settings: str, told: str) -> None:
+    system = chip("part it: buffer { size = 8 KiB }", settings)
+    assert [w for w in system.warnings if told in w.headline and "`it`" in w.headline]
+
+
+@pytest.mark.parametrize(
+    "settings", ["node = 28 nm, voltage = 1 V", "node = 130 nm, voltage = 1.8 V"]
+)
+def test_supplies_of_either_kind_of_transistors_are_ordinary(settings: str) -> None:
+    assert chip("part it: buffer { size = 8 KiB }", settings).warnings == ()

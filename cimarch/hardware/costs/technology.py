@@ -220,23 +220,17 @@ def technology(facts: Facts) -> Technology:
     """
     nanometres = _sensible(facts, "node", 10**9, (2, 1000), "nm")
     transistors = facts.word("transistors") if facts.has("transistors") else "LOP"
-    own = nominal(nanometres, transistors)
-    voltage, temperature = own, float(_COLD)
+    voltage, temperature = nominal(nanometres, transistors), float(_COLD)
     if facts.has("voltage"):
         voltage = _sensible(facts, "voltage", 1, (0.1, 10), "V")
     if facts.has("temperature"):
         temperature = _sensible(facts, "temperature", 1, (1, 600), "K")
+    least, most = 0.6 * nominal(nanometres, "LOP"), 1.6 * nominal(nanometres, "HP")
     warnings = [
         f"{label} {value:.4g} {unit} is outside {low:.4g}..{high:.4g} {unit}, {what}"
         for label, value, (low, high), unit, what in (
             ("node", nanometres, (7, 180), "nm", "the nodes of the scaling table"),
-            (
-                "voltage",
-                voltage,
-                (0.6 * own, 1.6 * own),
-                "V",
-                f"where energy goes with its square around {own:.3g} V",
-            ),
+            ("voltage", voltage, (least, most), "V", f"the supplies of {nanometres:.4g} nm"),
             ("temperature", temperature, (273, 400), "K", "where the rule for leakage holds"),
         )
         if not low <= value <= high
