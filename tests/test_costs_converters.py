@@ -355,6 +355,21 @@ def test_what_is_stated_wins_over_every_model() -> None:
     assert converter.estimates == {}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "bits = 14, rate = 10 GHz, circuit = flash",
+        "bits = 12, rate = 4 GHz, circuit = sar",
+        "bits = 5, circuit = sense_amplifier",
+    ],
+)
+def test_where_energy_and_area_are_stated_nothing_is_refused(body: str) -> None:
+    stated = "area = 1 mm^2, action convert { energy = 1 nJ }"
+    converter = part(f"adc {{ {body}, {stated} }}")
+    assert set(converter.estimates) == {"leakage"}
+    assert "cannot be priced" in refusal(f"adc {{ {body}, area = 1 mm^2 }}")
+
+
 def test_a_power_that_is_stated_keeps_the_model_of_the_energy_out() -> None:
     converter = part("adc { bits = 8, power = 2 mW }")
     assert converter.actions["convert"].energy is None

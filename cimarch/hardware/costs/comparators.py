@@ -13,6 +13,8 @@ keeps each in a register.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cimarch.hardware.costs.inputs import Range, analog, counted, rated, whole
 from cimarch.hardware.costs.logic import (
     ADDER,
@@ -44,9 +46,32 @@ RATE = Range("rate", 0, 10, "where a comparator of this size decides in time")
 
 
 def _flash(facts: Facts) -> Makeup:
-    """What works at once; raises CostError above 8 bits."""
+    """What works at once."""
     bits = whole(facts, "bits")
-    if bits > MOST_FLASH:
+    count = 2**bits - 1
+    adders = (Use(ADDER, 1, count - bits),) if count > bits else ()
+    formula = "(2^bits - 1) * comparator" + " + (2^bits - 1 - bits) * adder" * bool(adders)
+    return Makeup((Use(COMPARATOR, 1, count), *adders), formula, counted(facts, "bits"))
+
+
+def _decisions(facts: Facts) -> Makeup:
+    """What a conversion of a sense amplifier uses."""
+    bits = whole(facts, "bits")
+    uses = (Use(COMPARATOR, 1, bits), Use(REGISTER, 1, bits))
+    return Makeup(uses, "bits * (comparator + register)", counted(facts, "bits"))
+
+
+def _one(facts: Facts) -> Makeup:
+    """What a sense amplifier holds."""
+    bits = whole(facts, "bits")
+    uses = (Use(COMPARATOR, 1), Use(REGISTER, 1, bits))
+    return Makeup(uses, "comparator + bits * register", counted(facts, "bits"))
+
+
+def _check(facts: Facts, name: str) -> None:
+    """Raise CostError for a converter of more bits than such ones have."""
+    bits = whole(facts, "bits")
+    if name == FLASH and bits > MOST_FLASH:
         raise CostError(
             f"`bits` of a flash converter is {bits}, which takes {2**bits - 1:,} comparators,"
             f" and published ones end at {MOST_FLASH}",
@@ -54,35 +79,12 @@ def _flash(facts: Facts) -> Makeup:
             "`circuit = sar` prices converters of many bits",
             f"`bits = {MOST_FLASH}`, or fewer",
         )
-    count = 2**bits - 1
-    adders = (Use(ADDER, 1, count - bits),) if count > bits else ()
-    formula = "(2^bits - 1) * comparator" + " + (2^bits - 1 - bits) * adder" * bool(adders)
-    return Makeup((Use(COMPARATOR, 1, count), *adders), formula, counted(facts, "bits"))
-
-
-def _checked_sense(facts: Facts) -> int:
-    bits = whole(facts, "bits")
-    if bits > MOST_SENSE:
+    if name == SENSE and bits > MOST_SENSE:
         raise CostError(
             f"`bits` of a sense amplifier is {bits}, more than the {MOST_SENSE} that it decides",
             "bits",
             "`circuit = sar` prices converters of more bits",
         )
-    return bits
-
-
-def _decisions(facts: Facts) -> Makeup:
-    """What a conversion uses; raises CostError above 3 bits."""
-    bits = _checked_sense(facts)
-    uses = (Use(COMPARATOR, 1, bits), Use(REGISTER, 1, bits))
-    return Makeup(uses, "bits * (comparator + register)", counted(facts, "bits"))
-
-
-def _one(facts: Facts) -> Makeup:
-    """What a sense amplifier holds; raises CostError above 3 bits."""
-    bits = _checked_sense(facts)
-    uses = (Use(COMPARATOR, 1), Use(REGISTER, 1, bits))
-    return Makeup(uses, "comparator + bits * register", counted(facts, "bits"))
 
 
 def _doubts(facts: Facts, name: str, to: Technology) -> tuple[str, ...]:
@@ -90,28 +92,35 @@ def _doubts(facts: Facts, name: str, to: Technology) -> tuple[str, ...]:
     return (*to.warnings, *few, *RATE.doubts(float(facts.number("rate")) / 10**9, " GHz"))
 
 
-def _priced(name: str, makeup: Makeup, measure: Measure, facts: Facts) -> Estimate:
-    to = analog(facts)
-    warmth = to.warmth() if measure is LEAKAGE else ()
-    return Estimate(
-        measure.quantity(measured(makeup, measure, to)),
-        name,
-        f"{measure.name} = {makeup.formula}",
-        (*makeup.inputs, *told(makeup, measure, to), *rated(facts), *to.told(), *warmth),
-        sources(makeup),
-        _doubts(facts, name, to),
-    )
+def _priced(name: str, made: Callable[[Facts], Makeup], measure: Measure) -> Pricing:
+    """What leaks can be counted whatever the bits; energy and area of too many are refused."""
+
+    def price(facts: Facts) -> Estimate:
+        if measure is not LEAKAGE:
+            _check(facts, name)
+        to, makeup = analog(facts), made(facts)
+        warmth = to.warmth() if measure is LEAKAGE else ()
+        return Estimate(
+            measure.quantity(measured(makeup, measure, to)),
+            name,
+            f"{measure.name} = {makeup.formula}",
+            (*makeup.inputs, *told(makeup, measure, to), *rated(facts), *to.told(), *warmth),
+            sources(makeup),
+            _doubts(facts, name, to),
+        )
+
+    return price
 
 
 flash: dict[str, Pricing] = {
-    "energy": lambda facts: _priced(FLASH, _flash(facts), ENERGY, facts),
-    "area": lambda facts: _priced(FLASH, _flash(facts), AREA, facts),
-    "leakage": lambda facts: _priced(FLASH, _flash(facts), LEAKAGE, facts),
+    "energy": _priced(FLASH, _flash, ENERGY),
+    "area": _priced(FLASH, _flash, AREA),
+    "leakage": _priced(FLASH, _flash, LEAKAGE),
 }
 """By what is priced."""
 sense: dict[str, Pricing] = {
-    "energy": lambda facts: _priced(SENSE, _decisions(facts), ENERGY, facts),
-    "area": lambda facts: _priced(SENSE, _one(facts), AREA, facts),
-    "leakage": lambda facts: _priced(SENSE, _one(facts), LEAKAGE, facts),
+    "energy": _priced(SENSE, _decisions, ENERGY),
+    "area": _priced(SENSE, _one, AREA),
+    "leakage": _priced(SENSE, _one, LEAKAGE),
 }
 """By what is priced."""

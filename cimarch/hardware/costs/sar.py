@@ -127,8 +127,8 @@ def area(facts: Facts) -> Estimate:
 
 
 def leakage(facts: Facts) -> Estimate:
-    """Of a converter's registers; raises CostError for one bit, or a rate beyond any."""
-    bits, to = _checked(facts), analog(facts)
+    """Of a converter's registers."""
+    bits, to = whole(facts, "bits"), analog(facts)
     registers = Makeup((Use(REGISTER, 1, 2 * bits),), "")
     inputs = (*told(registers, LEAKAGE, to), *to.warmth())
     found = _estimate(
