@@ -26,6 +26,7 @@ from cimarch.mapping.pools import Wanted, pairs, pools_of
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
 from cimarch.program.assumed import assumed_densities, assumed_times
+from cimarch.program.basis import basis
 from cimarch.program.context import Options, too_many_at_once
 from cimarch.program.energy import summed
 from cimarch.program.ledger import Ledger
@@ -274,6 +275,7 @@ def report(
         warnings=tuple(map(_warning, system.warnings)),
         options=options,
         digests=dict(system.sources) | {network.source or network.name: network.digest},
+        basis=basis(ledger, load),
     )
 
 

@@ -34,6 +34,7 @@ class Origins:
     evaluator: Evaluator
     root: Instance
     texts: Texts
+    _known: dict[tuple[str, str], Origin] = attrs.field(factory=dict, init=False)
 
     # names
 
@@ -98,6 +99,11 @@ class Origins:
 
     def origin(self, part: str, name: str) -> Origin:
         """How one number came about; raises DescriptionError where there is none of that name."""
+        if (part, name) not in self._known:
+            self._known[part, name] = self._find(part, name)
+        return self._known[part, name]
+
+    def _find(self, part: str, name: str) -> Origin:
         here = self._instance(part)
         names = tuple(name.split("."))
         if name in here.parameters:

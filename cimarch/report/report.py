@@ -22,6 +22,9 @@ from cimarch.report.definitions import ENERGY, FIGURES, LAYERS, LEDGER, PARTS, S
 if TYPE_CHECKING:
     import pandas
 
+    from cimarch.program.basis import Basis
+    from cimarch.report.explain import Explanation
+
 
 @attrs.frozen
 class Bound:
@@ -140,6 +143,9 @@ class Report:
     """SHA-256 of every file read, by its name."""
     version: str = __version__
     """Of cimarch."""
+    basis: Basis | None = attrs.field(default=None, repr=False)
+    """What `explain` rests on: the system and every price; written nowhere. None of a report that
+    no run made."""
 
     schema = SCHEMA
 
@@ -247,6 +253,18 @@ class Report:
         if not self.area or not self.cycles:
             return None
         return self.operations / self.seconds / (self.area * 1e6) / 1e9
+
+    def explain(self, address: str = "") -> Explanation:
+        """Where a number comes from: a figure (`joules`), a cell (`layers[conv1].cycles`,
+        `parts[tile.ima.adc].joules`, `ledger[tile.ima.adc.convert].joules`,
+        `energy[conv1, tile.ima.adc.convert].joules`), or one of the system
+        (`tile.ima.adc.convert.energy`).
+
+        Raises DescriptionError where the address leads nowhere.
+        """
+        from cimarch.report.explain_report import explain
+
+        return explain(self, address)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as plain JSON values, the same for the same input, byte for byte."""
