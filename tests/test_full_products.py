@@ -165,6 +165,19 @@ def test_a_product_is_charged_what_a_run_would_pay() -> None:
     assert operations_per_joule((found,)) == Fraction(128 * 10**12, 68)
 
 
+def test_costs_read_the_densities_of_the_chip() -> None:
+    # A read of 8 ns x 0.25 and of 64 pJ x 0.25 x 0.5; nothing is converted.
+    system = chip("""
+    input_density = 0.25
+    part array: digital_array { rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell
+        action read { latency = 8 ns * input_density
+                      energy = 64 pJ * input_density * weight_density } }
+    """)
+    found = only(system)
+    assert (found.interval, found.joules) == (2, Fraction(8, 10**12))
+    assert peak(system, 4, 4).operations == found.rate
+
+
 def test_an_action_without_a_price_leaves_the_efficiency_open() -> None:
     found = only(bare())
     assert found.joules is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -287,6 +288,22 @@ def test_the_two_ways_to_throughput_agree_on_every_reference_chip() -> None:
     events = {(c.chip, c.figure): c.found for c in checks if c.method == "events"}
     for name, value in closed.items():
         assert events[name] == pytest.approx(value, rel=0.01), name
+
+
+def test_every_number_can_be_explained() -> None:
+    found = everything()
+    asked = set()
+    for reference in found.references:
+        for figure, checks in groupby(found.of(reference), key=lambda check: check.figure):
+            published = next(f for f in reference.figures if f.name == figure)
+            system = published.system or reference.chip
+            addresses = {address for check in checks for address in check.explained}
+            assert addresses, figure
+            asked |= {(system, address) for address in addresses}
+    systems = {name: cimarch.load(name) for name, _ in asked}
+    for name, address in sorted(asked):
+        told = cimarch.explain(systems[name], address)
+        assert told.numbers or told.made, f"{name} {address}"
 
 
 def test_the_page_is_what_the_command_writes() -> None:

@@ -34,6 +34,7 @@ from cimarch.hardware.encoding import (
 )
 from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import Part, System
+from cimarch.mapping.densities import chip_density
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.tiling import cut
 from cimarch.mapping.wiring import Wiring, wirings_of
@@ -191,17 +192,20 @@ def back_to_back(wiring: Wiring, cluster: Cluster, bits: Bits) -> BackToBack:
 def _products(wiring: Wiring, cluster: Cluster, bits: Bits) -> list[Product]:
     """A full product for each array of a cluster."""
     made = Products(wiring, lambda what, seconds, cycles: None)
-    return [made.product(full_vector(wiring.pool, bits, array), array) for array in cluster.arrays]
+    return [made.product(full_vector(wiring, bits, array), array) for array in cluster.arrays]
 
 
-def full_vector(pool: Part, bits: Bits, array: int = 0) -> Vector:
+def full_vector(wiring: Wiring, bits: Bits, array: int = 0) -> Vector:
     """The part of an array that a product of full size uses: what a tile of a matrix larger than
-    the array takes. Of two arrays whose bit lines meet, each converts half of the lines."""
+    the array takes, as full of ones as the chip states. Of two arrays whose bit lines meet, each
+    converts half of the lines."""
+    pool = wiring.pool
     (_, _, rows), (_, _, columns, lines) = _cut(pool, bits)
     lines += extra_columns(pool)
     if arrays_per_sum(pool) == 2:
         lines = (lines + 1 - array % 2) // 2
-    return Vector(rows, columns + extra_columns(pool), lines, bits)
+    density = chip_density(wiring.system)
+    return Vector(rows, columns + extra_columns(pool), lines, bits, density=density)
 
 
 def operations_of(pool: Part, bits: Bits) -> Fraction:

@@ -61,6 +61,8 @@ class Check:
     """`met`, `not met`, `contradicted` or `not known`."""
     source: str
     note: str
+    explained: tuple[str, ...] = ()
+    """Addresses of the system under which `cimarch explain` tells what `found` is made of."""
 
     @property
     def failed(self) -> bool:
@@ -96,7 +98,7 @@ class Validation:
                     "title": each.title,
                     "source": each.source,
                     "notes": list(each.notes),
-                    "figures": [attrs.asdict(check) for check in self.of(each)],
+                    "figures": [_plain(check) for check in self.of(each)],
                 }
                 for each in self.references
             ],
@@ -109,7 +111,11 @@ class Validation:
             import pandas
         except ImportError as error:
             raise ImportError("to_pandas() needs pandas: pip install 'cimarch[data]'") from error
-        return pandas.DataFrame([attrs.asdict(check) for check in self.checks])
+        return pandas.DataFrame([_plain(check) for check in self.checks])
+
+
+def _plain(check: Check) -> dict[str, object]:
+    return attrs.asdict(check) | {"explained": list(check.explained)}
 
 
 def validate(*chips: str) -> Validation:
@@ -263,7 +269,7 @@ def _running(target: Target, pool: Part | None = None) -> Mapping[str, Fraction]
     """What costs may read, in a full product: on the first arrays, unless others are named."""
     wirings = wirings_of(target.system)
     at = next((w for w in wirings if pool is not None and w.pool.path == pool.path), wirings[0])
-    return shot(at, full_vector(at.pool, target.bits)).running
+    return shot(at, full_vector(at, target.bits)).running
 
 
 def _input_steps(target: Target) -> Found:
@@ -310,6 +316,68 @@ QUANTITIES: Mapping[str, Callable[[Target], Found]] = {
 """What finds each quantity of `cimarch.explore.published.UNITS`."""
 
 
+# Where its number comes from ------------------------------------------------------------------
+
+
+def _total_address(quantity: str) -> Callable[[Target], tuple[str, ...]]:
+    return lambda target: (f"{target.path}.{quantity}".lstrip("."),)
+
+
+def _peak_address(target: Target) -> tuple[str, ...]:
+    return _times(target) if target.path else ("peak",)
+
+
+def _by(quantity: str) -> Callable[[Target], tuple[str, ...]]:
+    whole = _total_address(quantity)
+    return lambda target: (*_peak_address(target), *whole(target))
+
+
+def _times(target: Target) -> tuple[str, ...]:
+    """What the pace of products follows from: reads, and rates of converters."""
+    pools = [pool for pool in target.pools if "read" in pool.actions]
+    wirings = [w for w in wirings_of(target.system) if w.pool.path in {p.path for p in pools}]
+    converters = [w.converter.path for w in wirings if w.converter is not None]
+    reads = (f"{pool.path}.read.latency" for pool in pools)
+    return tuple(dict.fromkeys((*reads, *(f"{path}.rate" for path in converters))))
+
+
+def _costs(target: Target) -> tuple[str, ...]:
+    """What the energy of products follows from: the price of each action that is charged."""
+    charged = (c for each in target.products for charges in each.charges for c in charges)
+    priced = (
+        f"{c.part}.power" if c.origin == "from power" else f"{c.part}.{c.action}.energy"
+        for c in charged
+        if c.joules is not None
+    )
+    return tuple(dict.fromkeys(priced))
+
+
+def _cells(target: Target) -> tuple[str, ...]:
+    sizes = ("rows", "columns", "cell_bits")
+    cells = (f"{pool.path}.{size}" for pool in target.pools for size in sizes)
+    return (*cells, *_total_address("area")(target))
+
+
+EXPLAINED: Mapping[str, Callable[[Target], tuple[str, ...]]] = {
+    "area": _total_address("area"),
+    "power": _total_address("power"),
+    "leakage": _total_address("leakage"),
+    "peak": _peak_address,
+    "density": _by("area"),
+    "efficiency": _costs,
+    "peak_per_power": _by("power"),
+    "storage_density": _cells,
+    "product_time": _times,
+    "product_energy": _costs,
+    "action_energy": lambda target: (f"{target.path}.{target.action}.energy",),
+    "cycle": lambda target: _times(target)[:1],
+    "array_cycle": _times,
+    "input_steps": lambda target: tuple(f"{pool.path}.rows" for pool in target.pools),
+    "pipeline_beats": _times,
+}
+"""The addresses, for `cimarch explain`, of what each quantity is made of."""
+
+
 # Checking ---------------------------------------------------------------------------------------
 
 
@@ -323,15 +391,17 @@ class _Bench:
     def checks(self, reference: Reference, figure: Figure) -> Iterator[Check]:
         """A check for each method of a figure; errors tell which figure asked."""
         try:
-            found = self._found(reference, figure)
+            target = self._target(figure.system or reference.chip, figure, figure.set)
+            found = self._found(target, figure)
+            explained = EXPLAINED[figure.quantity](target)
         except DescriptionError as error:
             raise _of_figure(error, reference, figure) from None
         for method, value in found.items():
-            yield _check(reference, figure, method, value)
+            yield attrs.evolve(_check(reference, figure, method, value), explained=explained)
 
-    def _found(self, reference: Reference, figure: Figure) -> Found:
+    def _found(self, target: Target, figure: Figure) -> Found:
         measure = QUANTITIES[figure.quantity]
-        mine = measure(self._target(figure.system or reference.chip, figure, figure.set))
+        mine = measure(target)
         if figure.kind != "ratio":
             return mine
         other = measure(self._target(figure.against, figure, figure.against_set))

@@ -33,7 +33,8 @@ def summary(found: Validation) -> str:
 
 def _chip(found: Validation, reference: Reference) -> str:
     lines = [f"{reference.title}: {reference.source}", ""]
-    lines += _plain([HEADS, *_rows(found.of(reference))])
+    rows = _rows(found.of(reference))
+    lines += _plain([HEADS, *rows]) if rows else ["no figure of its own can be compared"]
     lines += [f"  {note}" for note in _notes(found, reference)]
     return "\n".join(lines)
 
@@ -217,7 +218,8 @@ def page(found: Validation) -> str:
 
 def _section(found: Validation, reference: Reference) -> list[str]:
     lines = ["", f"## {reference.title}", "", f"{reference.source}. `{reference.chip}`", ""]
-    lines += _markdown(HEADS, _rows(found.of(reference)))
+    rows = _rows(found.of(reference))
+    lines += _markdown(HEADS, rows) if rows else ["No figure of its own can be compared."]
     notes = [*reference.notes, *_printed(found.of(reference))]
     lines += ["", *(f"- {note}" for note in notes)] if notes else []
     if reference.name == "isaac" and found.pipeline is not None:

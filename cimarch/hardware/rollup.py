@@ -58,7 +58,7 @@ def peak(system: System, weight_bits: int | None = None, input_bits: int | None 
     weights = weight_bits or system.root.integer("weight_bits")
     inputs = input_bits or system.root.integer("input_bits")
     arrays = system.of_kind(*CROSSBARS)
-    unknown = tuple(p.path for p in arrays if _read_time(p, weights, inputs) is None)
+    unknown = tuple(p.path for p in arrays if _read_time(system, p, weights, inputs) is None)
     if unknown:
         return Peak(weights, inputs, None, unknown)
     routes = Routes(system)
@@ -102,7 +102,7 @@ def _group_time(system: System, routes: Routes, part: Part, weights: int, inputs
     """Seconds for one group of word lines: all input steps, and their conversions."""
     dac_bits = _dac_bits(system, routes, part) or inputs
     steps = encoding.steps(part, dac_bits, inputs)
-    read = _read_time(part, weights, inputs, steps) or Fraction(0)
+    read = _read_time(system, part, weights, inputs, steps) or Fraction(0)
     conversions = encoding.conversions_per_line(part, dac_bits, inputs)
     before = read * (steps // conversions)
     bursts, held = _bursts(system, routes, part, weights)
@@ -110,9 +110,11 @@ def _group_time(system: System, routes: Routes, part: Part, weights: int, inputs
     return conversions * max(alone, sum(bursts, Fraction(0)))
 
 
-def _read_time(part: Part, weights: int, inputs: int, steps: int = 1) -> Fraction | None:
-    """Seconds of one read of a full array, the longest of its groups; None where nothing states
-    them."""
+def _read_time(
+    system: System, part: Part, weights: int, inputs: int, steps: int = 1
+) -> Fraction | None:
+    """Seconds of one read of a full array, the longest of its groups, at the densities that the
+    chip states; None where nothing states them."""
     action = part.actions.get("read")
     if action is None or action.latency is None:
         return None
@@ -121,8 +123,8 @@ def _read_time(part: Part, weights: int, inputs: int, steps: int = 1) -> Fractio
         "active_columns": used + encoding.extra_columns(part),
         "input_bits": Fraction(inputs),
         "weight_bits": Fraction(weights),
-        "input_density": Fraction(1),
-        "weight_density": Fraction(1),
+        "input_density": system.root.number("input_density"),
+        "weight_density": system.root.number("weight_density"),
         "steps": Fraction(steps),
     }
     rows = {Fraction(rows) for rows in _groups(part)} or {part.number("word_lines")}
