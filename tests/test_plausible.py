@@ -136,7 +136,10 @@ FLAWS = (
     ("W015", "adc { power = 2 mW, leakage = 5 mW }", "5 mW"),
     ("W015", "adc { power = 0.5 W, area = 1200 um^2 }", "0.5 W"),
     ("W015", "buffer { size = 1 KiB, area = 1000 um^2, leakage = 1 W }", "1 W"),
+    ("W015", "adc { power = 2 mW, idle_power = 3 mW }", "3 mW"),
+    ("W015", "buffer { size = 1 KiB, leakage = 2 mW, gated_leakage = 3 mW }", "3 mW"),
     ("W016", "adc { area = 0.1 m^2 }", "0.1 m^2"),
+    ("W016", "dram { power = 1 MW }", "1 MW"),
     ("W016", "adc { clock = 1 THz }", "1 THz"),
     ("W016", "crossbar { action read { latency = 1000 s } }", "1000 s"),
 )
@@ -146,6 +149,15 @@ FLAWS = (
 def test_a_number_that_cannot_be_is_warned_of(code: str, part: str, value: str) -> None:
     given = [found for found in warned(part, more="node = 32 nm") if found[0] != "W001"]
     assert given == [(code, value)]
+
+
+@pytest.mark.parametrize("process", ["node = 22 um", "node = 22 pm", "voltage = 900 V"])
+def test_a_process_that_cannot_be_is_warned_of(process: str) -> None:
+    """Where a model is to price something by it, it is refused."""
+    chip = "from std import crossbar\nsystem S {{ clock = 1 GHz\n {}\n part x: crossbar {{ {} }} }}"
+    stated = "area = 0 um^2, leakage = 0 W, power = 1 uW"
+    (warning,) = cimarch.loads(chip.format(process, stated)).warnings
+    assert warning.code == "W016"
 
 
 def test_every_family_of_bounds_has_a_slip_that_it_catches() -> None:

@@ -144,6 +144,11 @@ def _own_power(facts: Facts) -> tuple[float, str] | None:
     return (float(power), "its power while busy") if power else None
 
 
+def _on(facts: Facts) -> tuple[float, str] | None:
+    leaks = facts.number("leakage") + facts.number("idle_power")
+    return (float(leaks), "what it takes while it is on") if leaks else None
+
+
 # Shares
 
 
@@ -250,6 +255,8 @@ BOUNDS = (
           _fixed(1e-9, "100,000 times what an adder takes"), _LOGIC, _SUM),
     # power
     Bound("W015", _WORKERS, "leakage", None, _own_power, "what is idle does less than what works"),
+    Bound("W015", (), "idle_power", None, _own_power, "what is idle does less than what works"),
+    Bound("W015", (), "gated_leakage", None, _on, "switching off saves something"),
     Bound("W015", (), "leakage", None, _fixed(10, "ten times the power of a processor"),
           "CACTI 7: 0.27 W/mm^2 of 4 MB, fast transistors of 32 nm, 360 K", _area),
     Bound("W015", (), "power", None, _fixed(100, "a hundred times that of a processor"),
@@ -257,6 +264,12 @@ BOUNDS = (
     # anything
     Bound("W016", (), "area", None, _fixed(pi * 0.15**2, "a wafer of 300 mm"), "geometry"),
     Bound("W016", (), "clock", None, _fixed(3e10, "beyond clocked logic"), "processors: 9 GHz"),
+    Bound("W016", (), "power", None, _fixed(1e5, "four times a wafer of processors"),
+          "23 kW of a wafer (recalled, unverified)"),
+    Bound("W016", (), "node", _fixed(1e-9, "a few atoms"), _fixed(2e-5, "the first processors"),
+          "10 um (1971) to 2 nm"),
+    Bound("W016", (), "voltage", _fixed(0.05, "twice k T / q"), _fixed(50, "what gates withstand"),
+          "0.3 V (subthreshold logic) to 5 V"),
     Bound("W016", (), "*.energy", None, _fixed(1e-3, "that of 10^9 additions"), _LOGIC),
     Bound("W016", (), "*.latency", None, _fixed(100, "a hundred seconds"),
           "0.6 s to write and verify 256 x 256 cells one by one (NeuRRAM's pulses)"),
