@@ -149,6 +149,16 @@ def test_one_decision_approximates_nothing() -> None:
     assert "`bits` is 1" in refusal("adc { bits = 1, circuit = sar, rate = 1 MHz }")
 
 
+def test_newtons_converter_lies_between_the_sar_formula_and_the_regression() -> None:
+    """9 bits, 3.1 mW at 1.2 GS/s, 1500 um^2."""
+    sar, regression = (
+        part(f"adc {{ bits = 9, rate = 1.2 GHz, circuit = {circuit} }}")
+        for circuit in ("sar", "automatic")
+    )
+    assert energy(sar) < 3.1e-3 / 1.2e9 * 1e15 < energy(regression)
+    assert 1500 < area(sar) < area(regression)
+
+
 # Comparators
 
 
@@ -266,6 +276,19 @@ def test_isaacs_and_neurrams_shift_adds_lie_around_the_formula() -> None:
     assert 1 < area(isaac) / 60 < 3
 
 
+def test_jias_shift_add_is_priced_within_a_factor_of_two() -> None:
+    """65 nm, 1.2 V: 2.25 pJ (hwcomponents-library, jia.py)."""
+    adder = part("shift_add { bits = 16 }", node="65 nm", more="voltage = 1.2 V")
+    assert 0.5 < energy(adder) / 2250 < 1
+
+
+def test_pumas_alu_of_16_bits_is_priced_within_three_times() -> None:
+    """32 nm, 1 GHz: 2.4 mW x 32 / 45, 0.00567 mm^2 x 32 / 45 (puma-simulator, constants.py)."""
+    unit = part("unit { does = [any], bits = 16 }")
+    assert energy(unit) == pytest.approx(2.4e-3 * 32 / 45 / 1e9 * 1e15, rel=0.25)
+    assert 0.33 < area(unit) / (5670 * 32 / 45) < 1
+
+
 def test_a_tree_has_an_adder_less_than_terms_each_as_wide_as_its_sum() -> None:
     assert full_adders(2, 32) == 32
     assert full_adders(4, 10) == 2 * 9 + 10
@@ -329,6 +352,25 @@ def test_each_estimate_can_be_worked_out_again(text: str) -> None:
         assert "=" in found.formula
         assert {"node"} <= dict(found.inputs).keys()
         assert found.source
+
+
+@pytest.mark.parametrize(
+    ("text", "bits"),
+    [
+        ("adc {{ bits = {}, rate = 100 MHz }}", (4, 5, 6, 7, 8, 10, 12)),
+        ("adc {{ bits = {}, rate = 10 MHz, circuit = sar }}", (2, 4, 6, 8, 10, 12)),
+        ("adc {{ bits = {}, rate = 10 MHz, circuit = flash }}", (1, 2, 3, 4, 6, 8)),
+        ("adc {{ bits = {}, rate = 10 MHz, circuit = sense_amplifier }}", (1, 2, 3)),
+        ("dac {{ bits = {} }}", (1, 2, 4, 8)),
+        ("shift_add {{ bits = {} }}", (8, 16, 32)),
+        ("adder_tree {{ bits = {}, terms = 16 }}", (8, 16, 32)),
+        ("unit {{ does = [any], bits = {} }}", (8, 16, 32)),
+    ],
+)
+def test_a_bit_more_is_never_cheaper_nor_smaller(text: str, bits: tuple[int, ...]) -> None:
+    found = [part(text.format(count)) for count in bits]
+    assert sorted(map(energy, found)) == list(map(energy, found))
+    assert sorted(map(area, found)) == list(map(area, found))
 
 
 @pytest.mark.parametrize("text", [e for e in EXAMPLES if "sample_hold" not in e])
