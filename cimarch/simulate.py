@@ -25,7 +25,7 @@ from cimarch.mapping.placement import Placement
 from cimarch.mapping.pools import Wanted, pairs, pools_of
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
-from cimarch.program.assumed import assumed_densities, assumed_times
+from cimarch.program.assumed import assumed_densities, assumed_times, densities_read
 from cimarch.program.basis import basis
 from cimarch.program.context import Options, too_many_at_once
 from cimarch.program.energy import summed
@@ -241,6 +241,7 @@ def report(
     load = Ledger(loading, loaded) if loading and loaded else None
     done = [*ledger.charges(), *(load.charges() if load else ())]
     filled_in = [*assumed_times(system, done), *assumed_densities(placement, done)]
+    activity = densities_read(placement, done)
     return Report(
         system=system.name,
         network=network.name,
@@ -264,6 +265,8 @@ def report(
         area=system.total("area"),
         power=system.total("power"),
         leakage=system.total("leakage"),
+        input_density=activity["input_density"],
+        weight_density=activity["weight_density"],
         bound=_bound(ledger, ran),
         layers=from_rows(LAYERS, ledger.layers()),
         parts=from_rows(PARTS, ledger.parts(entries)),

@@ -31,6 +31,7 @@ class Spy:
 
     options: dict[str, object] = attrs.field(factory=dict)
     assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def simulate(self, system: object, network: object, **options: object) -> object:
         self.options = options

@@ -167,13 +167,13 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "the densities name `l3`, which is no matrix operation of the network": {"l3": [0, 0]},
+    "the densities: `l3` is no matrix operation of the network": {"l3": [0, 0]},
     "the densities, `l1`: input_density is 1.5, outside 0..1": {"l1": [1.5, 0]},
     "the densities, `l1`: weight_density is True, not a number": {"l1": [1, True]},
     "the densities, `l1`: weight_density is nan, outside 0..1": {"l1": [1, float("nan")]},
     "the densities, `l1` is no pair of densities": {"l1": "full"},
     "the densities, `l1` has an unknown field `inputs`": {"l1": {"inputs": 1}},
-    "the densities are no object of densities by operation": [0.5, 0.5],
+    "the densities: no object of densities by operation": [0.5, 0.5],
 }
 
 

@@ -16,13 +16,14 @@ from cimarch import simulate
 from cimarch.hardware.system import System
 from cimarch.program.energy import add_up
 from cimarch.report.report import Report
+from cimarch.report.summary import lines
 from cimarch.workload.network import Network
 
 ARRAY = """
     part dac[8]: dac {{ bits = 1, action convert {{ energy = {k} * 0.1 pJ }} }}
     part array: crossbar {{
         rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell, leakage = {k} * 3 uW
-        action read {{ latency = 1 ns, energy = {k} * 2.3 pJ }}
+        action read {{ latency = 1 ns, energy = {k} * {read} }}
         action write {{ latency = 1 ns, energy = {k} * 5.7 pJ }}
     }}
     part adc: adc {{ rate = 1 GHz, power = {k} * 3.1 mW }}
@@ -31,8 +32,8 @@ ARRAY = """
 """
 
 
-def priced(k: str = "1", more: str = "") -> System:
-    return chip(ARRAY.format(k=k, more=more))
+def priced(k: str = "1", more: str = "", read: str = "2.3 pJ") -> System:
+    return chip(ARRAY.format(k=k, more=more, read=read))
 
 
 def report(system: System, network: Network | None = None, **options: object) -> Report:
@@ -264,8 +265,7 @@ def test_areas_and_leakages_say_where_they_come_from() -> None:
     assert parts.loc["spare", "leakage_mW"] == 1.0
 
 
-def test_what_a_model_gave_is_told_as_such() -> None:
-    system = chip("""
+MODELLED = """
         node = 32 nm
         part array: crossbar {
             rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell, area = 1 mm^2
@@ -274,8 +274,11 @@ def test_what_a_model_gave_is_told_as_such() -> None:
         }
         part adc: adc { rate = 1 GHz, bits = 8 }
         connect array -> adc
-    """)
-    found = report(system, table((8, 6, 10)))
+"""
+
+
+def test_what_a_model_gave_is_told_as_such() -> None:
+    found = report(chip(MODELLED), table((8, 6, 10)))
     parts = found.to_pandas("parts").set_index("path")
     assert parts.loc["adc", "area_origin"].startswith("model ")
     assert parts.loc["array", "area_origin"] == "stated"
@@ -284,3 +287,28 @@ def test_what_a_model_gave_is_told_as_such() -> None:
     assert energy.loc["adc", "origin"].tolist()[0].startswith("model ")
     assert found.modelled_joules is not None
     assert 0 < found.modelled_joules < found.joules  # type: ignore[operator]
+
+
+def told(found: Report) -> dict[str, str]:
+    """The summary: label to value and remark."""
+    return {line.label.strip(): f"{line.value} {line.remark}".strip() for line in lines(found)}
+
+
+def test_the_summary_tells_what_the_energy_is_made_of() -> None:
+    # 868.84 pJ, of which 0.84 leak: 0.1 %; all prices are the description's
+    found = told(report(priced(), table((8, 6, 10))))
+    assert found["static"] == "0.1 % leakage, idle and gated, paid for time"
+    assert not {"stated", "modelled", "off chip"} & set(found)
+    shown = told(report(chip(MODELLED), table((8, 6, 10))))
+    assert {"stated", "modelled"} <= set(shown)
+    assert shown["area"].endswith("of it by cost models")
+
+
+def test_efficiency_is_told_at_its_precision_and_activity() -> None:
+    assert told(report(priced()))["efficiency"].endswith("TOPS/W 4-bit weights, 4-bit inputs")
+    system = priced(read="1 pJ * input_density")
+    given = {"l1": [0.25, 0.5], "l2": [0.25, 0.5], "l3": [0.25, 0.5]}
+    found = report(system, densities=given)
+    assert found.input_density == 0.25
+    assert found.weight_density is None
+    assert told(found)["efficiency"].endswith("4-bit weights, 4-bit inputs, inputs 25.0 % full")

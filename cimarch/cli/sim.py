@@ -26,6 +26,7 @@ from cimarch.cli.running import running
 from cimarch.diagnostics import DescriptionError, Diagnostic
 
 if TYPE_CHECKING:
+    from cimarch.hardware.system import System
     from cimarch.report.report import Report
 
 
@@ -63,7 +64,7 @@ class Outputs:
 @click.option(
     "--densities", metavar="FILE", help="How full inputs and weights are: `eval --save-densities`."
 )
-@click.option("--strict", is_flag=True, help="Whatever would be assumed is an error.")
+@click.option("--strict", is_flag=True, help="What would be assumed, or warned of, is an error.")
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 @click.option("--csv", "folder", metavar="FOLDER", help="Write the tables there as CSV.")
@@ -125,6 +126,7 @@ def sim(
     outputs.check()
     system = cimarch.load(architecture, set=overrides(set_))
     if strict:
+        nothing_warned(system)
         nothing_assumed(system.assumed)
     network = cimarch.read_network(
         model, model=name, input=shape(input_), allow_unmapped=allow_unmapped,
@@ -173,6 +175,18 @@ def nothing_assumed(sentences: tuple[str, ...]) -> None:
                     helps=("state it in the description, or leave --strict out",),
                 )
                 for sentence in sentences
+            )
+        )
+
+
+def nothing_warned(system: System) -> None:
+    """Raise DescriptionError where the description is not to be relied on: with `--strict`, a
+    warning is a mistake."""
+    if system.warnings:
+        raise DescriptionError(
+            *(
+                attrs.evolve(w, code="E910", headline=f"warned of under --strict: {w.headline}")
+                for w in system.warnings
             )
         )
 

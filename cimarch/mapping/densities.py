@@ -82,7 +82,7 @@ def densities(system: System, names: Sequence[str], given: object = None) -> Den
     if isinstance(given, Mapping) and given.get("schema") == SCHEMA:
         given = given.get("operations")
     if not isinstance(given, Mapping):
-        raise _wrong(f"{where} are no object of densities by operation", helps=(_form(),))
+        raise _wrong(f"{where}: no object of densities by operation", helps=(_form(),))
     found: dict[str, Density] = {}
     for pattern, entry in given.items():
         density = _density(entry, chip, f"{where}, `{pattern}`")
@@ -113,7 +113,7 @@ def _matching(pattern: str, names: Sequence[str], where: str) -> list[str]:
     if not hits:
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
         raise _wrong(
-            f"{where} name `{pattern}`, which is no matrix operation of the network",
+            f"{where}: `{pattern}` is no matrix operation of the network",
             notes=(f"they are {listing(names[:6])}{more}",),
             helps=suggestion(pattern, names),
         )

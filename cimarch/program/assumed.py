@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 
 from cimarch.diagnostics import listing
 from cimarch.hardware.system import System
@@ -54,6 +55,19 @@ def assumed_densities(placement: Placement, charges: Iterable[Charge]) -> Iterat
                 f"`{field}` is {float(root.number(field)):g}{of}, where the costs of "
                 f"{listing(readers[field])} read it"
             )
+
+
+def densities_read(placement: Placement, charges: Iterable[Charge]) -> dict[str, float | None]:
+    """The mean of each density over the multiply-accumulates; None where no cost reads it."""
+    readers = _readers(placement.system, charges)
+    anchors = [plan.site.anchor for plan in placement.plans if plan.site.is_matrix]
+    total = sum(op.macs for op in anchors)
+    found: dict[str, float | None] = dict.fromkeys(FIELDS)
+    for field in FIELDS:
+        if field in readers and total:
+            each = (op.macs * placement.densities.of(op.name).running[field] for op in anchors)
+            found[field] = float(sum(each, Fraction(0)) / total)
+    return found
 
 
 def _readers(system: System, charges: Iterable[Charge]) -> dict[str, list[str]]:

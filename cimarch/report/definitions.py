@@ -144,6 +144,13 @@ FIGURES = (
         " at the precision of the run; null without joules",
     ),
     Figure(
+        "input_density",
+        "input_density",
+        "how full inputs are, where a cost reads it: the mean over the multiply-accumulates; null"
+        " where none does",
+    ),
+    Figure("weight_density", "weight_density", "the same of weights"),
+    Figure(
         "gops_per_mm2",
         "gops_per_mm2",
         "2 x macs x batch / seconds / area_mm2 / 10^9, at the precision of the run;"

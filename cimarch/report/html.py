@@ -25,6 +25,7 @@ def fragment(report: Report) -> str:
     notes = "".join(
         _listed(heading, sentences)
         for heading, sentences in (
+            ("Warnings", report.warnings),
             ("Assumed", report.assumed),
             ("Not mapped", report.unmapped),
             ("Rounded by more than 1 %", report.rounded),

@@ -119,6 +119,9 @@ class Report:
     """W, all parts busy at once."""
     leakage: float = attrs.field(default=0.0, converter=float)
     """W, all parts."""
+    input_density: float | None = None
+    """How full inputs are, where a cost reads it; the mean over the multiply-accumulates."""
+    weight_density: float | None = None
     bound: Bound | None = None
     """None where nothing took time."""
     layers: Columns = attrs.field(converter=_layers, repr=False)
@@ -254,7 +257,7 @@ class Report:
             return None
         return self.operations / self.seconds / (self.area * 1e6) / 1e9
 
-    def explain(self, address: str = "") -> Explanation:
+    def explain(self, address: str = "", *, every: bool = False) -> Explanation:
         """Where a number comes from: a figure (`joules`), a cell (`layers[conv1].cycles`,
         `parts[tile.ima.adc].joules`, `ledger[tile.ima.adc.convert].joules`,
         `energy[conv1, tile.ima.adc.convert].joules`), or one of the system
@@ -264,7 +267,7 @@ class Report:
         """
         from cimarch.report.explain_report import explain
 
-        return explain(self, address)
+        return explain(self, address, every=every)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as plain JSON values, the same for the same input, byte for byte."""

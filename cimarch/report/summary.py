@@ -64,10 +64,52 @@ def _energy(report: Report) -> list[Line]:
     found = [Line("energy", f"{energy}/inference" if report.joules is not None else energy)]
     if report.joules is None:
         found[0] = attrs.evolve(found[0], remark=_what_is_unpriced(report))
-    found.append(Line("efficiency", _per(report.tops_per_watt, "TOPS/W")))
+    found += [*_made_of(report), *_efficiency(report)]
     if report.load_joules is not None and report.load_cycles:
         found.append(Line("load energy", quantity(report.load_joules, "J"), "once"))
     return found
+
+
+def _made_of(report: Report) -> list[Line]:
+    """What the energy is made of: prices stated or modelled, time, what is off the chip."""
+    if not report.joules:
+        return []
+    return [
+        Line(f"  {label}", percent(joules / report.joules), remark)
+        for label, joules, remark in (
+            ("stated", _stated(report), "prices and powers of the description"),
+            ("modelled", report.modelled_joules, "prices of cost models"),
+            ("static", report.static_joules, "leakage, idle and gated, paid for time"),
+            ("off chip", report.off_chip_joules, "memory, host, and links beside the chip"),
+        )
+        if joules and (label != "stated" or report.modelled_joules)
+    ]
+
+
+def _stated(report: Report) -> float:
+    """Joules whose price the description states."""
+    return (report.joules or 0.0) - (report.modelled_joules or 0.0)
+
+
+def _efficiency(report: Report) -> list[Line]:
+    """Operations per joule, at the precision and the activity of the run."""
+    if report.tops_per_watt is None:
+        return [Line("efficiency", _per(None, "TOPS/W"))]
+    told = [*_precision(report), *_activity(report)]
+    return [Line("efficiency", _per(report.tops_per_watt, "TOPS/W"), ", ".join(told))]
+
+
+def _precision(report: Report) -> list[str]:
+    """The bits of weights and inputs, those of every operation that has weights."""
+    columns = (report.layers[name].tolist() for name in ("weight_bits", "input_bits"))
+    told = {f"{w}-bit weights, {i}-bit inputs" for w, i in zip(*columns, strict=True) if w}
+    return ["mixed bits"] if len(told) > 1 else list(told)
+
+
+def _activity(report: Report) -> list[str]:
+    """How full inputs and weights are, where a cost reads it."""
+    densities = {"inputs": report.input_density, "weights": report.weight_density}
+    return [f"{what} {percent(d)} full" for what, d in densities.items() if d is not None]
 
 
 def _per(value: float | None, unit: str) -> str:
@@ -93,12 +135,19 @@ def _space(report: Report) -> list[Line]:
         Line("crossbars", count(report.crossbars), used),
         *_peak_arrays(report),
         Line("utilisation", percent(report.utilisation), "of the cells of these crossbars"),
-        Line("area", area(report.area)),
+        Line("area", area(report.area), _modelled_area(report)),
         Line("peak power", quantity(report.power, "W") if report.power else "not known"),
     ]
     if density is not None:
         found.append(Line("density", f"{number(density)} GOPS/mm^2"))
     return found
+
+
+def _modelled_area(report: Report) -> str:
+    """The share of the area that cost models gave."""
+    if not report.area or not report.modelled_area:
+        return ""
+    return f"{percent(report.modelled_area / report.area)} of it by cost models"
 
 
 def _peak_arrays(report: Report) -> list[Line]:

@@ -76,11 +76,13 @@ _PARTS = (
     View("kind", lambda row: row["kind"], right=False, rank=2),
     View("count", lambda row: count(row["count"])),
     View("used", lambda row: count(row["used"])),
-    View("area mm^2", lambda row: _stated(row["area_mm2"]), rank=3),
+    View("area mm^2", lambda row: _priced(row, "area_mm2", "area_origin"), rank=3),
     View("power mW", lambda row: _stated(row["power_mW"]), rank=3),
+    View("leakage mW", lambda row: _priced(row, "leakage_mW", "leakage_origin"), rank=4),
     View("busy", lambda row: share(row["busy_share"])),
     View("energy", _joules),
     View("of all", lambda row: share(row["energy_share"])),
+    View("off chip", lambda row: "yes" if row["off_chip"] else "-", right=False, rank=5),
     View("origin", lambda row: row["origin"] or "-", right=False, rank=4),
     View("actions", lambda row: row["actions"] or "-", right=False, rank=5),
 )
@@ -107,6 +109,7 @@ def _blocks(report: Report, width: int | None) -> Iterable[RenderableType]:
         yield Text(heading, style="bold")
         yield from table(views, rows, width)
     for heading, sentences in (
+        ("Warnings", report.warnings),
         ("Assumed", report.assumed),
         ("Not mapped", report.unmapped),
         ("Rounded by more than 1 %", report.rounded),
@@ -138,9 +141,21 @@ def _as_any(rows: list[dict[str, int | float | str | None]]) -> list[Row]:
 def _foot(report: Report, width: int | None) -> Iterable[RenderableType]:
     yield Text()
     yield Text("What the figures mean", style="bold")
+    if _any_modelled(report):
+        yield from wrapped("*: a cost model gave it, not the description", width)
     for figure in FIGURES:
         if figure.key in FIGURES_OF_THE_FOOT and getattr(report, figure.attribute) is not None:
             yield from wrapped(f"{figure.key}: {figure.definition}", width)
+
+
+def _any_modelled(report: Report) -> bool:
+    origins = (*report.parts["area_origin"].tolist(), *report.parts["leakage_origin"].tolist())
+    return any(origin.startswith("model ") for origin in origins)
+
+
+def _priced(row: Row, name: str, origin: str) -> str:
+    """A number, marked where a cost model gave it."""
+    return _stated(row[name]) + ("*" if str(row[origin]).startswith("model ") else "")
 
 
 def _stated(value: float | None) -> str:
