@@ -83,7 +83,7 @@ def _checked(facts: Facts) -> int:
             f"`rate` of a SAR converter of {bits} bits is {show(Quantity(rate, FREQUENCY))}, "
             f"{float(bits * rate) / 10**9:.4g} decisions a nanosecond, more than 20",
             "rate",
-            "`circuit = flash` decides all bits at once; more converters share the work",
+            "more converters share the work: each then has a lower `rate`",
         )
     return bits
 
