@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cimarch
-from cimarch.hardware.costs import buffers
-from cimarch.hardware.costs.buffers import KB, TABLE
+from cimarch.hardware.costs.buffers import price
+from cimarch.hardware.costs.memory_table import KB, TABLE
 from cimarch.hardware.costs.technology import reference
 from cimarch.hardware.system import Part, System
 from worked import worked
@@ -43,11 +43,11 @@ def energy(it: Part, action: str, **running: Fraction) -> float:
 def test_every_point_of_the_table_is_met(node: int, transistors: str) -> None:
     to = reference(node, transistors, temperature=360)
     for p in TABLE[node, transistors]:
-        assert buffers.access_energy("read", p.size, p.width, to) == pytest.approx(p.read)
-        assert buffers.access_energy("write", p.size, p.width, to) == pytest.approx(p.write)
-        assert buffers.sram_leakage(p.size, p.width, to) == pytest.approx(p.leakage)
+        assert price("read", p.size, p.width, to) * PJ == pytest.approx(p.read)
+        assert price("write", p.size, p.width, to) * PJ == pytest.approx(p.write)
+        assert price("leakage", p.size, p.width, to) * MW == pytest.approx(p.leakage)
         if p.area is not None:
-            assert buffers.sram_area(p.size, p.width, to) == pytest.approx(p.area)
+            assert price("area", p.size, p.width, to) * MM2 == pytest.approx(p.area)
 
 
 def test_a_buffer_of_64_kib_at_32_nanometres_costs_what_cacti_says() -> None:
@@ -82,11 +82,11 @@ def test_a_larger_or_wider_memory_takes_no_less(
     to = reference(node, transistors)
     (small, large), (narrow, wide) = sorted((a, b)), sorted((c, d))
     for field in ("read", "write"):
-        least = buffers.access_energy(field, small, narrow, to)
-        assert least <= buffers.access_energy(field, large, narrow, to) * (1 + 1e-9)
-        assert least <= buffers.access_energy(field, small, wide, to) * (1 + 1e-9)
-    assert buffers.sram_leakage(small, narrow, to) <= buffers.sram_leakage(large, narrow, to)
-    assert buffers.sram_area(small, narrow, to) <= buffers.sram_area(large, wide, to)
+        least = price(field, small, narrow, to)
+        assert least <= price(field, large, narrow, to) * (1 + 1e-9)
+        assert least <= price(field, small, wide, to) * (1 + 1e-9)
+    assert price("leakage", small, narrow, to) <= price("leakage", large, narrow, to)
+    assert price("area", small, narrow, to) <= price("area", large, wide, to)
 
 
 def test_between_32_and_22_nanometres_the_node_is_interpolated() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cimarch.hardware.costs import dram
-from cimarch.hardware.costs.buffers import TABLE
 from cimarch.hardware.costs.cells import DEVICES
+from cimarch.hardware.costs.memory_table import TABLE
 from cimarch.hardware.costs.technology import AREAS, NODES
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "costs.md").read_text()

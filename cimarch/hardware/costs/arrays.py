@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from cimarch.hardware.costs.buffers import SOURCE, access_energy
+from cimarch.hardware.costs.buffers import price
 from cimarch.hardware.costs.cells import DEVICES, WIRE, Cell, cell_area, cell_of
 from cimarch.hardware.costs.inputs import Inputs, counted, joules, square_metres, watts, whole
+from cimarch.hardware.costs.memory_table import SOURCE
 from cimarch.hardware.costs.model import Estimate, Facts, Model
 from cimarch.hardware.costs.technology import (
     SCALING,
@@ -184,7 +185,7 @@ def _row_write(facts: Facts, to: Technology) -> Estimate:
     run = facts.running
     bits = whole(facts, "cell_bits")
     size = whole(facts, "rows") * whole(facts, "columns") * bits
-    row = access_energy("write", size, float(run["active_columns"] * bits), to) / 10**12
+    row = price("write", size, float(run["active_columns"] * bits), to)
     return Estimate(
         joules(float(run["active_rows"]) * row),
         "SRAM of CACTI",
