@@ -114,7 +114,8 @@ SLIPS = (
     ("W014", "adder_tree", "add", "0.21 uJ", "bits = 32"),
     ("W014", "unit", "compute", "0.2 J", "bits = 8"),
     ("W010", "dac", "convert", "0.4 uJ", "bits = 1"),
-    ("W016", "sample_hold", "hold", "1 J", ""),
+    ("W010", "sample_hold", "hold", "1.2 uJ", ""),
+    ("W016", "host", "read", "1 J", ""),
 )
 
 
@@ -129,19 +130,22 @@ FLAWS = (
     ("W010", "adc { bits = 8, rate = 1.28 THz }", "1.28 THz"),
     ("W010", "adc { bits = 8, rate = 1.28 GHz, power = 2 uW }", "2 uW"),
     ("W010", "adc { bits = 8, rate = 1.28 GHz, power = 2 kW }", "2 kW"),
+    ("W010", "adc { bits = 8, leakage = 5 kW }", "5 kW"),
     ("W011", "buffer { size = 64 KiB, area = 0.083 um^2 }", "0.083 um^2"),
+    ("W011", "buffer { size = 64 KiB, leakage = 8 W }", "8 W"),
     ("W013", "crossbar { cell_area = 0.004 um^2 }", "0.004 um^2"),
     ("W013", "crossbar { write_energy = 0.6 mJ }", "0.6 mJ"),
     ("W013", "crossbar { on_resistance = 1 ohm }", "1 ohm"),
     ("W015", "adc { power = 2 mW, leakage = 5 mW }", "5 mW"),
     ("W015", "adc { power = 0.5 W, area = 1200 um^2 }", "0.5 W"),
-    ("W015", "buffer { size = 1 KiB, area = 1000 um^2, leakage = 1 W }", "1 W"),
+    ("W015", "unit { area = 1000 um^2, leakage = 1 W }", "1 W"),
     ("W015", "adc { power = 2 mW, idle_power = 3 mW }", "3 mW"),
     ("W015", "buffer { size = 1 KiB, leakage = 2 mW, gated_leakage = 3 mW }", "3 mW"),
     ("W016", "adc { area = 0.1 m^2 }", "0.1 m^2"),
     ("W016", "dram { power = 1 MW }", "1 MW"),
     ("W016", "adc { clock = 1 THz }", "1 THz"),
     ("W016", "crossbar { action read { latency = 1000 s } }", "1000 s"),
+    ("W016", "crossbar { action read { latency = 1 fs } }", "1 fs"),
 )
 
 

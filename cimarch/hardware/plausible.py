@@ -196,7 +196,7 @@ def _area(facts: Facts) -> tuple[Quantity, str] | None:
 # The table
 
 _GATE = _fixed(1e-18, "a fiftieth of what the smallest logic gate switches")
-_PULSE = _fixed(1e-17, "less than the charge of a single gate"), _fixed(1e-7, "10,000 PCM resets")
+_PULSE = _fixed(1e-17, "the charge of a single gate"), _fixed(1e-7, "10,000 PCM resets")
 _MEMORY = "CACTI 7: 0.04 to 0.25 pJ a bit; registers of 40 nm: 9 fJ (Aladdin); LPDDR: 40 pJ"
 _DRAM = "hwcomponents-cacti: 3.2 pJ a bit (HBM4) to 40 pJ (LPDDR)"
 _WIRES = "40 fJ a bit and mm (low-swing link, DATE 2013) to 51 pJ a bit (ISAAC's HyperTransport)"
@@ -217,22 +217,27 @@ BOUNDS = (
             (None, _most_conversion, _REGRESSION),
         )
     ),
+    Bound("W010", ("adc",), "leakage", None, _most_conversion, _REGRESSION, _conversions),
     Bound("W010", ("adc",), "rate", None, _most_conversions, _CLOCKS),
     Bound("W010", ("adc",), "bits", None, _most_bits, "2^bits - 1 comparators, all at once"),
     Bound("W010", ("dac",), "convert.energy", _GATE, _PIN, _WIRES),
+    Bound("W010", ("sample_hold",), "hold.energy", _GATE, _PIN, "1.2 pJ (NeuRRAM)"),
     # memories
     *(
         Bound("W011", kinds, name, low, high, source, _WORD)
         for kinds, low, high, source in (
             (("buffer",), _fixed(1e-16, "what one logic gate switches"),
-             _fixed(5e-11, "more than memory off the chip takes"), _MEMORY),
+             _fixed(5e-11, "what memory off the chip takes"), _MEMORY),
             (("dram",), _fixed(1e-13, "a thirtieth of what HBM4 takes"),
              _fixed(1e-9, "25 times what LPDDR takes"), _DRAM),
         )
         for name in ("read.energy", "write.energy")
     ),
     Bound("W011", ("buffer",), "area", _fixed(1e-15, "a twentieth of the smallest SRAM cell"),
-          _fixed(1e-9, "more than 100 registers"), "registers of 40 nm: 6 um^2 (Aladdin)",
+          _fixed(1e-9, "that of 100 registers"), "registers of 40 nm: 6 um^2 (Aladdin)",
+          _by("size")),
+    Bound("W011", ("buffer",), "leakage", None, _fixed(1e-5, "that of 100 registers"),
+          "72 nW a bit of CACTI 7's fastest 4 MB; registers of 40 nm: 74 nW (Aladdin)",
           _by("size")),
     # wires
     Bound("W012", ("bus", "link", "htree"), "transfer.energy", _GATE, _PIN, _WIRES, _WORD),
@@ -271,7 +276,8 @@ BOUNDS = (
     Bound("W016", (), "voltage", _fixed(0.05, "twice k T / q"), _fixed(50, "what gates withstand"),
           "0.3 V (subthreshold logic) to 5 V"),
     Bound("W016", (), "*.energy", None, _fixed(1e-3, "that of 10^9 additions"), _LOGIC),
-    Bound("W016", (), "*.latency", None, _fixed(100, "a hundred seconds"),
+    Bound("W016", (), "*.latency", _fixed(1e-13, "a tenth of a gate's delay"),
+          _fixed(100, "a hundred times writing an array cell by cell"),
           "0.6 s to write and verify 256 x 256 cells one by one (NeuRRAM's pulses)"),
 )  # fmt: skip
 """Every bound, the narrowest of a number first."""
