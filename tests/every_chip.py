@@ -18,7 +18,11 @@ from cimarch.workload.shapes import shapes_only
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CHIPS = ("isaac", "edge_macro", "single_crossbar", "language_chip", "bit_serial")
+CHIPS = (
+    "isaac", "edge_macro", "single_crossbar", "language_chip", "bit_serial",
+    "puma", "raella", "prime", "two_pools", "hybrid", "small",
+    "neurram", "jia_2020", "colonnade", "tsmc_22nm",
+)  # fmt: skip
 
 
 def table() -> Network:
@@ -41,15 +45,18 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
     "table": table,
 }
 
+DIGITAL_ATTENTION = ("E241",) * 4 + (1,) + ("E241",) * 5
+"""Of the chips from `puma` on, one has a unit that multiplies two operands: `hybrid`."""
+
 COMES_TO: Mapping[str, tuple[int | str, ...]] = {
-    "mlp": (1, 10, 19, 1, 1),
-    "resnet20": (1, 36, 36, 1, 1),
-    "mobilenetv2_cifar": (1, "E232", 504, 1, 5),
-    "vgg8": (1, "E232", 800, 1, 13),
-    "char-gpt, 8 tokens": ("E241", "E241", 82, 1, 1),
-    "stories260k, 8 tokens": ("E241", "E241", 63, 1, 1),
-    "stories260k, the 9th token": ("E241", "E241", 63, 1, 1),
-    "table": (1, 7, 9, 1, 1),
+    "mlp": (1, 10, 19, 1, 1, 1, 1, 1, 1, 1, 3, 1, 13, 258, 37),
+    "resnet20": (1, 36, 36, 1, 1, 1, 1, 1, 1, 1, 4, 2, 26, 320, 53),
+    "mobilenetv2_cifar": (1, "E232", 504, 1, 5, 1, 1, 1, 2, 1, 45, 16, 537, 3663, 711),
+    "vgg8": (1, "E232", 800, 1, 13, 1, 1, 1, 4, 1, 110, 19, 201, 12688, 1596),
+    "char-gpt, 8 tokens": ("E241", "E241", 82, 1, 1, *DIGITAL_ATTENTION),
+    "stories260k, 8 tokens": ("E241", "E241", 63, 1, 1, *DIGITAL_ATTENTION),
+    "stories260k, the 9th token": ("E241", "E241", 63, 1, 1, *DIGITAL_ATTENTION),
+    "table": (1, 7, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 12, 53, 15),
 }
 """Per network, for each of `CHIPS`: its resident groups at 8 bits, or the code of the refusal.
 

@@ -31,7 +31,9 @@ SIMPY, SIMPY_LONG = 16_000, 200_000
 """Tasks up to which the reference engine runs a program too."""
 
 LARGE = {"mobilenetv2_cifar", "vgg8"}
-SLOW = {("isaac", "resnet20"), ("language_chip", "resnet20")}
+SLOW = {("isaac", "resnet20"), ("language_chip", "resnet20")} | {
+    (chip, "resnet20") for chip in CHIPS[CHIPS.index("puma") :]
+}
 """Runs of several hundred thousand tasks."""
 
 DETAILS = ("mvm", "wordline")
@@ -99,10 +101,16 @@ def assert_same_outcome(one: Outcome, other: Outcome) -> None:
             assert np.array_equal(getattr(mine, name), getattr(theirs, name)), name
 
 
-def assert_same_figures(one: Report, other: Report) -> None:
-    """Equal in time, busy cycles of each part, counts, joules, and the times of each layer."""
-    for name in ("cycles", "latency", "interval", "load_cycles", "joules", "peak_arrays"):
+def assert_same_figures(one: Report, other: Report, *, holds: bool = True) -> None:
+    """Equal in time, busy cycles of each part, counts, joules, and the times of each layer.
+
+    Without a sample-and-hold a merged product holds its array while it is converted, reads and
+    bursts of their own do not: fewer arrays may then be held at one time in the other.
+    """
+    for name in ("cycles", "latency", "interval", "load_cycles", "joules"):
         assert getattr(one, name) == getattr(other, name), name
+    assert other.peak_arrays <= one.peak_arrays
+    assert other.peak_arrays == one.peak_arrays or not holds
     queues = {"waited_at", "waited_cycles"}  # more tasks stand in more queues
     for table in ("parts", "ledger", "layers"):
         mine, theirs = getattr(one, table), getattr(other, table)
@@ -116,7 +124,8 @@ def test_a_run_is_legal_and_the_same_in_every_detail(pair: Pair, schedule: str, 
     assert len(fine.program.work) >= len(coarse.program.work)
     for each in (coarse, fine):
         assert_legal(each.program, each.ran, SIMPY)
-    assert_same_figures(coarse.report, fine.report)
+    holds = bool(pair.system().of_kind("sample_hold"))
+    assert_same_figures(coarse.report, fine.report, holds=holds)
 
 
 @pytest.mark.parametrize(("pair", "schedule", "batch"), list(cases(long=True)))
