@@ -106,8 +106,9 @@ def test_a_layers_joules_are_its_rows_and_its_cycles_its_ends(isaac: Report) -> 
     assert math.fsum(term.value for term in joules.terms) == joules.value  # type: ignore[misc]
     (cycles,) = isaac.explain("layers[conv1].cycles").made
     assert [term.name for term in cycles.terms] == ["finish_cycle", "start_cycle"]
-    (first,) = isaac.explain("layers[conv1].start_cycle").made
-    assert first.terms[0].told.split(" on ")[0] in ("fetch", "input", "feed", "read")
+    first, last = cycles.notes
+    assert first == "its first task: read on tile.ima.xbar[0]"
+    assert last.startswith("its last task: store on tile.")
 
 
 def test_a_figure_is_told_with_its_formula_and_values(isaac: Report) -> None:

@@ -16,7 +16,6 @@ from cimarch.report.recipes import (
     both,
     figures,
     load_prices,
-    nothing,
     of_parts,
     prices,
     rows,
@@ -25,12 +24,12 @@ from cimarch.report.recipes import (
 from cimarch.units import AREA, POWER, Quantity, show
 
 
-def _run(how: str, unit: str = "", terms: Terms = nothing) -> Recipe:
-    return Recipe("run", how, terms, unit=unit)
+def _run(how: str, unit: str = "") -> Recipe:
+    return Recipe("run", how, unit=unit)
 
 
-def _placed(how: str, unit: str = "", terms: Terms = nothing) -> Recipe:
-    return Recipe("placement", how, terms, unit=unit)
+def _placed(how: str, unit: str = "") -> Recipe:
+    return Recipe("placement", how, unit=unit)
 
 
 def _network(how: str) -> Recipe:
@@ -176,18 +175,6 @@ _FIGURES: Mapping[str, Recipe] = {
 # ---------------------------------------------------------------------------- layers
 
 
-def _ends(which: str) -> Terms:
-    """Which task is the first, or the last, of an operation."""
-
-    def give(cell: Cell) -> Iterator[Term]:
-        ends = cell.basis.ends.get(str(cell.row["name"])) if cell.basis else None
-        if ends is not None:
-            task = ends.first if which == "first" else ends.last
-            yield Term(f"{which} task", task, task)
-
-    return give
-
-
 def _of_operation(cell: Cell, row: Row) -> bool:
     return bool(row["operation"] == cell.row["name"])
 
@@ -211,8 +198,8 @@ _LAYERS: Mapping[str, Recipe] = {
     "tiles": _placed("encoded columns and rows, cut to the size of an array"),
     "crossbars": _placed("arrays with at least one of its tiles"),
     "utilisation": _placed("cells of its tiles / cells of those arrays", "share"),
-    "start_cycle": _run("the start of its first task", "cycles", _ends("first")),
-    "finish_cycle": _run("the end of its last task", "cycles", _ends("last")),
+    "start_cycle": _run("the start of its first task", "cycles"),
+    "finish_cycle": _run("the end of its last task", "cycles"),
     "cycles": Recipe(
         "formula", "finish_cycle - start_cycle", beside("finish_cycle", "start_cycle"),
         lambda last, first: last - first, "cycles",

@@ -1,6 +1,8 @@
-"""`explain`: a number of a system, or all of a part, with where they come from."""
+"""`explain`: a number of a system or a report, or all of a part, and where they come from."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -9,6 +11,9 @@ from cimarch.hardware.origin import Origin, Remark
 from cimarch.hardware.system import Part, System
 from cimarch.report.explain_totals import PEAK, TOTALS, has_total, total
 from cimarch.report.provenance import Provenance
+
+if TYPE_CHECKING:
+    from cimarch.report.report import Report
 
 SCHEMA = "cimarch.explain/1"
 
@@ -49,14 +54,17 @@ class Explanation:
         return render(self)
 
 
-def explain(system: System, address: str = "", *, every: bool = False) -> Explanation:
-    """Where the numbers of a system come from.
+def explain(what: System | Report, address: str = "", *, every: bool = False) -> Explanation:
+    """Where the numbers of a system, or of a report, come from.
 
-    The address is a part (`"tile.ima.adc"`; with `every`, also what nobody said of it), a number of
-    a part (`"tile.ima.adc.bits"`, `"tile.ima.adc.convert.energy"`), or the whole (`""`, `"area"`,
-    `"power"`, `"leakage"`, `"peak"`). Raises DescriptionError where it leads nowhere.
+    Of a system the address is a part (`"tile.ima.adc"`; with `every`, also what nobody said of it),
+    a number of a part (`"tile.ima.adc.bits"`, `"tile.ima.adc.convert.energy"`), or the whole (`""`,
+    `"area"`, `"power"`, `"leakage"`, `"peak"`). Of a report it is one of `Report.explain`. Raises
+    DescriptionError where it leads nowhere.
     """
-    address = address.strip()
+    if not isinstance(what, System):
+        return what.explain(address, every=every)
+    system, address = what, address.strip()
     if address == PEAK:
         return Explanation(
             system.name, PEAK, f"{PEAK} of {system.name}", made=(total(system, "", PEAK),)
@@ -69,7 +77,8 @@ def explain(system: System, address: str = "", *, every: bool = False) -> Explan
         names = (name,) if name else explainer.numbers(path, every=every)
     asked = (name,) if name else (*TOTALS, PEAK)
     made = tuple(total(system, path, each) for each in asked if has_total(system, path, each))
-    numbers = tuple(explainer.origin(path, each) for each in names)
+    found = (explainer.origin(path, each) for each in names)
+    numbers = tuple(o for o in found if o.how != "default" or not has_total(system, path, o.name))
     return Explanation(
         system.name,
         address,

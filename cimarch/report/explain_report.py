@@ -82,7 +82,12 @@ def _definition(cell: Cell) -> str:
 
 
 def _notes(cell: Cell, value: object) -> Iterator[str]:
-    """Why a number is not known."""
+    """Why a number is not known; of times, which tasks begin and end them."""
+    ends = cell.basis.ends.get(str(cell.row.get("name"))) if cell.basis else None
+    if ends is not None and cell.name in ("start_cycle", "cycles"):
+        yield f"its first task: {ends.first}"
+    if ends is not None and cell.name in ("finish_cycle", "cycles"):
+        yield f"its last task: {ends.last}"
     if value is None and "joules" in cell.name and not cell.table:
         for name in cell.report.unpriced:
             yield f"nobody says the energy of `{name}`"

@@ -128,7 +128,9 @@ def _indented(text: str, paint: _Paint, style: str = "") -> Iterator[str]:
 
 def _made(number: Provenance, paint: _Paint) -> list[str]:
     head = f"{paint('name', printable(number.address))} = {paint('head', printable(number.told))}"
-    lines = [head, *_wrapped(number.definition)]
+    lines = [head]
+    if number.definition != number.formula:
+        lines += _wrapped(number.definition)
     if number.formula:
         lines += _wrapped(f"{_LEADS.get(number.made, '')}{number.formula}")
     lines += _terms(number.terms[:_MOST_TERMS], paint)
@@ -139,7 +141,7 @@ def _made(number: Provenance, paint: _Paint) -> list[str]:
     return lines
 
 
-_LEADS = {"sum": "sum of: ", "formula": "= "}
+_LEADS = {"sum": "sum of: ", "formula": "= ", "run": "in the run: ", "placement": "placed: "}
 
 
 def _wrapped(text: str) -> list[str]:

@@ -22,7 +22,7 @@ from cimarch.report.definitions import FIGURES, TABLES
 from cimarch.report.format import area, count, number, percent, quantity
 from cimarch.report.provenance import Number, Term
 from cimarch.report.report import Report
-from cimarch.units import ENERGY, POWER, Quantity, show
+from cimarch.units import ENERGY, POWER, TIME, Quantity, show
 
 Row = Mapping[str, Any]
 
@@ -189,31 +189,40 @@ def prices(cell: Cell) -> Iterator[Term]:
     origin = energy_origin(cell, key[1], key[2])
     for price in cell.basis.prices.get(key, ()):
         if price.origin == cell.row["origin"]:
-            yield _price(price, origin)
+            yield _price(cell.basis, price, origin)
 
 
 def load_prices(cell: Cell) -> Iterator[Term]:
     """The prices of the load beside the run."""
-    for price in cell.basis.load if cell.basis else ():
-        yield _price(price, energy_origin(cell, price.part, price.action))
+    if cell.basis is not None:
+        for price in cell.basis.load:
+            yield _price(cell.basis, price, energy_origin(cell, price.part, price.action))
 
 
-def _price(price: Price, origin: Origin | None) -> Term:
-    """One price: `1,024 x 1.5625 pJ`, or `2 mW` for some seconds of instances."""
-    whole = None if price.each is None else price.each * price.times
-    joules = None if whole is None else float(whole)
-    if price.per == PER_ACTION:
-        each = "not known" if price.each is None else show(Quantity(price.each, ENERGY))
-        times, unit = int(price.times), each
-    else:
-        times, unit = None, _paid(price)
-    name = f"{price.part}.{price.action}" if price.part else price.action
-    return Term(name, joules, told(joules, "J"), "", times, unit, origin=origin)
+def _price(basis: Basis, price: Price, origin: Origin | None) -> Term:
+    """One price: `1,024 x 1.5625 pJ`, or `1 x 2 mW for 3 ms` where time is paid for."""
+    joules = None if price.each is None else float(price.each * price.times)
+    is_action = price.per == PER_ACTION
+    return Term(
+        _dotted(price.part, price.action), joules, told(joules, "J"), "",
+        int(price.times) if is_action else 1, _paid(basis, price), origin=origin,
+    )  # fmt: skip
 
 
-def _paid(price: Price) -> str:
-    watts = show(Quantity(price.each or Fraction(0), POWER))
-    return f"{watts} x {quantity(float(price.times), 's')} of instances"
+def _paid(basis: Basis, price: Price) -> str:
+    """What one costs: joules, or watts and the time that they are paid for."""
+    if price.each is None:
+        return "not known"
+    if price.per != PER_ACTION:
+        return _for_time(price.each, price.times)
+    power = basis.system.part(price.part).power
+    if price.origin == "from power" and power:
+        return _for_time(power, price.each / power)
+    return show(Quantity(price.each, ENERGY))
+
+
+def _for_time(watts: Fraction, seconds: Fraction) -> str:
+    return f"{show(Quantity(watts, POWER))} for {show(Quantity(seconds, TIME))}"
 
 
 # ----------------------------------------------------------------- what a report holds
