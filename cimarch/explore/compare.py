@@ -92,7 +92,7 @@ class Chip:
 
     name: str
     """Of the system; with a number behind it where two have the same."""
-    system: System
+    system: System = attrs.field(repr=False)
     """As it ran: scaled, where that was asked for."""
     scaled: Scaled | None = None
 
@@ -118,7 +118,7 @@ class Result:
 
     chip: str
     network: str
-    report: Report | None = None
+    report: Report | None = attrs.field(default=None, repr=False)
     problems: tuple[Diagnostic, ...] = ()
 
     @cached_property
@@ -160,7 +160,7 @@ class Comparison:
     """All chips with the first network, then all with the next."""
     options: Mapping[str, object] = attrs.field(factory=dict)
     """Of all runs, as plain JSON values."""
-    digests: Mapping[str, str] = attrs.field(factory=dict)
+    digests: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     """SHA-256 of every file read, by its name."""
     version: str = __version__
     """Of cimarch."""

@@ -225,6 +225,9 @@ def _differences(comparison: Comparison, width: int | None) -> Iterable[Renderab
     yield Text()
     yield Text("The chips", style="bold")
     yield from _parted(*_facts(comparison.chips, found.facts), width)
+    scaled = [(chip.name, chip.scaled.refused) for chip in comparison.chips if chip.scaled]
+    refused = [f"{name} cannot have one more, {why}" for name, why in scaled if why]
+    yield from listed("Scaled no further", refused, width)
     for heading, lines in (
         ("{chip} alone assumes", found.assumed),
         ("{chip} leaves out", found.unmapped),

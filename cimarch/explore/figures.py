@@ -189,6 +189,10 @@ FIGURES = (
         lambda report: report.crossbars_available, _always, count,
     ),
     Compared(
+        "peak_arrays", "peak arrays", "", DEFINITIONS["peak_arrays"],
+        lambda report: report.peak_arrays, _always, count,
+    ),
+    Compared(
         "utilisation", "utilisation", "", DEFINITIONS["utilisation"],
         lambda report: report.utilisation, _always, percent,
     ),

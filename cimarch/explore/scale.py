@@ -29,8 +29,8 @@ divide."""
 GUESSES = 8
 
 _Found = tuple[int, System]
-Try = Callable[[int], System | None]
-"""The system with a number of arrays; None where its description refuses that number."""
+Try = Callable[[int], System | Diagnostic]
+"""The system with a number of arrays, or why its description refuses that number."""
 
 
 @attrs.frozen
@@ -47,6 +47,8 @@ class Scaled:
     """m^2 of the scaled chip."""
     target: float
     """m^2 of the first chip: not exceeded."""
+    refused: str = ""
+    """Why it is not one more, where the description does not allow that."""
 
     @property
     def share(self) -> float:
@@ -59,6 +61,7 @@ class Scaled:
             "parameter": self.parameter, "array": self.array,
             "before": self.before, "after": self.after,
             "area_mm2": self.area * 1e6, "target_mm2": self.target * 1e6, "share": self.share,
+            "refused": self.refused or None,
         }  # fmt: skip
 
 
@@ -75,14 +78,25 @@ def scaled(
     before = part.shape[index]
     if not system.total("area"):
         raise DescriptionError(no_area(system.name))
-    found = _search(part, before, system, area, _anew(system, parameter))
+    trying = _anew(system, parameter)
+    found = _search(total(part, "area") / before, before, system, area, trying)
     if isinstance(found, int):
-        raise DescriptionError(_too_large(system, parameter, found, area, reference))
+        fewer = _refusal(trying, parameter, found - 1) if found > 1 else ""
+        raise DescriptionError(_too_large(system, parameter, found, area, reference, fewer))
     after, best = found
-    told = Scaled(
-        parameter, _named(part), before, after, float(best.total("area")), float(area)
-    )  # fmt: skip
-    return best, told
+    refused = _refusal(trying, parameter, after + 1) if after < LARGEST else ""
+    return best, Scaled(
+        parameter, _named(part), before, after, float(best.total("area")), float(area), refused
+    )
+
+
+def _refusal(trying: Try, parameter: str, number: int) -> str:
+    """Why a description refuses a number of arrays; empty where it takes it."""
+    found = trying(number)
+    if not isinstance(found, Diagnostic):
+        return ""
+    why = found.headline.removeprefix(f"--set {parameter}={number}: ")
+    return f"{parameter} = {number:,}: {why}"
 
 
 def no_area(name: str) -> Diagnostic:
@@ -153,28 +167,31 @@ def _anew(system: System, parameter: str) -> Try:
     """What reads the description of a system again, with other numbers of arrays."""
     given: dict[str, object] = {each.path: each.text for each in system.overrides}
     file = system.root.span.file if system.root.span else ""
-    if _read(file, system.name, given) is None:
+    if isinstance(_read(file, system.name, given), Diagnostic):
         raise DescriptionError(_only_text(system.name))
     return lambda number: _read(file, system.name, {**given, parameter: number})
 
 
-def _read(file: str, name: str, given: Mapping[str, object]) -> System | None:
+def _read(file: str, name: str, given: Mapping[str, object]) -> System | Diagnostic:
     try:
         return load(f"{file}:{name}", given)
-    except DescriptionError:
-        return None
+    except DescriptionError as error:
+        return error.diagnostics[0]
 
 
-def _search(part: Part, before: int, system: System, area: Fraction, trying: Try) -> _Found | int:
+def _search(
+    each: Fraction, before: int, system: System, area: Fraction, trying: Try
+) -> _Found | int:
     """The largest number that has room; the smallest that there is, where that has none.
 
-    A number near which all are refused counts as too large where it is above the description's own,
-    and as too small where it is below. The next number to try is where a straight line would meet
+    `each` is what a member adds to the area, about.
+    A number near which all are refused counts as too large where it is above all that the
+    description took, else as too small. The next number to try is where a straight line would meet
     the area; what is not found so soon is found by halving.
     """
     best = (before, system) if system.total("area") <= area else None
     low, high = (before, LARGEST + 1) if best else (0, before)
-    number, found, each = before, system, total(part, "area") / before
+    number, found, top = before, system, before
     guesses = GUESSES
     while high - low > 1:
         straight = number + floor((area - found.total("area")) / each) if each else 0
@@ -182,9 +199,12 @@ def _search(part: Part, before: int, system: System, area: Fraction, trying: Try
         guess, guesses = min(max(guess, low + 1), high - 1), guesses - 1
         tried = _near(trying, guess, low)
         if tried is None:
-            low, high = (guess, high) if guess < before else (low, guess)
+            beyond = guess > top and guess - low > NEAR
+            low, high = (low, guess) if beyond else (guess, high)
+            guesses = 0
             continue
         number, found = tried
+        top = max(top, number)
         if found.total("area") <= area:
             best, low = tried, number
         else:
@@ -196,7 +216,7 @@ def _near(trying: Try, guess: int, low: int) -> _Found | None:
     """The nearest number from `guess` down, above `low`, that the description takes."""
     for number in range(guess, max(low, guess - NEAR), -1):
         found = trying(number)
-        if found is not None:
+        if not isinstance(found, Diagnostic):
             return number, found
     return None
 
@@ -238,12 +258,14 @@ def _several(system: System, parameters: list[str]) -> Diagnostic:
 
 
 def _too_large(
-    system: System, parameter: str, number: int, area: Fraction, least: str
+    system: System, parameter: str, number: int, area: Fraction, reference: str, fewer: str
 ) -> Diagnostic:
+    notes = [f"the area of `{reference}` is {in_area(float(area))}"]
+    notes += [f"one less is refused: {fewer}"] if fewer else []
     return Diagnostic(
         "E444",
-        f"`{system.name}` is larger than `{least}` even with `{parameter}` = {number:,}",
-        notes=(f"the area of `{least}` is {in_area(float(area))}",),
+        f"`{system.name}` is larger than `{reference}` even with `{parameter}` = {number:,}",
+        notes=tuple(notes),
         helps=("name the larger chip first: the others are scaled to its area",),
     )
 
