@@ -137,6 +137,60 @@ def test_two_halves_of_a_line_are_converted_by_both_arrays() -> None:
     assert peak(system, 4, 4).operations == found.rate == Fraction(128 * 10**9, 5)
 
 
+def test_arrays_on_a_switched_pool_of_converters_take_turns_on_all_of_it() -> None:
+    # 4 arrays on any of 2 converters: a burst takes both for 4 turns; 4 bursts are 16 ns.
+    system = chip("""
+    part array[4]: crossbar { rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell
+                              action read { latency = 2 ns } }
+    part adc[2]: adc { rate = 1 GHz }
+    connect array[*] -> adc[*] { share = any }
+    """)
+    found = only(system)
+    assert (len(found.cluster.arrays), found.cluster.times, found.interval) == (4, 1, 16)
+    assert peak(system, 4, 4).operations == found.rate
+
+
+def test_each_kind_of_cluster_is_run_where_links_pick_members() -> None:
+    # Two arrays share a converter (16 ns a product), two have one each (2 + 8 ns).
+    system = chip("""
+    part array[4]: crossbar { rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell
+                              action read { latency = 2 ns } }
+    part adc[3]: adc { rate = 1 GHz }
+    connect array[0..1] -> adc[0]
+    connect array[2..3] -> adc[1..2]
+    """)
+    shared, apart = full_products(system, 4, 4)
+    assert (shared.cluster.arrays, shared.cluster.times, shared.interval) == ((0, 1), 1, 16)
+    assert (apart.cluster.arrays, apart.cluster.times, apart.interval) == ((2,), 2, 10)
+    rate = 2 * 128 * (Fraction(1, 16) + Fraction(1, 10)) * 10**9
+    assert operations_per_second((shared, apart)) == rate
+
+
+def test_a_product_begins_on_the_beat() -> None:
+    # 2 ns of reading and 8 of converting, in beats of 4 ns: 12.
+    system = chip("""
+    beat = 4 ns
+    part array: crossbar { rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell
+                           action read { latency = 2 ns } }
+    part adc: adc { rate = 1 GHz }
+    connect array -> adc
+    """)
+    assert only(system).interval == 12
+
+
+def test_a_converter_begins_on_its_own_clock() -> None:
+    # A burst of 8 begins every 3 ns only: behind the read at 2 it begins at 3, and ends at 11.
+    system = chip("""
+    part array: crossbar { rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell
+                           action read { latency = 2 ns } }
+    part adc: adc { rate = 1 GHz, clock = 1 GHz / 3 }
+    connect array -> adc
+    """)
+    found = only(system)
+    # Then the next read ends at 13, its burst begins at 15: every 12.
+    assert (found.alone, found.interval) == (11, 12)
+
+
 def test_products_of_every_pool_add_up() -> None:
     system = chip("""
     part dense[4]: crossbar { rows = 8, columns = 8, cell_bits = 4, encoding = signed_cell

@@ -61,7 +61,9 @@ def test_the_evaluation_is_what_the_command_prints(capsys: pytest.CaptureFixture
 def test_the_commands_of_the_start_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for block in blocks("") for line in block.splitlines()]
     commands = [line.split()[1] for line in lines if line.startswith("cimarch ")]
-    assert commands == ["check", "show", "sim", "compare", "eval", "export", "eval"]
+    assert commands == [
+        "check", "show", "sim", "compare", "explain", "validate", "eval", "export", "eval",
+    ]  # fmt: skip
     for command in commands:
         assert main([command, "--help"]) == 0
     makefile = (ROOT / "Makefile").read_text()

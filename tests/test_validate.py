@@ -197,10 +197,10 @@ GOOD = figure("area", 100, "um^2")
 @pytest.mark.parametrize(
     ("given", "headline"),
     [
-        (figure("arena", 1, "um^2"), "is `arena`, which is none"),
-        (figure("area", 1, "W"), "`unit` of figure 1 (`area`) is `W`, which is none"),
-        (figure("area", 1, "um^2", kind="exactly"), "is `exactly`, which is none"),
-        (figure("area", 1, "um^2", checked="seen"), "is `seen`, which is none"),
+        (figure("arena", 1, "um^2"), "is `arena`, which is not known"),
+        (figure("area", 1, "W"), "`unit` of figure 1 (`area`) is `W`, which is not known"),
+        (figure("area", 1, "um^2", kind="exactly"), "is `exactly`, which is not known"),
+        (figure("area", 1, "um^2", checked="seen"), "is `seen`, which is not known"),
         (figure("area", 0, "um^2"), "is 0, not above 0"),
         (figure("area", "1", "um^2"), "is `1`, not a number"),
         (figure("area", "true", "um^2").replace('"true"', "true"), "is `True`, not a number"),

@@ -177,7 +177,8 @@ def _parsed(path: Path) -> Mapping[str, object]:
         why = "it is not UTF-8 text"
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         why = f"{error}"
-    raise DescriptionError(Diagnostic("E420", f"`{path}` cannot be read: {why}"))
+    helps = ("name a reference chip (`isaac`), or a `.toml` file of published figures",)
+    raise DescriptionError(Diagnostic("E420", f"`{path}` cannot be read: {why}", helps=helps))
 
 
 _NEEDED = ("name", "quantity", "value", "unit", "kind", "checked", "source")
@@ -299,7 +300,9 @@ class _Reader:
         if key in text and text[key] not in known:
             notes = (f"there are {listing(known)}",)
             helps = suggestion(text[key], known)
-            self._tell(f"`{key}`{told} is `{text[key]}`, which is none", notes=notes, helps=helps)
+            self._tell(
+                f"`{key}`{told} is `{text[key]}`, which is not known", notes=notes, helps=helps
+            )
 
     def _tell(
         self, headline: str, *, notes: tuple[str, ...] = (), helps: tuple[str, ...] = ()

@@ -19,8 +19,9 @@ the converters of the array, one array after the other where several arrays shar
     without one:                              steps x max(read + burst, bursts)
 
 and where the steps are accumulated in analog, one conversion follows all of them: `steps x read`
-takes the place of `read`, once. Times are exact, not rounded to cycles: this is what the parts can
-do, not what a run takes. `cimarch.explore.products` finds the same by running such products.
+takes the place of `read`, once. All arrays of a part are taken for wired as its first. Times are
+exact, not rounded to cycles: this is what the parts can do, not what a run takes.
+`cimarch.explore.products` finds the same by running such products.
 """
 
 from __future__ import annotations
