@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from math import log10, pi, prod
 
 import attrs
@@ -293,8 +294,13 @@ def doubt(facts: Facts, name: str, value: Quantity) -> Doubt | None:
     """
     if value.value == 0:
         return None
-    found = (_outside(bound, facts, value) for bound in BOUNDS if bound.covers(facts.kind, name))
+    found = (_outside(bound, facts, value) for bound in _bounds(facts.kind, name))
     return next((each for each in found if each is not None), None)
+
+
+@cache
+def _bounds(kind: str, name: str) -> tuple[Bound, ...]:
+    return tuple(bound for bound in BOUNDS if bound.covers(kind, name))
 
 
 def _outside(bound: Bound, facts: Facts, value: Quantity) -> Doubt | None:
