@@ -246,22 +246,25 @@ def _settings(texts: Sequence[str], architectures: Sequence[str]) -> list[list[s
     return found
 
 
-def _numbered(chip: str, architectures: Sequence[str], flag: str, text: str) -> list[int]:
-    """Which of the chips is meant: by its number, from 1, or as it was typed."""
+def _numbered(
+    chip: str, architectures: Sequence[str], flag: str, text: str, names: Sequence[str] = ()
+) -> list[int]:
+    """Which of the chips is meant: by its number, from 1, as it was typed, or by its name."""
     chip = chip.strip()
     if chip.isascii() and chip.isdigit() and 1 <= int(chip) <= len(architectures):
         return [int(chip) - 1]
-    numbers = [number for number, name in enumerate(architectures) if name == chip]
-    if not numbers:
-        raise DescriptionError(
-            Diagnostic(
-                "E901",
-                f"{flag} {text}: there is no chip `{chip}` among those that are compared",
-                notes=(f"they are {listing(architectures)}, or 1 to {len(architectures)}",),
-                helps=suggestion(chip, architectures),
-            )
+    names = names or [name.rpartition(":")[2] for name in architectures]
+    for known in (architectures, names):
+        if chip in known:
+            return [number for number, name in enumerate(known) if name == chip]
+    raise DescriptionError(
+        Diagnostic(
+            "E901",
+            f"{flag} {text}: there is no chip `{chip}` among those that are compared",
+            notes=(f"they are {listing(architectures)}, or 1 to {len(architectures)}",),
+            helps=suggestion(chip, [*architectures, *names]),
         )
-    return numbers
+    )
 
 
 def _scales(
@@ -278,7 +281,7 @@ def _scales(
             headline = f"--scale {text}: not of the form `chip:parameter`"
             helps = (f"write for instance `--scale {architectures[-1]}:tiles`",)
             raise DescriptionError(Diagnostic("E901", headline, helps=helps))
-        for number in _numbered(chip, [*architectures], "--scale", text):
+        for number in _numbered(chip, architectures, "--scale", text, names):
             found[names[number]] = parameter
     return found
 

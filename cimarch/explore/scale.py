@@ -73,11 +73,10 @@ def scaled(
     `by` is the parameter that is scaled, where there are several. Raises DescriptionError where
     nothing scales the chip, where its area is not known, or where even the smallest is larger.
     """
-    part, index = _array(system, by)
-    parameter = part.sized_by[index]
-    before = part.shape[index]
     if not system.total("area"):
         raise DescriptionError(no_area(system.name))
+    part, index = _array(system, by)
+    parameter, before = part.sized_by[index], part.shape[index]
     trying = _anew(system, parameter)
     found = _search(total(part, "area") / before, before, system, area, trying)
     if isinstance(found, int):
