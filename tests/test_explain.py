@@ -42,6 +42,13 @@ system Chip {
 """
 
 
+CHIPS = (
+    *("isaac", "edge_macro", "single_crossbar", "language_chip", "bit_serial", "puma", "raella"),
+    *("neurram", "prime", "colonnade", "tsmc_22nm", "jia_2020", "jia_2020:Jia120", "hybrid"),
+    *("two_pools", "small", "language_chip:LanguageMesh"),
+)
+
+
 def chip(**given: object) -> System:
     return cimarch.loads(
         CHIP, file="chip.cimarch", set={k.replace("__", "."): v for k, v in given.items()}
@@ -158,8 +165,7 @@ def test_a_count_is_the_product_of_the_sizes_on_the_way() -> None:
 
 
 def test_of_every_part_of_every_chip_every_number_has_an_origin() -> None:
-    for name in ("isaac", "edge_macro", "single_crossbar", "language_chip", "bit_serial"):
-        system = cimarch.load(name)
+    for system in map(cimarch.load, CHIPS):
         for part in system.walk():
             for number in system.explainer.numbers(part.path, every=True):
                 found = system.origin(part.path, number)
@@ -290,3 +296,35 @@ def test_a_system_that_no_description_made_cannot_be_asked() -> None:
 
     with pytest.raises(ValueError, match="was not read from a description"):
         attrs.evolve(chip(), explaining=None).origin("adc", "bits")
+
+
+def test_a_number_of_a_report_needs_a_network(capsys: pytest.CaptureFixture[str]) -> None:
+    for address in ("joules", "layers[conv1].cycles"):
+        assert main(["explain", "isaac", address]) == 2
+        told = capsys.readouterr().err
+        assert f"error[E402]: `{address}` is a number of a report" in told
+        assert "help: `--model resnet20` runs one" in told
+
+
+def test_a_modelled_energy_that_depends_on_the_run_is_that_of_an_ordinary_one() -> None:
+    small = cimarch.load("small")
+    energy = small.origin("macro.array", "read.energy")
+    assert energy.how == "modelled"
+    given = {read.name: read.value for read in energy.reads}
+    assert energy.needs
+    assert set(energy.needs) <= set(given)
+
+
+def test_a_system_that_extends_another_names_the_lines_of_both() -> None:
+    jia = cimarch.load("jia_2020:Jia120")
+    voltage, clock = jia.origin("", "voltage"), jia.origin("", "clock")
+    assert voltage.line is not None
+    assert voltage.line.text == "system Jia120 is Jia { voltage = 1.2 V }"
+    assert "(1.2 V / 0.85 V) ^ 2.66" in clock.worked
+
+
+def test_a_system_can_be_sent_to_another_process_and_still_be_asked() -> None:
+    import pickle
+
+    sent = pickle.loads(pickle.dumps(cimarch.load("isaac")))
+    assert sent.origin("tile.ima.adc", "convert.energy").told == "1.5625 pJ"

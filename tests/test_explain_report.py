@@ -47,6 +47,9 @@ RUNS = {
     "an edge macro without prices": lambda: run("edge_macro", "mlp", weights="cold"),
     "a language chip": lambda: run("language_chip", "mlp", schedule="layers"),
     "bit serial": lambda: run("bit_serial", "mlp", batch=3),
+    "modelled, weights reloaded": lambda: run("small", "mlp"),
+    "two pools": lambda: run("two_pools", "mlp", batch=2),
+    "pools of two kinds": lambda: run("hybrid", "mlp"),
 }
 
 

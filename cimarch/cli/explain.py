@@ -85,8 +85,11 @@ def explain(
 
     system = cimarch.load(architecture, set=overrides(set_))
     if model is None:
-        _needs_no_model(address)
-        found = cimarch.explain(system, address, every=every)
+        try:
+            found = cimarch.explain(system, address, every=every)
+        except DescriptionError:
+            _needs_no_model(address)
+            raise
     else:
         report = cimarch.simulate(
             system,
@@ -108,9 +111,11 @@ def explain(
 
 
 def _needs_no_model(address: str) -> None:
-    """Refuse the address of a report's cell where no network is given."""
+    """Refuse the address of a report's number where no network is given."""
+    from cimarch.report.definitions import FIGURES, TABLES
+
     table, bracket, _ = address.partition("[")
-    if bracket and table in ("layers", "parts", "ledger", "energy"):
+    if (bracket and table in TABLES) or address in {figure.key for figure in FIGURES}:
         headline = f"`{address}` is a number of a report, and no network is given"
         helps = ("`--model resnet20` runs one",)
         raise DescriptionError(Diagnostic("E402", headline, helps=helps))

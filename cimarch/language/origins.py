@@ -8,7 +8,7 @@ from fractions import Fraction
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, Span, listing, suggestion
-from cimarch.hardware.costs import MODELS, Estimate
+from cimarch.hardware.costs import Estimate, models
 from cimarch.hardware.kinds import COSTS, KINDS
 from cimarch.hardware.origin import Origin, Read, Remark
 from cimarch.hardware.system import RUNNING_NAMES, Value
@@ -80,7 +80,7 @@ class Origins:
             return here.values.get(name) is not None
         kind = here.definition.kind()
         assumed = kind in KINDS and name in KINDS[kind].figures
-        return assumed or here.parameters[name].is_let or (kind, name) in MODELS
+        return assumed or here.parameters[name].is_let or name in models(kind)
 
     def remarks(self, part: str) -> tuple[Remark, ...]:
         """The comments above the part and its components, and the headers of their files."""
@@ -206,7 +206,10 @@ class Origins:
             ordinary = trial(self.evaluator, here)
             found = model.price(PartFacts(self.evaluator, here, ordinary))
             assert found is not None
-            return attrs.evolve(self._modelled(here, whole, found), needs=_in_order(model.needs))
+            priced, needed = self._modelled(here, whole, found), _in_order(model.needs)
+            names = {read.name for read in priced.reads}
+            given = (Read(n, show(Quantity(ordinary[n]))) for n in needed if n not in names)
+            return attrs.evolve(priced, needs=needed, reads=(*priced.reads, *given))
         return Origin(here.path, whole, "nobody", helps=_what_to_type(here, slot, whole))
 
     def _modelled(self, here: Instance, name: str, found: Estimate) -> Origin:
@@ -324,6 +327,6 @@ def _what_to_type(here: Instance, slot: ActionSlot, whole: str) -> tuple[str, ..
     if here.definition.is_standard:
         stating = f"`action {slot.name} {{ energy = ... }}` in the body of {here.told()} states it"
     trying = f'`--set {_address(here, whole)}="1 pJ"` tries a value'
-    model = (here.definition.kind(), whole) in MODELS
+    model = whole in models(here.definition.kind())
     node = ("`node = 32 nm` in the system lets a cost model price it",)
     return (stating, trying, *(node if model and here.values.get("node") is None else ()))

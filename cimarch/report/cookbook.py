@@ -153,6 +153,7 @@ _FIGURES: Mapping[str, Recipe] = {
         "formula", "the leakages of all parts, in mW, / 1000", rows("parts", "leakage_mW"),
         lambda *each: sum(each) / 1000, "W",
     ),
+    "drawn_peak_W": _run("the most power that tasks and time draw together at any cycle", "W"),
     "input_density": _run(
         "(densities of all operations * their multiply-accumulates) / multiply-accumulates"
     ),
@@ -169,7 +170,15 @@ _FIGURES: Mapping[str, Recipe] = {
         lambda m, n, s, a: 2 * m * n / s / a / 1e9 if s and a else None,
     ),
     "clock_Hz": Recipe("system", "the clock of the system", unit="Hz"),
-    "batch": Recipe("asked", "inferences of the run"),
+    "batch": Recipe("asked", "--batch"),
+    "bound.path": _run("the part of the instance that is held longest"),
+    "bound.busy": _run("cycles of all tasks that hold it", "cycles"),
+    "bound.share": Recipe(
+        "formula", "bound.busy / cycles", figures("bound.busy", "cycles"), lambda b, c: b / c,
+        "share",
+    ),
+    "bound.delays": _run("the operation whose tasks wait longest there"),
+    "bound.waited": _run("cycles from ready to start there, of all its tasks", "cycles"),
 }  # fmt: skip
 
 # ---------------------------------------------------------------------------- layers
@@ -271,6 +280,10 @@ _PARTS: Mapping[str, Recipe] = {
         lambda own, all_: own / all_ if all_ else None, "share",
     ),
     "joules": _sum("its rows of the ledger", rows("ledger", "joules", _of_part), "J"),
+    "energy_share": Recipe(
+        "formula", "joules / joules of the run", both(beside("joules"), figures("joules")),
+        lambda own, all_: own / all_ if all_ else None, "share",
+    ),
     "off_chip": Recipe("system", "1 for a dram, a host, and what states `off_chip = true`"),
     "origin": Recipe("system", "of its rows of the ledger", rows("ledger", "joules", _of_part)),
 }  # fmt: skip

@@ -101,4 +101,5 @@ def _read_by(system: System, numbers: tuple[Origin, ...]) -> tuple[Origin, ...]:
     own = {number.address for number in numbers}
     addresses = (read.address for number in numbers for read in number.reads)
     found = dict.fromkeys(a for a in addresses if a and a not in own)
-    return tuple(system.origin(*system.explainer.locate(address)) for address in found)
+    origins = (system.origin(*system.explainer.locate(address)) for address in found)
+    return tuple(o for o in origins if o.value is not None or o.how not in ("default", "inherited"))

@@ -13,14 +13,21 @@ from cimarch.report.definitions import FIGURES, TABLES
 from cimarch.report.explain import Explanation
 from cimarch.report.explain import explain as explain_system
 from cimarch.report.provenance import Provenance
-from cimarch.report.recipes import NAMES, Cell, Row, figure, key_of, recipe_of, table_of, told
+from cimarch.report.recipes import (
+    DERIVED,
+    HEAD,
+    NAMES,
+    Cell,
+    Row,
+    figure,
+    key_of,
+    recipe_of,
+    table_of,
+    told,
+)
 from cimarch.report.report import Report
 
 _CELL = re.compile(r"(\w+)\[(.*)\]\.(\w+)", re.DOTALL)
-_HEAD = {
-    "clock_Hz": "frequency of the system clock, that cycles are counted in",
-    "batch": "inferences of the run",
-}
 
 
 def explain(report: Report, address: str = "", *, every: bool = False) -> Explanation:
@@ -53,10 +60,13 @@ def addresses(report: Report) -> Iterator[str]:
 def provenance(cell: Cell) -> Provenance:
     """A number with its definition and what it is made of."""
     recipe = recipe_of(cell.table, cell.name)
-    value = cell.row[cell.name] if cell.table else figure(cell.report, cell.name)
+    terms = tuple(recipe.terms(cell))
+    if cell.table:
+        value = cell.row[cell.name] if cell.name in cell.row else recipe.recomputed(terms)
+    else:
+        value = figure(cell.report, cell.name)
     if isinstance(value, float) and math.isnan(value):
         value = None
-    terms = tuple(recipe.terms(cell))
     return Provenance(
         cell.address,
         value,
@@ -77,8 +87,10 @@ def _title(report: Report) -> str:
 def _definition(cell: Cell) -> str:
     if cell.table:
         columns = {column.name: column.definition for column in TABLES[cell.table]}
-        return columns[cell.name]
-    return _HEAD.get(cell.name) or {f.key: f.definition for f in FIGURES}[cell.name]
+        return (columns | dict(DERIVED.get(cell.table, {})))[cell.name]
+    if cell.name in HEAD:
+        return HEAD[cell.name][0]
+    return {each.key: each.definition for each in FIGURES}[cell.name]
 
 
 def _notes(cell: Cell, value: object) -> Iterator[str]:

@@ -34,6 +34,8 @@ def render(explanation: Explanation, *, colour: bool = False) -> str:
         *(_remark(remark, paint) for remark in explanation.remarks),
         _numbers(explanation.numbers, explanation, paint),
     ]
+    if not explanation.address and not explanation.numbers:
+        return "\n\n".join([blocks[0][0], "\n".join(_overview(explanation.made, paint))])
     if explanation.reads:
         blocks.append([paint("head", "which reads")])
         blocks.append(_numbers(explanation.reads, explanation, paint, whole=True))
@@ -139,6 +141,17 @@ def _made(number: Provenance, paint: _Paint) -> list[str]:
     for note in number.notes:
         lines += _wrapped(f"note: {note}")
     return lines
+
+
+def _overview(numbers: tuple[Provenance, ...], paint: _Paint) -> list[str]:
+    """A line a number: its address, its value, how it is made."""
+    wide = max(len(number.address) for number in numbers)
+    deep = max(len(number.told) for number in numbers)
+    return [
+        f"  {paint('name', number.address)}{' ' * (wide - len(number.address))}"
+        f"  {number.told.rjust(deep)}  {_LEADS.get(number.made, '')}{number.formula}"
+        for number in numbers
+    ]
 
 
 _LEADS = {"sum": "sum of: ", "formula": "= ", "run": "in the run: ", "placement": "placed: "}

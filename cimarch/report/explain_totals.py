@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from cimarch.hardware import encoding
 from cimarch.hardware.rollup import Peak, logical_columns, peak, rates
 from cimarch.hardware.system import Part, System
 from cimarch.report.provenance import Provenance, Term
-from cimarch.units import AREA, FREQUENCY, POWER, Dimension, Quantity, show
+from cimarch.units import AREA, FREQUENCY, POWER, TIME, Dimension, Quantity, show
 
 TOTALS: dict[str, tuple[Dimension, str]] = {
     "area": (AREA, "sum of the area of all instances of the part and of all parts inside"),
@@ -35,7 +36,7 @@ def total(system: System, path: str, name: str) -> Provenance:
     terms = tuple(_term(system, part, name, dimension, whole) for part in parts)
     return Provenance(
         _address(path, name), float(whole), show(Quantity(whole, dimension)), definition, "sum",
-        "count * own, over all parts", terms,
+        "count * own, over all parts" if terms else "nothing: no part states one", terms,
         recomputed=float(sum((Fraction(t.count or 0) * getattr(p, name)
                               for t, p in zip(terms, parts, strict=True)), Fraction(0))),
     )  # fmt: skip
@@ -73,20 +74,24 @@ def _peak(system: System) -> Provenance:
     terms = tuple(_rate(system, system.part(path), rate, found) for path, rate in each.items())
     return Provenance(
         PEAK, float(found.operations), _operations(found.operations), definition, "sum",
-        "rows * logical columns * 2 * arrays / time of a pass, over all kinds of arrays", terms,
+        "arrays * rows * logical columns * 2 / time of a pass, over all pools", terms,
         recomputed=float(sum(each.values(), Fraction(0))),
     )  # fmt: skip
 
 
 def _rate(system: System, pool: Part, rate: Fraction, found: Peak) -> Term:
-    columns = show(Quantity(logical_columns(pool, found.weight_bits)))
+    rows = pool.integer("rows") // encoding.rows_per_input(pool)
+    columns = logical_columns(pool, found.weight_bits)
+    arrays = pool.count // encoding.arrays_per_weight(pool)
+    seconds = arrays * rows * columns * 2 / rate if rate else Fraction(0)
+    worked = f"{rows} * {show(Quantity(columns))} * 2 / {show(Quantity(seconds, TIME))}"
     return Term(
         pool.path,
         float(rate),
         _operations(rate),
         f"{pool.path}.read.latency",
-        pool.count,
-        f"{pool.integer('rows')} rows, {columns} logical columns",
+        arrays,
+        worked,
         float(rate / found.operations) if found.operations else None,
         system.origin(pool.path, "read.latency") if system.explaining else None,
     )

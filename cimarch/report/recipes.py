@@ -228,20 +228,37 @@ def _for_time(watts: Fraction, seconds: Fraction) -> str:
 # ----------------------------------------------------------------- what a report holds
 
 
-def figure(report: Report, key: str) -> Number | None:
+def figure(report: Report, key: str) -> Number | str | None:
     """A figure by its name in JSON, in the unit that it has there."""
-    if key in _BESIDE_FIGURES:
-        return _BESIDE_FIGURES[key](report)
+    if key in HEAD:
+        return HEAD[key][1](report)
     (found,) = (each for each in FIGURES if each.key == key)
     value: Number | None = getattr(report, found.attribute)
     return value if value is None or found.scale == 1 else value * found.scale
 
 
-_BESIDE_FIGURES: Mapping[str, Callable[[Report], Number | None]] = {
-    "clock_Hz": lambda report: float(report.clock),
-    "batch": lambda report: report.batch,
+def _bound(name: str) -> Callable[[Report], Number | str | None]:
+    return lambda report: None if report.bound is None else getattr(report.bound, name)
+
+
+HEAD: Mapping[str, tuple[str, Callable[[Report], Number | str | None]]] = {
+    "clock_Hz": (
+        "frequency of the system clock, that cycles are counted in", lambda r: float(r.clock)
+    ),
+    "batch": ("inferences of the run", lambda r: r.batch),
+    "bound.path": ("part whose instance is busy for the longest: it bounds the time",
+                   _bound("path")),
+    "bound.busy": ("cycles that this instance is held", _bound("busy")),
+    "bound.share": ("bound.busy / cycles of the run", _bound("share")),
+    "bound.delays": ("operation whose tasks wait longest in its queue", _bound("delays")),
+    "bound.waited": ("cycles that they wait there, added up", _bound("waited")),
+}  # fmt: skip
+"""What stands beside the figures at the head of a report: what it means, and its value."""
+
+DERIVED: Mapping[str, Mapping[str, str]] = {
+    "parts": {"energy_share": "joules / joules of the run: `of all` in the printed table"},
 }
-"""What stands beside the figures at the head of a report."""
+"""Columns that are printed and not written: what they mean, by table."""
 
 
 @lru_cache(maxsize=8)
@@ -288,7 +305,10 @@ def recipe_of(table: str, name: str) -> Recipe:
 
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "": (*(each.key for each in FIGURES), *_BESIDE_FIGURES),
-    **{table: tuple(column.name for column in columns) for table, columns in TABLES.items()},
+    "": (*(each.key for each in FIGURES), *HEAD),
+    **{
+        table: (*(column.name for column in columns), *DERIVED.get(table, ()))
+        for table, columns in TABLES.items()
+    },
 }
 """Every name that must have a recipe, by table; the empty one holds the figures."""
