@@ -94,7 +94,7 @@ def test_a_quantity_worked_by_hand_is_met(
 ) -> None:
     settings = more.pop("set", None)
     if more.get("system"):
-        more["system"] = f"{tmp_path}/tiny.cimarch:Slow"
+        more["system"] = "tiny.cimarch:Slow"
     file = written(
         tmp_path,
         figure(quantity, value, unit, **more) + (f"set = {settings}\n" if settings else ""),
@@ -113,8 +113,8 @@ def test_a_ratio_is_of_the_same_quantity_of_another_system(tmp_path: Path) -> No
     # 4 x (32 + 8) ns against 4 x (10 + 8) ns.
     file = written(
         tmp_path,
-        figure("product_time", 160 / 72, "", kind="ratio", against=f"{tmp_path}/tiny.cimarch:Tiny",
-               system=f"{tmp_path}/tiny.cimarch:Slow"),
+        figure("product_time", 160 / 72, "", kind="ratio", against="tiny.cimarch:Tiny",
+               system="tiny.cimarch:Slow"),
     )  # fmt: skip
     (check,) = validate(file).checks
     assert (check.verdict, check.unit) == ("met", "x")
@@ -162,7 +162,7 @@ def test_the_command_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
         "figure  published  by parts  by events  difference  kind   source    verdict\n"
         "area      99 um^2  100 um^2                +1.01 %  exact  recalled  not met\n"
         "  area: a note\n\n"
-        "1 checks of 1 chips: 1 not met\n"
+        "1 check of 1 chip: 1 not met\n"
     )
 
 
@@ -205,6 +205,9 @@ GOOD = figure("area", 100, "um^2")
         (figure("area", "1", "um^2"), "is `1`, not a number"),
         (figure("area", "true", "um^2").replace('"true"', "true"), "is `True`, not a number"),
         (figure("area", "x", "um^2").replace('"x"', "nan"), "is `NaN`, not a number"),
+        (figure("area", "x", "um^2").replace('"x"', "1e999999"), "beyond 60 powers of ten"),
+        (figure("area", "x", "um^2").replace('"x"', "-1e-999999"), "beyond 60 powers of ten"),
+        (figure("area", 1, "um^2") * 2, "two figures are called `area`"),
         (figure("area", 1, "um^2", tolerance=2), "is 2, not in 0..1"),
         (figure("area", 1, "um^2", weight_bits=0), "is `0`, not a whole number in 1..64"),
         (figure("area", 1, "um^2", note=3), "is `3`, not a text"),

@@ -31,13 +31,15 @@ def validate(
     """
     from cimarch.cli.output import as_json as to_json
     from cimarch.cli.output import check_writable, named_place, write_whole
+    from cimarch.cli.progress import Progress
     from cimarch.explore.validate import validate as compare
     from cimarch.explore.validation_text import page, summary, text
 
     place = named_place("--write", write)
     if place is not None:
         check_writable(place)
-    found = compare(*chips)
+    with Progress() as progress:
+        found = compare(*chips, progress=progress)
     if place is not None:
         write_whole(place, page(found))
     if as_json:

@@ -207,18 +207,30 @@ class _Reader:
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
             self._tell("`notes` is not a list of texts")
             notes = []
+        self._check_names(made)
         texts = [self._text(parsed, key, "") for key in ("chip", "title", "source")]
         if self.wrong:
             raise DescriptionError(*self.wrong)
         chip = self._beside(texts[0])
-        kept = tuple(figure for figure in made if figure is not None)
+        kept = tuple(self._placed(figure) for figure in made if figure is not None)
         return Reference(chip, texts[1], texts[2], kept, tuple(notes), self.path.stem)
+
+    def _check_names(self, figures: Iterable[Figure | None]) -> None:
+        seen: set[str] = set()
+        for figure in figures:
+            if figure is not None and figure.name in seen:
+                self._tell(f"two figures are called `{figure.name}`")
+            seen |= {figure.name} if figure is not None else set()
 
     def _beside(self, chip: str) -> str:
         """A description's file stands beside the figures; a bundled one goes by its name."""
         beside = self.path.parent / chip.partition(":")[0]
         is_file = chip.partition(":")[0].endswith(".cimarch")
         return str(self.path.parent / chip) if is_file and beside.is_file() else chip
+
+    def _placed(self, figure: Figure) -> Figure:
+        system, against = self._beside(figure.system), self._beside(figure.against)
+        return attrs.evolve(figure, system=system, against=against)
 
     def _figure(self, given: object, number: int) -> Figure | None:
         if not isinstance(given, dict):
@@ -275,6 +287,9 @@ class _Reader:
         if not is_number or not Decimal(str(value)).is_finite():
             self._tell(f"`{key}`{told} is `{value}`, not a number")
             return Fraction(1)
+        if abs(Decimal(str(value)).adjusted()) > MOST_DIGITS:
+            self._tell(f"`{key}`{told} is {value}, beyond {MOST_DIGITS} powers of ten")
+            return Fraction(1)
         number = Fraction(str(value))
         low, high, words = _NUMBERS[key]
         if not low(number) or (high is not None and number > high):
@@ -311,6 +326,8 @@ class _Reader:
         self.wrong.append(Diagnostic("E421", told, notes=notes, helps=helps))
 
 
+MOST_DIGITS = 60
+"""Powers of ten from 1 that a value may be away: more than any unit needs."""
 _TEXTS = (
     "name", "quantity", "unit", "kind", "checked", "source", "note", "system", "path", "action",
     "against",

@@ -30,6 +30,9 @@ from cimarch.mapping.wiring import wirings_of
 if TYPE_CHECKING:
     import pandas
 
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share (0 to 1) of it that is done."""
+
 CLOSED = "closed form"
 EVENTS = "events"
 ROLLED = "sum of parts"
@@ -118,20 +121,24 @@ def _plain(check: Check) -> dict[str, object]:
     return attrs.asdict(check) | {"explained": list(check.explained)}
 
 
-def validate(*chips: str) -> Validation:
+def validate(*chips: str, progress: Progress | None = None) -> Validation:
     """Compare what is published of reference chips with what cimarch makes of them.
 
     `chips` are names of bundled references (`isaac`) or paths of `.toml` files; all bundled ones
-    without any. Raises DescriptionError where a file or a description is wrong, or where a figure
-    asks for what its system does not have.
+    without any. `progress` is told which chip is at work and what share of all is done. Raises
+    DescriptionError where a file or a description is wrong, or where a figure asks for what its
+    system does not have.
     """
     found = references(chips)
     bench = _Bench()
-    checks = tuple(
-        check for each in found for figure in each.figures for check in bench.checks(each, figure)
-    )
+    checks: list[Check] = []
+    for number, each in enumerate(found):
+        for place, figure in enumerate(each.figures):
+            if progress is not None:
+                progress(each.title, (number + place / len(each.figures)) / len(found))
+            checks += bench.checks(each, figure)
     shown = any(each.name == "isaac" for each in found)
-    return Validation(found, checks, isaac_pipeline() if shown else None)
+    return Validation(found, tuple(checks), isaac_pipeline() if shown else None)
 
 
 # What a figure is of ----------------------------------------------------------------------------

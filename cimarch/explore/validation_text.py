@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from textwrap import wrap
 
 from cimarch.explore.pipeline import Stage
 from cimarch.explore.published import CHECKED, KINDS, UNITS, Reference
@@ -12,6 +13,8 @@ from cimarch.explore.validate import EVENTS, Check, Validation
 HEADS = (
     "figure", "published", "by parts", "by events", "difference", "kind", "source", "verdict",
 )  # fmt: skip
+WIDTH = 100
+"""Of the notes on a terminal."""
 _RIGHT = frozenset({1, 2, 3, 4})
 """Columns that are numbers."""
 
@@ -28,14 +31,22 @@ def summary(found: Validation) -> str:
     for check in found.checks:
         counts[check.verdict] = counts.get(check.verdict, 0) + 1
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return f"{len(found.checks)} checks of {len(found.references)} chips: {told or 'none'}"
+    checks, chips = _counted(len(found.checks), "check"), _counted(len(found.references), "chip")
+    return f"{checks} of {chips}: {told or 'none'}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _chip(found: Validation, reference: Reference) -> str:
     lines = [f"{reference.title}: {reference.source}", ""]
     rows = _rows(found.of(reference))
     lines += _plain([HEADS, *rows]) if rows else ["no figure of its own can be compared"]
-    lines += [f"  {note}" for note in _notes(found, reference)]
+    for note in _notes(found, reference):
+        lines += wrap(
+            note, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
     return "\n".join(lines)
 
 
@@ -250,7 +261,11 @@ def _several(figures: Sequence[str]) -> str:
 def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     marks = ["---:" if i in _RIGHT else "---" for i in range(len(heads))]
     lines = [heads, marks, *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    return ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 MOST_NAMED = 4
