@@ -33,7 +33,8 @@ from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program, load_program
 from cimarch.program.program import program as write_program
 from cimarch.report.columns import from_rows
-from cimarch.report.definitions import ENERGY, LAYERS, LEDGER, PARTS
+from cimarch.report.curves import Curves
+from cimarch.report.definitions import BOUNDS, ENERGY, LAYERS, LEDGER, PARTS
 from cimarch.report.recording import Recording
 from cimarch.report.report import Bound, Report
 from cimarch.workload.attention import HOW, lowered
@@ -76,6 +77,8 @@ def simulate(
     timeline: str | Path | None = None,
     vcd: str | Path | None = None,
     timeline_cycles: tuple[int, int | None] | None = None,
+    power: str | Path | bool = False,
+    bounds: str | Path | None = None,
     allow_unmapped: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -95,13 +98,16 @@ def simulate(
     when its own are. With `overlap` an array is written for the next resident group as soon as its
     last product is over. `engine` is `fast` or `simpy`, which give the same times. `timeline` and
     `vcd` are files to write every task to, as Chrome trace events and as a value change dump;
-    `timeline_cycles` (first, behind the last) takes a part of the run. Raises DescriptionError
-    where the system cannot run the network, or a file cannot be written.
+    `timeline_cycles` (first, behind the last) takes a part of the run. `power` is a file for
+    power over time and `bounds` one for what each operation holds and waits for: tables (`.csv`) or
+    pictures (`.svg`, `.pdf`, `.png`); `power=True` keeps the former in the report's `drawn` alone.
+    Raises DescriptionError where the system cannot run the network, or a file cannot be written.
     """
     batch = _checked_batch(batch)
     how = Options(detail, granularity, bool(overlap))
     _check_options(network, weights, how, engine)
     recording = Recording.of(timeline, vcd, timeline_cycles)
+    curves = Curves.of(power, bounds)
     tell = progress or (lambda stage, share: None)
     tell("place", 0.0)
     placed = map_network(
@@ -114,8 +120,9 @@ def simulate(
     tell("program", 0.0)
     program = write_program(placed, batch=batch, weights=weights, options=how, progress=progress)
     recording.check(program)
+    curves.check(program)
     tell("run", 0.0)
-    ran = _run(program, engine, record=bool(recording))
+    ran = _run(program, engine, record=bool(recording) or curves.power)
     loading = load_program(placed) if program.preloaded and placed.groups else None
     loaded = _run(loading, engine) if loading else None
     if recording:
@@ -141,7 +148,8 @@ def simulate(
         "engine": engine,
         "set": {o.path: o.text for o in system.overrides},
     }
-    return report(program, ran, loading, loaded, batch=batch, options=options)
+    found = report(program, ran, loading, loaded, batch=batch, options=options)
+    return curves.write(found, program, ran)
 
 
 def map_network(
@@ -272,6 +280,7 @@ def report(
         parts=from_rows(PARTS, ledger.parts(entries)),
         ledger=from_rows(LEDGER, rows),
         energy=from_rows(ENERGY, [attrs.asdict(row) for row in ledger.energy]),
+        bounds=from_rows(BOUNDS, ledger.bounds()),
         assumed=(*system.assumed, *placement.assumed, *program.assumed, *filled_in),
         unmapped=placement.unmapped,
         rounded=program.rounded,

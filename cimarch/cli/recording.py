@@ -12,6 +12,16 @@ recording = flags(
     ),
     click.option("--vcd", metavar="FILE", help="Write the same as waveforms, for GTKWave."),
     click.option(
+        "--power",
+        metavar="FILE",
+        help="Write power over time there: .csv, or a picture (.svg, .pdf, .png).",
+    ),
+    click.option(
+        "--bounds",
+        metavar="FILE",
+        help="Write what each operation holds and waits for: .csv, or a picture.",
+    ),
+    click.option(
         "--timeline-from",
         type=click.IntRange(min=0),
         metavar="CYCLE",

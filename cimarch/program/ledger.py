@@ -130,14 +130,26 @@ class Ledger:
         In order of the operations, those of none behind them, then of the parts; what is paid for
         time comes last.
         """
-        seconds = self.outcome.makespan / self.system.clock
-        held = {path: cycles / self.system.clock for path, cycles in self.busy.items()}
-        return rounded([*self._dynamic(), *static(self.system, held, seconds)])
+        return rounded([*self._dynamic(), *self._static()])
 
     @cached_property
     def work(self) -> list[Spent]:
         """Those of what was done, as if time cost nothing."""
         return rounded(self._dynamic())
+
+    @property
+    def static_watts(self) -> Fraction:
+        """What is paid for time, over the time of the run."""
+        if not self.outcome.makespan:
+            return Fraction(0)
+        joules = sum((row.joules or Fraction(0) for row in self._static()), Fraction(0))
+        return joules * self.system.clock / self.outcome.makespan
+
+    def _static(self) -> list[Exact]:
+        """The exact rows of what is paid for time."""
+        seconds = self.outcome.makespan / self.system.clock
+        held = {path: cycles / self.system.clock for path, cycles in self.busy.items()}
+        return list(static(self.system, held, seconds))
 
     def _dynamic(self) -> list[Exact]:
         """The exact rows of all that was done."""
@@ -321,6 +333,30 @@ class Ledger:
             if at.path not in paths:
                 found[at] = int(busy[number])
         return found
+
+    def bounds(self) -> list[Row]:
+        """Per operation and part: how long it holds the busiest members, and waits for them."""
+        rows: list[Row] = []
+        for plan in self.placement.plans:
+            slots = self.slots.take(self.slots.operation == plan.site.index)
+            for place, op in enumerate(plan.site.operations):
+                rows += self._bounds(op.name, slots.take(slots.step == place))
+        return rows
+
+    def _bounds(self, name: str, slots: Slots) -> Iterator[Row]:
+        busy: dict[str, int] = {}
+        for at, cycles in self._held(slots).items():
+            busy[at.path] = max(busy.get(at.path, 0), cycles)
+        waited: dict[str, int] = {}
+        for resource, cycles in zip(slots.resource.tolist(), slots.waited.tolist(), strict=True):
+            if resource >= 0 and cycles:
+                path = self.program.resources[resource].path
+                waited[path] = waited.get(path, 0) + cycles
+        for path in dict.fromkeys((*busy, *waited)):
+            yield {
+                "operation": name, "part": path, "busy_cycles": busy.get(path, 0),
+                "waited_cycles": waited.get(path, 0),
+            }  # fmt: skip
 
     # Parts
 

@@ -75,8 +75,9 @@ def active_arrays(program: Program, found: Slices) -> Counter:
     return counter("active arrays", "held", (found.start + found.busy, found.start), (-held, held))
 
 
-def power(program: Program, found: Slices, makespan: int) -> Counter:
-    """Joules of tasks spread evenly over the cycles that they hold their part, and leakage.
+def power(program: Program, found: Slices, makespan: int, always: Fraction) -> Counter:
+    """Joules of tasks spread evenly over the cycles that they hold their part, and what is paid for
+    time: `always` watts, spread evenly over the run.
 
     In whole picowatts, or larger steps where these would not fit 64 bits. Actions of unknown cost
     count as nothing. The integral over the run is the energy of the report.
@@ -85,15 +86,13 @@ def power(program: Program, found: Slices, makespan: int) -> Counter:
     kinds, which = np.unique(np.stack((found.charge, found.busy)), axis=1, return_inverse=True)
     joules = [sum((c.joules or NOTHING for c in charges), NOTHING) for charges in program.charges]
     watts = [joules[charge] * clock / busy for charge, busy in kinds.T.tolist()]
-    parts = program.placement.system.walk()
-    leakage = sum((part.leakage * part.count for part in parts), NOTHING)
-    most = max(watts, default=NOTHING) * len(program.resources) + leakage
+    most = max(watts, default=NOTHING) * len(program.resources) + always
     steps = _steps(most)
     each = np.array([*(round(w * steps) for w in watts), 0], np.int64)[which.reshape(-1)]
-    always = round(leakage * steps)
+    static = round(always * steps)
     return counter(
         "power", "W",
-        (found.start + found.busy, found.start, [0, makespan]), (-each, each, [always, -always]),
+        (found.start + found.busy, found.start, [0, makespan]), (-each, each, [static, -static]),
         steps,
     )  # fmt: skip
 

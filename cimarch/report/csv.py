@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cimarch.report.accuracy import LAYERS, Evaluation
-from cimarch.report.columns import to_rows
+from cimarch.report.columns import Columns, to_rows
 from cimarch.report.definitions import FIGURES, TABLES
 from cimarch.report.report import Report
 
@@ -44,6 +44,11 @@ def evaluation_texts(found: Evaluation) -> dict[str, str]:
         "models.csv": _text(list(rows[0]), (row.values() for row in rows)),
         "layers.csv": _text([c.name for c in LAYERS], (row.values() for row in layers)),
     }
+
+
+def table_text(table: Columns) -> str:
+    """One table."""
+    return _text(list(table), (row.values() for row in to_rows(table)))
 
 
 def _text(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:

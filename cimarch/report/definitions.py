@@ -136,6 +136,12 @@ FIGURES = (
         1_000_000,
     ),
     Figure("peak_power_W", "power", "sum of the power of all instances, all busy at once"),
+    Figure(
+        "drawn_peak_W",
+        "drawn_peak",
+        "the most power drawn in any cycle, the energy of a task spread evenly over the cycles that"
+        " it holds its part; null unless power over time was asked for",
+    ),
     Figure("leakage_W", "leakage", "sum of the leakage of all instances, none switched off"),
     Figure(
         "tops_per_watt",
@@ -256,6 +262,14 @@ ENERGY = (
     ),
     Column("origin", "text", "as in the ledger"),
 )
+
+BOUNDS = (
+    Column("operation", "text", "the `name` of a layer"),
+    Column("part", "text", "path of a part, or a wire, that its tasks hold or wait for"),
+    Column("busy_cycles", "int", "cycles that it holds the member that it holds longest"),
+    Column("waited_cycles", "int", "cycles that its tasks wait in the queues of all members"),
+)
+"""The columns of `bounds`, which is written where it is asked for, and not part of the JSON."""
 
 TABLES: dict[str, tuple[Column, ...]] = {
     "layers": LAYERS,

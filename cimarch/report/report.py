@@ -17,13 +17,23 @@ from attrs.converters import optional
 from cimarch import __version__
 from cimarch.program.energy import STATIC
 from cimarch.report.columns import Columns, checked, from_rows, to_rows
-from cimarch.report.definitions import ENERGY, FIGURES, LAYERS, LEDGER, PARTS, SCHEMA, TABLES
+from cimarch.report.definitions import (
+    BOUNDS,
+    ENERGY,
+    FIGURES,
+    LAYERS,
+    LEDGER,
+    PARTS,
+    SCHEMA,
+    TABLES,
+)
 
 if TYPE_CHECKING:
     import pandas
 
     from cimarch.program.basis import Basis
     from cimarch.report.explain import Explanation
+    from cimarch.report.power import Drawn
 
 
 @attrs.frozen
@@ -68,6 +78,14 @@ def _ledger(given: Mapping[str, Any]) -> Columns:
 
 def _energy(given: Mapping[str, Any]) -> Columns:
     return checked(ENERGY, given)
+
+
+def _bounds(given: Mapping[str, Any]) -> Columns:
+    return checked(BOUNDS, given)
+
+
+def _no_bounds() -> Columns:
+    return from_rows(BOUNDS, [])
 
 
 def _no_rows() -> Columns:
@@ -132,6 +150,10 @@ class Report:
     """One row a (part, action); columns as in `definitions.LEDGER`."""
     energy: Columns = attrs.field(factory=_no_rows, converter=_energy, repr=False)
     """One row an (operation, part, action); columns as in `definitions.ENERGY`."""
+    bounds: Columns = attrs.field(factory=_no_bounds, converter=_bounds, repr=False)
+    """One row an (operation, part); columns as in `definitions.BOUNDS`."""
+    drawn: Drawn | None = attrs.field(default=None, repr=False)
+    """Power over time, where it was asked for."""
     assumed: tuple[str, ...] = ()
     """What the description leaves open and the run filled in, a sentence each."""
     unmapped: tuple[str, ...] = ()
@@ -216,6 +238,11 @@ class Report:
             return None
         rows = to_rows(self.ledger)
         return math.fsum(float(row["joules"] or 0.0) for row in rows if chosen(row))
+
+    @property
+    def drawn_peak(self) -> float | None:
+        """W: the most that is drawn in any cycle; None where no power over time was asked for."""
+        return None if self.drawn is None else self.drawn.peak
 
     @property
     def unpriced(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.engine.outcome import Outcome
+from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program
 from cimarch.report.counters import Counter, active_arrays, power
 from cimarch.report.occupancy import occupancy
@@ -109,7 +110,8 @@ def scene(program: Program, outcome: Outcome, part: Part) -> Scene:
     over = max(outcome.makespan, int((tasks.start + tasks.busy).max(initial=0)))
     end = min(last, over)
     stop = end + 1 if part.last is None else end
-    counters = (active_arrays(program, tasks), power(program, tasks, outcome.makespan))
+    always = Ledger(program, outcome).static_watts
+    counters = (active_arrays(program, tasks), power(program, tasks, outcome.makespan, always))
     return Scene(
         program=program,
         makespan=outcome.makespan,
