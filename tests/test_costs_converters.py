@@ -7,12 +7,13 @@ from fractions import Fraction
 import pytest
 
 import cimarch
-from cimarch.hardware.costs import MODELS, Estimate
+from cimarch.hardware.costs import FAMILIES, NODELESS, Estimate, models
 from cimarch.hardware.costs.digital import OPERATIONS, full_adders
 from cimarch.hardware.costs.hold import BOLTZMANN
 from cimarch.hardware.costs.regression import regression_area, regression_energy
 from cimarch.hardware.kinds import OPERATION_WORDS
 from cimarch.hardware.system import Part
+from cimarch.language.pricing import PRICED
 
 KINDS = ("adc", "dac", "sample_hold", "shift_add", "accumulator", "adder_tree", "unit")
 
@@ -419,4 +420,13 @@ def test_a_power_that_is_stated_keeps_the_model_of_the_energy_out() -> None:
 
 
 def test_every_model_here_needs_a_node() -> None:
-    assert all(model.needs_node for (kind, _), model in MODELS.items() if kind in KINDS)
+    assert all(model.needs_node for kind in KINDS for model in models(kind).values())
+
+
+def test_every_kind_is_priced_by_the_family_that_it_names() -> None:
+    for kind in FAMILIES:
+        assert models(kind), kind
+        assert all(model.kind == kind for model in models(kind).values())
+        assert all(model.needs_node for model in models(kind).values()) == (kind not in NODELESS)
+    parameters = {t for kind in FAMILIES for t in models(kind) if "." not in t}
+    assert parameters == set(PRICED)

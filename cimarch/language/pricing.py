@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cimarch.diagnostics import Diagnostic
-from cimarch.hardware.costs import MODELS, CostError, Estimate, Model, model_of
+from cimarch.hardware.costs import CostError, Estimate, Model, model_of
 from cimarch.language.references import Failed, Running
 from cimarch.units import Quantity
 
@@ -38,7 +38,7 @@ def trial(e: Evaluator, instance: Instance) -> dict[str, Fraction]:
     return {**_ORDINARY, **stated}
 
 
-PRICED = frozenset(target for _, target in MODELS if "." not in target)
+PRICED = ("area", "leakage", "router_area")
 """The parameters that a model may give."""
 
 
@@ -109,10 +109,8 @@ class PartFacts:
 
 def model_for(e: Evaluator, instance: Instance, target: str) -> Model | None:
     """The model that prices a number of a part which its description leaves open."""
-    kind = instance.definition.kind()
-    if (kind, target) not in MODELS:
-        return None
-    return model_of(kind, target, with_node=e.value(instance, "node") is not None)
+    with_node = e.value(instance, "node") is not None
+    return model_of(instance.definition.kind(), target, with_node=with_node)
 
 
 def estimate(

@@ -8,30 +8,49 @@ by nobody.
 
 from __future__ import annotations
 
-from cimarch.hardware.costs import (
-    adc,
-    arrays,
-    buffers,
-    dac,
-    digital,
-    dram,
-    hold,
-    mesh,
-    wires,
-)
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+
 from cimarch.hardware.costs.model import CostError, Estimate, Facts, Model
 
-__all__ = ["MODELS", "CostError", "Estimate", "Facts", "Model", "model_of"]
+__all__ = ["CostError", "Estimate", "Facts", "Model", "model_of", "models"]
 
-MODELS: dict[tuple[str, str], Model] = {
-    (model.kind, model.target): model
-    for family in (adc, dac, hold, digital, buffers, arrays, wires, mesh, dram)
-    for model in family.MODELS
+FAMILIES: Mapping[str, str] = {
+    "adc": "adc",
+    "dac": "dac",
+    "sample_hold": "hold",
+    "shift_add": "digital",
+    "accumulator": "digital",
+    "adder_tree": "digital",
+    "unit": "digital",
+    "buffer": "buffers",
+    "crossbar": "arrays",
+    "digital_array": "arrays",
+    "bus": "wires",
+    "htree": "wires",
+    "link": "wires",
+    "mesh": "mesh",
+    "dram": "dram",
 }
-"""Every model by the kind of part and the number that it prices."""
+"""Kind of part -> the module with its models, imported when it is first asked."""
+
+NODELESS = frozenset({"dram"})
+"""Kinds that are priced without a node."""
+
+
+@cache
+def models(kind: str) -> Mapping[str, Model]:
+    """The models of a kind of part by the number that each prices; none of a kind that has none."""
+    if kind not in FAMILIES:
+        return {}
+    family = import_module(f"{__name__}.{FAMILIES[kind]}")
+    return {model.target: model for model in family.MODELS if model.kind == kind}
 
 
 def model_of(kind: str, target: str, *, with_node: bool) -> Model | None:
     """What prices a number of a part that has a node, or has none; None where nothing does."""
-    model = MODELS.get((kind, target))
+    if not with_node and kind not in NODELESS:
+        return None
+    model = models(kind).get(target)
     return model if model is not None and (with_node or not model.needs_node) else None
