@@ -75,6 +75,7 @@ def written(folder: Path, *figures: str, head: str = HEAD) -> str:
         ("power", 1, "uW", {"path": "dac"}),
         ("storage_density", 312.5, "KiB/mm^2", {}),
         ("peak", 128 / 72, "GOPS", {}),
+        ("peak", 128 / 72, "GOPS", {"path": "array"}),
         ("density", 128 / 72 / 100 * 1000, "TOPS/mm^2", {}),
         ("peak_per_power", 128 / 72 / 40 * 1000, "TOPS/W", {}),
         ("efficiency", 128 / 136, "TOPS/W", {}),
@@ -164,6 +165,14 @@ def test_the_command_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
         "  area: a note\n\n"
         "1 check of 1 chip: 1 not met\n"
     )
+
+
+def test_a_tolerance_of_its_own_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, figure("area", 99, "um^2", tolerance=0.02))
+    assert main(["validate", file]) == 0
+    assert "exact, 2 %" in capsys.readouterr().out
 
 
 def test_json_has_every_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

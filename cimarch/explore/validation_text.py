@@ -79,10 +79,18 @@ def _row(same: Sequence[Check]) -> tuple[str, ...]:
         *(_with_unit(each.found, each.unit) for each in run),
         *[""] * (not run),
         ", ".join(dict.fromkeys(told)) or "-",
-        check.kind,
+        _allowed(check),
         check.checked,
         check.verdict,
     )
+
+
+def _allowed(check: Check) -> str:
+    """The kind, and the difference that a figure allows where it is not that of its kind."""
+    usual = KINDS[check.kind]
+    if check.tolerance is None or usual is None or check.tolerance == float(usual):
+        return check.kind
+    return f"{check.kind}, {check.tolerance * 100:g} %"
 
 
 def _with_unit(value: float | None, unit: str) -> str:
@@ -122,7 +130,7 @@ table of them. The exit code is 1 where a figure is outside its tolerance that i
 `contradicted`. `by parts` is what the description says, rolled up or in closed form, `by events`
 what an event simulation finds; what a number is made of, `cimarch explain CHIP PATH` tells.
 
-| kind | difference allowed, unless the figure says | meaning |
+| kind | difference allowed, unless the table says | meaning |
 |---|---|---|
 """
 
