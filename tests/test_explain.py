@@ -328,3 +328,27 @@ def test_a_system_can_be_sent_to_another_process_and_still_be_asked() -> None:
 
     sent = pickle.loads(pickle.dumps(cimarch.load("isaac")))
     assert sent.origin("tile.ima.adc", "convert.energy").told == "1.5625 pJ"
+
+
+def test_a_number_that_is_not_to_be_relied_on_says_why() -> None:
+    system = cimarch.loads(
+        "from std import crossbar, adc\n"
+        "system S { clock = 1 GHz, node = 32 nm, part a: crossbar, connect a -> adc\n"
+        "    part adc: adc { bits = 14, rate = 1 GHz, leakage = 1 uW, area = 1 mm^2\n"
+        "        action convert { energy = 1 fJ } } }"
+    )
+    (warning,) = system.origin("adc", "convert.energy").warnings
+    assert warning.startswith("`convert.energy` of `adc` is 1 fJ, less than")
+    assert "warning: `convert.energy` of `adc` is 1 fJ" in str(cimarch.explain(system, "adc"))
+
+
+def test_explaining_a_part_loads_nothing_heavy() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from cimarch.cli import main; main(['explain', 'isaac', 'tile.ima.adc'])\n"
+        "print(*(set(sys.modules) & {'torch', 'numpy', 'networkx', 'numba', 'rich', 'pandas'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""

@@ -57,7 +57,9 @@ RUNS = {
 def test_every_number_of_every_table_is_explained(name: str) -> None:
     report = RUNS[name]()
     for address in addresses(report):
-        (number,) = report.explain(address).made
+        explanation = report.explain(address)
+        (number,) = explanation.made
+        assert json.loads(json.dumps(explanation.to_dict(), allow_nan=False))
         assert number.definition
         assert number.address.split(" #")[0] == address.split(" #")[0]
         check(report, number)

@@ -97,7 +97,9 @@ class Origin:
     needs: tuple[str, ...] = ()
     """What only a run knows of it: the value is that of an ordinary run."""
     notes: tuple[str, ...] = ()
-    """Facts: warnings about the number, what takes its place."""
+    """Facts, as what takes its place."""
+    warnings: tuple[str, ...] = ()
+    """Why it is not to be relied on: of a model outside its range, of a cost that cannot be."""
     helps: tuple[str, ...] = ()
     """What to type."""
 

@@ -165,7 +165,7 @@ class Origins:
             here.path, name, how, value, _told(value),
             expression=self.texts.expression(span) or (binding.setting or "").partition("=")[2],
             worked=self.texts.expression(span, put) if put else "",
-            line=line, setting=binding.setting or "", reads=reads, notes=self._warned(span),
+            line=line, setting=binding.setting or "", reads=reads, warnings=self._warned(span),
         )  # fmt: skip
 
     def _warned(self, span: Span) -> tuple[str, ...]:
@@ -219,7 +219,7 @@ class Origins:
         )
         return Origin(
             here.path, name, "modelled", found.quantity, _told(found.quantity),
-            expression=found.formula, reads=reads, estimate=found, notes=found.warnings,
+            expression=found.formula, reads=reads, estimate=found, warnings=found.warnings,
         )  # fmt: skip
 
     # what an expression reads

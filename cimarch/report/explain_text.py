@@ -102,8 +102,10 @@ def _below(number: Origin, paint: _Paint) -> Iterator[str]:
         given = ", ".join(f"{r.name} = {r.value}" for r in number.reads if r.name in number.needs)
         of_run = given or ", ".join(number.needs)
         yield from _indented(f"depends on the run; the value is that of {of_run}", paint)
+    for warning in number.warnings:
+        yield from _indented(f"warning: {warning}", paint, "warning")
     for note in number.notes:
-        yield from _indented(f"note: {note}", paint, "warning")
+        yield from _indented(f"note: {note}", paint)
     for help_ in number.helps:
         yield from _indented(f"help: {help_}", paint)
 
