@@ -47,6 +47,28 @@ def test_energy_is_spread_over_the_cycles_that_a_task_takes() -> None:
     assert found.watts[:, 1] == pytest.approx([0] * 10 + [2e-3] * 4)
 
 
+def test_the_conversions_of_merged_bursts_are_spread_over_all_of_them() -> None:
+    # 4 input steps: reads of 10 ns and a last burst of 4 ns, which stands for 4 bursts of 8 pJ;
+    # the first of these begins at 10 ns
+    system = chip("""
+        part dac[4]: dac { bits = 2, action convert { energy = 0 J } }
+        part array: crossbar {
+            rows = 4, columns = 4, cell_bits = 8, encoding = signed_cell
+            action read { latency = 10 ns, energy = 30 pJ }
+        }
+        part hold[4]: sample_hold { action hold { energy = 0 J } }
+        part adc: adc { rate = 1 GHz, action convert { energy = 2 pJ } }
+        connect dac[*] -> array -> hold[*] -> adc
+    """)
+    for detail in ("mvm", "wordline"):
+        report = run(system, detail=detail)
+        found = report.drawn
+        assert found is not None
+        assert report.cycles == 44
+        assert found.watts[:, 0] == pytest.approx([3e-3] * 40 + [0] * 4)
+        assert found.watts[:, 1] == pytest.approx([0] * 10 + [4 * 8e-12 / 34e-9] * 34)
+
+
 def test_the_most_that_is_drawn_is_where_work_overlaps() -> None:
     # the second read is under way while the first is converted
     report = run(priced("part spare: block { leakage = 1 mW }"), table((4, 4, 2)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing
 from cimarch.report.columns import Columns
+from cimarch.report.format import quantity
 from cimarch.report.power import Drawn
 
 if TYPE_CHECKING:
@@ -57,26 +58,28 @@ def form_of(path: Path) -> str:
 
 
 def power(found: Drawn, title: str, form: str) -> bytes:
-    """Power over time, the kinds of part above each other, and the most that is ever drawn."""
+    """Power over time, the kinds of part above each other; a mean of each stretch."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
     edges = np.append(found.starts, len(found.watts) * found.width)
-    levels = [np.full(len(found.watts), found.static), *found.watts.T]
-    names = ["static", *found.kinds]
+    levels = list(found.watts.T)
+    names = list(found.kinds)
+    if found.static:
+        levels, names = [np.full(len(edges) - 1, found.static), *levels], ["static", *names]
     base = np.zeros(len(found.watts))
     for number, (name, level) in enumerate(zip(names, levels, strict=True)):
         top = base + level
         axes.stairs(top, edges, baseline=base, fill=True, label=name, color=_colour(number))
         base = top
-    axes.axhline(found.peak, color="black", linewidth=0.8, linestyle="--", label="peak")
     axes.set_xlim(0, edges[-1])
-    axes.set_ylim(0, max(found.peak * 1.08, 1e-30))
+    axes.set_ylim(0, max(float(found.total.max()) * 1.08, 1e-30))
     axes.xaxis.set_major_formatter(EngFormatter(unit="s"))
     axes.yaxis.set_major_formatter(EngFormatter(unit="W"))
-    axes.set_title(title, fontsize=9)
+    peak = quantity(found.peak, "W")
+    axes.set_title(f"{title}\nthe most in any cycle: {peak}", fontsize=9)
     _finish(axes)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return _bytes(figure, form)
@@ -100,7 +103,7 @@ def bounds(table: Columns, title: str, form: str) -> bytes:
             base += shares[:, number]
         axes.set_yticks(range(len(names)), names if place == 1 else [""] * len(names), fontsize=5)
         axes.set_xlim(0, 1)
-        axes.invert_yaxis()
+        axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_title(what, fontsize=8)
         _finish(axes)
     figure.suptitle(title, fontsize=9)

@@ -1,14 +1,17 @@
 """Power over time: what a recorded run draws, in equal stretches, by the kind of the parts.
 
-The energy of a task is spread evenly over the cycles that it holds its part, what is paid for time
-evenly over the run. So the stretches times their width are the energy of the run again.
+The energy of a task is spread evenly over the cycles that it holds its part. A task that is charged
+all reads or all conversions of a product stands for all of them: its energy is spread from the
+first read on, or up to the last conversion, over as many cycles as lie between the first and the
+last. What is paid for time is spread evenly over the run. So the stretches times their width are
+the energy of the run again.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,7 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.engine.outcome import Outcome
 from cimarch.engine.pieces import Piece
 from cimarch.engine.tasks import JOIN, Ints
+from cimarch.program.context import KIND
 from cimarch.program.ledger import Ledger
 from cimarch.program.program import Program
 from cimarch.report.slices import count_tasks
@@ -141,9 +145,11 @@ def _tasks(program: Program, outcome: Outcome) -> Iterator[tuple[Ints, Ints, Int
     """First cycle, cycle behind the last, and bundle of charges of tasks that cost something."""
     timeline = outcome.timeline
     assert timeline is not None, "the run was not recorded"
+    shares = _shares(program)
     for number, piece in enumerate(program.work.pieces):
         begin = int(program.work.first[number])
         charge = _charges(program, piece)
+        before, after = _spans(piece, shares)
         slots = np.flatnonzero((piece.template.resource != JOIN) & (charge > 0))
         blocks = max(1, AT_ONCE // max(1, len(slots)))
         for first in range(0, piece.repeat, blocks):
@@ -152,9 +158,53 @@ def _tasks(program: Program, outcome: Outcome) -> Iterator[tuple[Ints, Ints, Int
             at = at[at < len(piece)]
             slot = at % len(piece.template)
             start = timeline.start[begin + at]
+            end = start + piece.template.busy[slot]
+            early = np.minimum(start, np.maximum(0, end - before[slot]))
             # what is held beyond the last event is spent before it
-            end = np.minimum(start + piece.template.busy[slot], outcome.makespan)
-            yield start, end, charge[slot]
+            late = np.minimum(np.maximum(end, start + after[slot]), outcome.makespan)
+            yield early, late, charge[slot]
+
+
+@attrs.frozen
+class _Shares:
+    """Cycles that all reads of a product take, and all its conversions."""
+
+    reads: int
+    conversions: int
+
+    def span(self, kind: int, busy: int) -> int:
+        """Cycles from the first to the last of a product's reads, or conversions, that take `busy`
+        each: one after the other, or as the other ones let them."""
+        own, other = self.reads, self.conversions
+        if kind == KIND["convert"]:
+            own, other = other, own
+        count = max(1, round(own / busy))
+        return max(own, busy + other * (count - 1) // count)
+
+
+def _shares(program: Program) -> dict[int, _Shares]:
+    """Those of the products of each tile whose sums are converted."""
+    found = {}
+    for tile, aside in program.aside.items():
+        wiring = program.placement.wirings[int(program.placement.tiles.pool[tile])]
+        cycles = {at.path: busy for at, busy in aside}
+        if wiring.converter is not None and wiring.converter.path in cycles:
+            found[tile] = _Shares(cycles[wiring.pool.path], cycles[wiring.converter.path])
+    return found
+
+
+def _spans(piece: Piece, shares: Mapping[int, _Shares]) -> tuple[Ints, Ints]:
+    """Of each slot of a piece: cycles before its end, or after its start, that it stands for."""
+    template = piece.template
+    before, after = np.zeros((2, len(template)), np.int64)
+    if "kind" in template.columns and "tile" in template.columns:
+        kinds, tiles = template.columns["kind"], template.columns["tile"]
+        for slot in np.flatnonzero(np.isin(kinds, (KIND["read"], KIND["convert"]))).tolist():
+            kind, tile, busy = int(kinds[slot]), int(tiles[slot]), int(template.busy[slot])
+            if tile in shares:
+                side = before if kind == KIND["convert"] else after
+                side[slot] = shares[tile].span(kind, busy)
+    return before, after
 
 
 def _charges(program: Program, piece: Piece) -> Ints:
