@@ -115,7 +115,7 @@ def _needs_no_model(address: str) -> None:
     from cimarch.report.definitions import FIGURES, TABLES
 
     table, bracket, _ = address.partition("[")
-    if (bracket and table in TABLES) or address in {figure.key for figure in FIGURES}:
+    if (bracket and table in (*TABLES, "bounds")) or address in {figure.key for figure in FIGURES}:
         headline = f"`{address}` is a number of a report, and no network is given"
         helps = ("`--model resnet20` runs one",)
         raise DescriptionError(Diagnostic("E402", headline, helps=helps))

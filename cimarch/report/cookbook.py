@@ -312,11 +312,19 @@ _ENERGY: Mapping[str, Recipe] = {
     "origin": Recipe("system", "who says what one costs", prices),
 }
 
+_BOUNDS: Mapping[str, Recipe] = {
+    "operation": _network("what the tasks work for"),
+    "part": Recipe("system", "what they hold, or wait for"),
+    "busy_cycles": _run("cycles of its tasks at the member that they hold longest", "cycles"),
+    "waited_cycles": _run("cycles from ready to start, of its tasks at all members", "cycles"),
+}
+
 RECIPES: Mapping[str, Mapping[str, Recipe]] = {
     "": _FIGURES,
     "layers": _LAYERS,
     "parts": _PARTS,
     "ledger": _LEDGER,
     "energy": _ENERGY,
+    "bounds": _BOUNDS,
 }
 """By table and name; the empty table holds the figures."""

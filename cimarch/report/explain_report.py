@@ -9,12 +9,13 @@ from functools import lru_cache
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
 from cimarch.hardware.origin import Origin
-from cimarch.report.definitions import FIGURES, TABLES
+from cimarch.report.definitions import FIGURES
 from cimarch.report.explain import Explanation
 from cimarch.report.explain import explain as explain_system
 from cimarch.report.provenance import Provenance
 from cimarch.report.recipes import (
     DERIVED,
+    EXPLAINED,
     HEAD,
     NAMES,
     Cell,
@@ -52,7 +53,7 @@ def explain(report: Report, address: str = "", *, every: bool = False) -> Explan
 def addresses(report: Report) -> Iterator[str]:
     """The address of every figure, and of every cell of every table."""
     yield from NAMES[""]
-    for table in TABLES:
+    for table in EXPLAINED:
         for key in _by_key(report, table):
             yield from (f"{table}[{key}].{name}" for name in NAMES[table])
 
@@ -86,7 +87,7 @@ def _title(report: Report) -> str:
 
 def _definition(cell: Cell) -> str:
     if cell.table:
-        columns = {column.name: column.definition for column in TABLES[cell.table]}
+        columns = {column.name: column.definition for column in EXPLAINED[cell.table]}
         return (columns | dict(DERIVED.get(cell.table, {})))[cell.name]
     if cell.name in HEAD:
         return HEAD[cell.name][0]
@@ -136,9 +137,9 @@ def _by_key(report: Report, table: str) -> Mapping[str, Row]:
 
 
 def _cell(report: Report, table: str, key: str, name: str) -> Cell:
-    if table not in TABLES:
+    if table not in EXPLAINED:
         headline = f"a report has no table `{table}`"
-        raise _unknown(headline, f"its tables are {listing(TABLES)}", table, list(TABLES))
+        raise _unknown(headline, f"its tables are {listing(EXPLAINED)}", table, list(EXPLAINED))
     rows = _by_key(report, table)
     if key not in rows:
         told_rows = f"its rows are {listing(rows)}" if rows else "it has no rows"

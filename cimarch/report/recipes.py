@@ -18,7 +18,7 @@ import attrs
 from cimarch.hardware.origin import Origin
 from cimarch.program.basis import PER_ACTION, Basis, Price
 from cimarch.report.columns import to_rows
-from cimarch.report.definitions import FIGURES, TABLES
+from cimarch.report.definitions import BOUNDS, FIGURES, TABLES, Column
 from cimarch.report.format import area, count, number, percent, quantity
 from cimarch.report.provenance import Number, Term
 from cimarch.report.report import Report
@@ -255,6 +255,9 @@ HEAD: Mapping[str, tuple[str, Callable[[Report], Number | str | None]]] = {
 }  # fmt: skip
 """What stands beside the figures at the head of a report: what it means, and its value."""
 
+EXPLAINED: Mapping[str, tuple[Column, ...]] = {**TABLES, "bounds": BOUNDS}
+"""The tables whose cells are explained: those of the JSON, and those written where asked for."""
+
 DERIVED: Mapping[str, Mapping[str, str]] = {
     "parts": {"energy_share": "joules / joules of the run: `of all` in the printed table"},
 }
@@ -283,6 +286,7 @@ _KEYS: Mapping[str, Callable[[Row], str]] = {
     "ledger": lambda row: _dotted(row["part"], row["action"]),
     "energy": lambda row: f"{row['operation']}, {_dotted(row['part'], row['action'])}"
     if row["operation"] else _dotted(row["part"], row["action"]),
+    "bounds": lambda row: f"{row['operation']}, {row['part']}",
 }  # fmt: skip
 """What stands in the brackets of an address."""
 
@@ -308,7 +312,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "": (*(each.key for each in FIGURES), *HEAD),
     **{
         table: (*(column.name for column in columns), *DERIVED.get(table, ()))
-        for table, columns in TABLES.items()
+        for table, columns in EXPLAINED.items()
     },
 }
 """Every name that must have a recipe, by table; the empty one holds the figures."""
