@@ -212,6 +212,40 @@ def test_assumptions_that_not_all_share_are_listed_by_chip() -> None:
     assert not facts["made_for"].differs
 
 
+POOLS = "part first: Tile\n    part second: Tile { converters = 2 }"
+
+
+def test_pools_may_be_asked_for_of_one_chip() -> None:
+    two = chip("Two", members=POOLS)
+    found = compared(wide(), two, place={"Two": {"layer": "second.array"}})
+    assert [r.figures["cycles"] for r in found.of()] == [20, 50]
+    assert found.to_dict()["chips"][1]["place"] == {"layer": "second.array"}
+    assert "layer=second.array" in found.to_text()
+    with pytest.raises(DescriptionError, match="`place` is given for `Tow`, which is not compared"):
+        compared(wide(), two, place={"Tow": {}})
+
+
+def test_densities_may_be_given_of_one_chip() -> None:
+    # a read takes 1 pJ x (1 + density): 1.5 pJ at the density of one half that nobody states
+    energy = {"tile.array.read.energy": "1 pJ * (1 + input_density)"}
+    dense = cimarch.loads(text("Dense"), set=energy)
+    found = compared(wide(), dense)
+    assert found.of()[1].figures["joules_per_inference"] == pytest.approx(10 * 2.3e-12)
+    given = compared(wide(), dense, densities={"Dense": {"layer": (0.25, 0.5)}})
+    assert given.of()[1].figures["joules_per_inference"] == pytest.approx(10 * 2.05e-12)
+
+
+def test_power_over_time_comes_with_the_most_that_is_drawn() -> None:
+    assert compared(wide(), narrow()).of()[0].figures["drawn_peak_W"] is None
+    first, second = compared(wide(), narrow(), power=True).of()
+    # 1.8 pJ in 2 ns, and 2.6 pJ in 5 ns, all the time
+    assert first.figures["drawn_peak_W"] == pytest.approx(0.9e-3)
+    assert second.figures["drawn_peak_W"] == pytest.approx(0.52e-3)
+    assert first.report is not None
+    assert first.report.drawn is not None
+    assert first.figures["mean_power_W"] == pytest.approx(0.9e-3)
+
+
 # equal areas
 
 TILES = "param tiles: count in 1..1000 = {tiles}\n    part tile[tiles]: Tile\n    {more}"
@@ -396,7 +430,9 @@ def test_json_has_every_figure_with_its_ratio_and_definition() -> None:
         assert list(result["figures"]) == list(result["ratios"]) == keys
         assert set(result["unknown"]) == {k for k, v in result["figures"].items() if v is None}
     assert list(found["definitions"]) == keys
-    assert set(found["chips"][0]) == {"name", "system", "file", "set", "scaled"}
+    assert set(found["chips"][0]) == {
+        "name", "system", "file", "set", "scaled", "place", "densities",
+    }  # fmt: skip
     assert set(found["differences"]) == {"facts", "assumed", "shared", "unmapped", "warnings"}
     assert set(found["manifest"]) == {"cimarch", "options", "digests"}
     assert {"Wide.cimarch", "Narrow.cimarch", "net"} <= set(found["manifest"]["digests"]) | {"net"}
@@ -534,6 +570,18 @@ def test_a_setting_is_of_all_chips_or_of_one(
     assert "there is no chip `three` among those that are compared" in capsys.readouterr().err
 
 
+def test_pools_and_densities_are_of_one_chip(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = written(folder, "two", members=POOLS)
+    (folder / "d.json").write_text('{"layer": {"input_density": 0.25, "weight_density": 0.5}}')
+    flags = ["--place", "2:layer=second.array", "--densities", "Two (2):d.json", "--json"]
+    assert main(command(folder, two, two, *flags)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [result["figures"]["cycles"] for result in found["results"]] == [20, 50]
+    assert [chip["densities"] for chip in found["chips"]] == [None, "d.json"]
+
+
 def test_a_mistake_ends_the_command_before_any_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -543,6 +591,9 @@ def test_a_mistake_ends_the_command_before_any_run(
         ([one, "--plot", "bars.txt"], "E445"),
         ([one, "--csv", "none/c.csv"], "E900"),
         ([one, "--scale", "tiles"], "E901"),
+        ([one, "--scale", "2:tiles"], "E901"),
+        ([one, "--densities", "d.json"], "E901"),
+        ([one, "--place", "two:layer=tile.array"], "E901"),
         ([one, "--set", "1:tiles"], "E901"),
         ([one, "--set", "1:tilez=3"], "E041"),
     ):
@@ -584,8 +635,9 @@ def test_pictures_are_drawn_and_the_same_each_time(folder: Path, form: str) -> N
     chips = [written(folder, "one"), written(folder, "two", tiles=2)]
     for name in ("a", "b"):
         flags = ["--plot", f"{name}.{form}", "--bounds", f"{name}_bounds.{form}"]
+        flags += ["--power", f"{name}_power.{form}"]
         assert main(command(folder, *chips, *flags)) == 0
-    for kind in ("", "_bounds"):
+    for kind in ("", "_bounds", "_power"):
         first, again = ((folder / f"{name}{kind}.{form}").read_bytes() for name in "ab")
         assert first == again
         assert len(first) > 1000

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 import click
 
-from cimarch.cli.options import overrides, shape
+from cimarch.cli.chips import Names, loaded
+from cimarch.cli.options import shape
 from cimarch.cli.output import as_json, check_writable, named_place, write_whole
 from cimarch.cli.reading import BITS, SCHEDULES
 from cimarch.cli.sim import nothing_assumed
-from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
+from cimarch.diagnostics import DescriptionError, Diagnostic, listing
 
 if TYPE_CHECKING:
     from cimarch.explore.compare import Comparison
-    from cimarch.hardware.system import System
     from cimarch.workload.network import Network
 
 PICTURES = (".svg", ".pdf", ".png")
@@ -34,13 +33,19 @@ class Outputs:
     latex: Path | None
     plot: Path | None
     bounds: Path | None
+    power: Path | None
+
+    @property
+    def pictures(self) -> tuple[tuple[str, Path | None], ...]:
+        """Those that are drawn, with their flags."""
+        return (("--plot", self.plot), ("--bounds", self.bounds), ("--power", self.power))
 
     def check(self) -> None:
         """Find before the runs what would fail after them."""
-        for flag, place in (("--plot", self.plot), ("--bounds", self.bounds)):
+        for flag, place in self.pictures:
             if place is not None:
                 _check_picture(flag, place)
-        for place in (self.json, self.csv, self.latex, self.plot, self.bounds):
+        for place in (self.json, self.csv, self.latex, *(place for _, place in self.pictures)):
             if place is not None:
                 check_writable(place)
 
@@ -52,12 +57,15 @@ class Outputs:
             write_whole(self.csv, comparison.to_csv())
         if self.latex is not None:
             write_whole(self.latex, comparison.to_latex())
-        if self.plot is not None or self.bounds is not None:
-            from cimarch.explore.charts import bars, bounds
+        for flag, place in self.pictures:
+            if place is not None:
+                write_whole(place, _picture(flag, comparison, place.suffix.lower()[1:]))
 
-            for place, draw in ((self.plot, bars), (self.bounds, bounds)):
-                if place is not None:
-                    write_whole(place, draw(comparison, place.suffix.lower().lstrip(".")))
+
+def _picture(flag: str, comparison: Comparison, form: str) -> bytes:
+    from cimarch.explore.charts import bars, bounds, power
+
+    return {"--plot": bars, "--bounds": bounds, "--power": power}[flag](comparison, form)
 
 
 def _check_picture(flag: str, place: Path) -> None:
@@ -122,6 +130,14 @@ def _check_picture(flag: str, place: Path) -> None:
     help="By which parameter --iso-area scales a chip that has several.",
 )  # fmt: skip
 @click.option(
+    "--place", metavar="[CHIP:]PATTERN=POOL", multiple=True,
+    help="Which arrays of a chip, or of all, hold some operations; the last that matches.",
+)  # fmt: skip
+@click.option(
+    "--densities", metavar="CHIP:FILE", multiple=True,
+    help="How full inputs and weights are on a chip: `eval --save-densities`.",
+)  # fmt: skip
+@click.option(
     "--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
     help="Runs at a time, each in a process of its own.",
 )  # fmt: skip
@@ -133,6 +149,7 @@ def _check_picture(flag: str, place: Path) -> None:
 @click.option("--latex", metavar="FILE", help="Write a table there that a paper can take.")
 @click.option("--plot", metavar="FILE", help="Draw the figures there as bars: .svg, .pdf, .png.")
 @click.option("--bounds", metavar="FILE", help="Draw there what bounds each operation.")
+@click.option("--power", metavar="FILE", help="Draw the power over time of all chips there.")
 @click.option("-o", "--output", "file", metavar="FILE", help="Write the comparison as JSON.")
 def compare(
     architectures: tuple[str, ...],
@@ -154,6 +171,8 @@ def compare(
     overlap: bool,
     iso_area: bool,
     scale: tuple[str, ...],
+    place: tuple[str, ...],
+    densities: tuple[str, ...],
     jobs: int,
     layers: bool,
     strict: bool,
@@ -163,6 +182,7 @@ def compare(
     latex: str | None,
     plot: str | None,
     bounds: str | None,
+    power: str | None,
     file: str | None,
 ) -> None:
     """Run the same networks on several chips: time, energy, area, and what differs.
@@ -183,11 +203,13 @@ def compare(
     outputs = Outputs(
         named_place("--output", file), named_place("--csv", csv), named_place("--latex", latex),
         named_place("--plot", plot), named_place("--bounds", bounds),
+        named_place("--power", power),
     )  # fmt: skip
     outputs.check()
-    systems = _systems(architectures, set_)
+    systems = loaded(architectures, set_)
     if strict:
         nothing_assumed(tuple(line for system in systems for line in system.assumed))
+    names = Names.of(architectures, systems)
     networks = [_network(model, input_, tokens, context, allow_unmapped) for model in models]
     with Progress() as progress:
         found = cimarch.compare(
@@ -195,8 +217,10 @@ def compare(
             precision=precision, batch=batch, weights=weights, schedule=schedule,
             duplicate=duplicate, spread_rows=spread_rows, attention=attention,
             granularity=granularity, overlap=overlap, allow_unmapped=allow_unmapped,
-            iso_area=iso_area, scale=_scales(scale, architectures, systems), jobs=jobs,
-            progress=progress,
+            iso_area=iso_area, scale=names.each("--scale", scale),
+            place=names.lists("--place", place),
+            densities=names.each("--densities", densities), power=outputs.power is not None,
+            jobs=jobs, progress=progress,
         )  # fmt: skip
     if strict:
         _all_ran(found)
@@ -212,81 +236,6 @@ def _network(
     return cimarch.read_network(
         model, input=shape(input_), allow_unmapped=unmapped, tokens=tokens, context=context or 0
     )
-
-
-# what is of one chip
-
-
-def _systems(architectures: Sequence[str], settings: Sequence[str]) -> list[System]:
-    """The chips, each with its settings; DescriptionError with all that is wrong."""
-    import cimarch
-
-    given = _settings(settings, architectures)
-    found: list[System] = []
-    problems: list[Diagnostic] = []
-    for number, name in enumerate(architectures):
-        try:
-            found.append(cimarch.load(name, set=overrides(given[number])))
-        except DescriptionError as error:
-            problems += [each for each in error.diagnostics if each not in problems]
-    if problems:
-        raise DescriptionError(*problems)
-    return found
-
-
-def _settings(texts: Sequence[str], architectures: Sequence[str]) -> list[list[str]]:
-    """The `--set` flags of each chip, without its name."""
-    found: list[list[str]] = [[] for _ in architectures]
-    for text in texts:
-        path, equals, value = text.partition("=")
-        chip, colon, parameter = path.rpartition(":")
-        wanted = _numbered(chip, architectures, "--set", text) if colon else range(len(found))
-        for number in wanted:
-            found[number].append(f"{parameter if colon else path}{equals}{value}")
-    return found
-
-
-def _numbered(
-    chip: str, architectures: Sequence[str], flag: str, text: str, names: Sequence[str] = ()
-) -> list[int]:
-    """Which of the chips is meant: by its number, from 1, as it was typed, or by its name."""
-    chip = chip.strip()
-    if chip.isascii() and chip.isdigit() and 1 <= int(chip) <= len(architectures):
-        return [int(chip) - 1]
-    names = names or [name.rpartition(":")[2] for name in architectures]
-    for known in (architectures, names):
-        if chip in known:
-            return [number for number, name in enumerate(known) if name == chip]
-    raise DescriptionError(
-        Diagnostic(
-            "E901",
-            f"{flag} {text}: there is no chip `{chip}` among those that are compared",
-            notes=(f"they are {listing(architectures)}, or 1 to {len(architectures)}",),
-            helps=suggestion(chip, [*architectures, *names]),
-        )
-    )
-
-
-def _scales(
-    texts: Sequence[str], architectures: Sequence[str], systems: Sequence[System]
-) -> dict[str, str]:
-    """The parameters of `--scale` by the names of the comparison's chips."""
-    from cimarch.explore.compare import apart
-
-    names = apart([system.name for system in systems])
-    found = {}
-    for text in texts:
-        chip, colon, parameter = (piece.strip() for piece in text.rpartition(":"))
-        if not (chip and colon and parameter):
-            headline = f"--scale {text}: not of the form `chip:parameter`"
-            helps = (f"write for instance `--scale {architectures[-1]}:tiles`",)
-            raise DescriptionError(Diagnostic("E901", headline, helps=helps))
-        for number in _numbered(chip, architectures, "--scale", text, names):
-            found[names[number]] = parameter
-    return found
-
-
-# what is refused and printed
 
 
 def _all_ran(found: Comparison) -> None:

@@ -9,15 +9,13 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cimarch.explore.compare import Comparison, Result
+from cimarch.explore.comparison import Comparison, Result
 from cimarch.explore.figures import FIGURES, Compared, times
+from cimarch.report.pictures import DATES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-"""What of a picture would change from run to run, left out."""
 
 NOTHING = "nothing"
 """What bounds an operation that takes no time."""
@@ -126,6 +124,45 @@ def _timeline(axes: Axes, comparison: Comparison, result: Result, colours: dict[
     axes.xaxis.set_major_formatter(EngFormatter(unit="s"))
     axes.tick_params(axis="x", labelsize=6)
     axes.set_title(f"{result.network} on {result.chip}", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def power(comparison: Comparison, form: str) -> bytes:
+    """What each chip draws over time, a picture for each network; both axes are logarithmic."""
+    from matplotlib.figure import Figure
+
+    size = (7, 2.8 * len(comparison.networks) + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
+    for number, network in enumerate(comparison.networks, start=1):
+        axes = figure.add_subplot(len(comparison.networks), 1, number)
+        _drawn(axes, comparison, network)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    _legend(figure, handles, labels)
+    return _bytes(figure, form)
+
+
+def _drawn(axes: Axes, comparison: Comparison, network: str) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    for number, result in enumerate(comparison.of(network)):
+        found = result.report.drawn if result.report else None
+        if found is not None:
+            edges = [*found.starts.tolist(), len(found.watts) * found.width]
+            edges[0] = found.width / 2  # a logarithmic axis has no zero
+            axes.stairs(
+                found.total,
+                edges,
+                label=result.chip,
+                color=f"C{number}",
+                baseline=None,
+                linewidth=0.9,
+            )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter(unit="s"))
+    axes.yaxis.set_major_formatter(EngFormatter(unit="W"))
+    axes.tick_params(labelsize=7)
+    axes.set_title(network, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -1,303 +1,28 @@
-"""Compare chips: the same networks on each, the same definitions, and what differs between them."""
+"""Compare chips: run the same networks on each, by the same options and the same definitions."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cimarch import __version__
-from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.explore.assumptions import Differences, differences
-from cimarch.explore.figures import FIGURES, ratio, unknown, values
-from cimarch.explore.scale import Scaled, no_area, scaled
+from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
+from cimarch.explore.comparison import Chip, Comparison, Policy, Result
+from cimarch.explore.scale import no_area, scaled
 from cimarch.hardware.system import System
 from cimarch.language import load
 from cimarch.mapping.duplicate import Duplicate
-from cimarch.report.columns import to_rows
-from cimarch.report.report import Report
-from cimarch.simulate import Progress, simulate
+from cimarch.mapping.pools import Wanted
+from cimarch.simulate import Progress
 from cimarch.workload.network import Network
 from cimarch.workload.read import read_network
 
-if TYPE_CHECKING:
-    import pandas
-
-SCHEMA = "cimarch.compare/1"
-"""Name and version of the JSON layout; the number grows when a name or meaning changes."""
-
-TABLES = ("figures", "ratios", "layers")
-"""What `to_pandas` gives."""
-
-_OF_A_LAYER = ("cycles", "share", "joules", "bound_by", "waited_at", "waited_cycles")
-"""Columns of a report's layers that chips are compared by."""
+__all__ = ["Comparison", "apart", "compare"]
 
 Given = System | str | os.PathLike[str]
 """A chip: elaborated, or what `cimarch.load` takes."""
-
-
-@attrs.frozen
-class Policy:
-    """How every network runs on every chip: the options of `cimarch.simulate` that all share."""
-
-    weight_bits: int = 8
-    input_bits: int = 8
-    precision: object = None
-    batch: int = 1
-    weights: str = "preloaded"
-    schedule: str | None = None
-    duplicate: Duplicate = "none"
-    spread_rows: bool = False
-    attention: str | None = None
-    granularity: str = "product"
-    overlap: bool = False
-    allow_unmapped: bool = False
-
-    def run(self, system: System, network: Network, progress: Progress | None) -> Report:
-        """Run a network on a system."""
-        return simulate(
-            system, network, weight_bits=self.weight_bits, input_bits=self.input_bits,
-            precision=self.precision, batch=self.batch, weights=self.weights,
-            schedule=self.schedule, duplicate=self.duplicate, spread_rows=self.spread_rows,
-            attention=self.attention, granularity=self.granularity, overlap=self.overlap,
-            allow_unmapped=self.allow_unmapped, progress=progress,
-        )  # fmt: skip
-
-    def to_dict(self) -> dict[str, Any]:
-        """The options as plain JSON values."""
-        found = attrs.asdict(self, recurse=False)
-        return {name: _plain(value) for name, value in found.items()}
-
-
-def _any(rows: list[dict[str, int | float | str | None]]) -> list[dict[str, Any]]:
-    return list(rows)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return os.fspath(value) if isinstance(value, Path) else value
-
-
-@attrs.frozen(eq=False)
-class Chip:
-    """One chip of a comparison: a column of its tables."""
-
-    name: str
-    """Of the system; with a number behind it where two have the same."""
-    system: System = attrs.field(repr=False)
-    """As it ran: scaled, where that was asked for."""
-    scaled: Scaled | None = None
-
-    @property
-    def file(self) -> str:
-        """Where its description is."""
-        return self.system.root.span.file if self.system.root.span else ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """What it is, as plain JSON values."""
-        return {
-            "name": self.name,
-            "system": self.system.name,
-            "file": self.file,
-            "set": {each.path: each.text for each in self.system.overrides},
-            "scaled": self.scaled.to_dict() if self.scaled else None,
-        }
-
-
-@attrs.frozen(eq=False, slots=False)
-class Result:
-    """What came of one network on one chip: a report, or why there is none."""
-
-    chip: str
-    network: str
-    report: Report | None = attrs.field(default=None, repr=False)
-    problems: tuple[Diagnostic, ...] = ()
-
-    @cached_property
-    def figures(self) -> Mapping[str, float | None]:
-        """Every figure by its key (`cimarch.explore.figures`); None where it is not known."""
-        if self.report is None:
-            return {figure.key: None for figure in FIGURES}
-        return values(self.report)
-
-    @cached_property
-    def unknown(self) -> Mapping[str, str]:
-        """Why each figure that is not known is not, by its key."""
-        return unknown(self.report) if self.report else {}
-
-    @property
-    def layers(self) -> list[dict[str, Any]]:
-        """Each operation's time, energy, and the part that bounds it."""
-        if self.report is None:
-            return []
-        clock = float(self.report.clock)
-        return [
-            {
-                "operation": row["name"],
-                "kind": row["kind"],
-                "seconds": row["cycles"] / clock,
-                **{name: row[name] for name in _OF_A_LAYER},
-            }
-            for row in _any(to_rows(self.report.layers))
-        ]
-
-
-@attrs.frozen(eq=False, kw_only=True, slots=False)
-class Comparison:
-    """Networks on chips, side by side; ratios are to the first chip that runs a network."""
-
-    chips: tuple[Chip, ...]
-    networks: tuple[str, ...]
-    results: tuple[Result, ...]
-    """All chips with the first network, then all with the next."""
-    options: Mapping[str, object] = attrs.field(factory=dict)
-    """Of all runs, as plain JSON values."""
-    digests: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    """SHA-256 of every file read, by its name."""
-    version: str = __version__
-    """Of cimarch."""
-
-    schema = SCHEMA
-
-    def of(self, network: str | None = None) -> list[Result]:
-        """What came of a network (the first where none is named), chip by chip.
-
-        Raises KeyError where there is no such network.
-        """
-        wanted = self.networks[0] if network is None else network
-        if wanted not in self.networks:
-            raise KeyError(wanted)
-        return [result for result in self.results if result.network == wanted]
-
-    def first(self, network: str | None = None) -> Result | None:
-        """What ratios are to: the first chip that runs a network; None where none does."""
-        return next((result for result in self.of(network) if result.report), None)
-
-    @property
-    def reports(self) -> dict[tuple[str, str], Report]:
-        """The report of each (chip, network) that ran."""
-        return {(r.chip, r.network): r.report for r in self.results if r.report is not None}
-
-    def ratios(self, result: Result) -> dict[str, float | None]:
-        """Each figure of a result as a multiple of the first chip's; None where not known."""
-        first = self.first(result.network)
-        base = first.figures if first else {}
-        return {key: ratio(value, base.get(key)) for key, value in result.figures.items()}
-
-    @cached_property
-    def differences(self) -> Differences:
-        """What the chips do not have in common, besides their figures."""
-        return differences(
-            {chip.name: chip.system for chip in self.chips},
-            {
-                chip.name: [r.report for r in self.results if r.chip == chip.name and r.report]
-                for chip in self.chips
-            },
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The whole comparison as plain JSON values, the same for the same input."""
-        return {
-            "schema": self.schema,
-            "chips": [chip.to_dict() for chip in self.chips],
-            "networks": list(self.networks),
-            "results": [self._result(result) for result in self.results],
-            "differences": self.differences.to_dict(),
-            "definitions": {figure.key: figure.definition for figure in FIGURES},
-            "manifest": {
-                "cimarch": self.version,
-                "options": dict(self.options),
-                "digests": dict(self.digests),
-            },
-        }
-
-    def _result(self, result: Result) -> dict[str, Any]:
-        report = result.report
-        first = self.first(result.network)
-        return {
-            "chip": result.chip,
-            "network": result.network,
-            "figures": dict(result.figures),
-            "ratios": self.ratios(result),
-            "ratios_to": first.chip if first else None,
-            "unknown": dict(result.unknown),
-            "bound": report.bound.to_dict() if report and report.bound else None,
-            "layers": result.layers,
-            "options": dict(report.options) if report else None,
-            "unmapped": list(report.unmapped) if report else [],
-            "errors": [problem.to_dict() for problem in result.problems],
-        }
-
-    def to_pandas(self, table: str = "figures") -> pandas.DataFrame:
-        """A table as a DataFrame: `figures` or `ratios`, a row for each network and chip, or
-        `layers`, a row for each operation of these.
-
-        Raises ImportError where pandas is not installed, ValueError on another table's name.
-        """
-        if table not in TABLES:
-            raise ValueError(f"no table `{table}`: choose one of {', '.join(TABLES)}")
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_pandas() needs pandas: pip install 'cimarch[data]'") from error
-        index = ["network", "chip", *(["operation"] if table == "layers" else [])]
-        return pandas.DataFrame(self.rows(table)).set_index(index)
-
-    def rows(self, table: str = "figures") -> list[dict[str, Any]]:
-        """The rows of a table, as plain Python values."""
-        return [row for result in self.results for row in self._rows(table, result)]
-
-    def _rows(self, table: str, result: Result) -> list[dict[str, Any]]:
-        key = {"network": result.network, "chip": result.chip}
-        if table == "layers":
-            return [{**key, **row} for row in result.layers]
-        if table == "ratios":
-            return [{**key, **self.ratios(result)}]
-        bound = result.report.bound if result.report else None
-        code = result.problems[0].code if result.problems else ""
-        return [
-            {
-                **key, **result.figures,
-                "bound_by": bound.name if bound else "",
-                "bound_share": bound.share if bound else None,
-                "delays": bound.delays if bound else "",
-                "error": code,
-            }
-        ]  # fmt: skip
-
-    def to_csv(self) -> str:
-        """The figures as CSV: a row for each network and chip, ratios behind the figures."""
-        file = io.StringIO()
-        rows = [
-            {**figures, **{f"ratio_{key}": value for key, value in self.ratios(result).items()}}
-            for result, figures in zip(self.results, self.rows(), strict=True)
-        ]
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return file.getvalue()
-
-    def to_latex(self) -> str:
-        """A table for a paper, with `booktabs`: figures by chip, units in their heads."""
-        from cimarch.explore.latex import table
-
-        return table(self)
-
-    def to_text(
-        self, *, width: int | None = None, colour: bool = False, layers: bool = False
-    ) -> str:
-        """What `cimarch compare` prints; nothing is parted where no width is given."""
-        from cimarch.explore.comparison_text import render
-
-        return render(self, width=width, colour=colour, layers=layers)
 
 
 def compare(
@@ -318,6 +43,9 @@ def compare(
     allow_unmapped: bool = False,
     iso_area: bool = False,
     scale: Mapping[str, str] | None = None,
+    place: Mapping[str, Wanted] | None = None,
+    densities: Mapping[str, object] | None = None,
+    power: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -326,7 +54,9 @@ def compare(
     `systems` are Systems, or what `cimarch.load` takes; a mapping gives them names. `models` are
     Networks, or what `cimarch.read_network` takes. With `iso_area` every other chip gets as many
     arrays as have room in the area of the first (`cimarch.explore.scale`); `scale` names the
-    parameter, by the chip's name, where there are several. With more than one of `jobs`, so many
+    parameter, by the chip's name, where there are several. `place` and `densities` are those of
+    `cimarch.simulate` by the chip's name. With `power` each report has its power over time
+    (`report.drawn`), and the most that is drawn is a figure. With more than one of `jobs`, so many
     runs go on at a time, each in a process of its own (a script then keeps its own work under
     `if __name__ == "__main__"`); nothing else changes. The other options are those of
     `cimarch.simulate`, and the same for all. A chip that cannot run a network is a Result with its
@@ -337,9 +67,14 @@ def compare(
         weight_bits=weight_bits, input_bits=input_bits, precision=precision, batch=batch,
         weights=weights, schedule=schedule, duplicate=duplicate, spread_rows=spread_rows,
         attention=attention, granularity=granularity, overlap=overlap,
-        allow_unmapped=allow_unmapped,
+        allow_unmapped=allow_unmapped, power=bool(power),
     )  # fmt: skip
-    chips = _chips(systems)
+    chips = [
+        attrs.evolve(chip, place=(place or {}).get(chip.name),
+                     densities=(densities or {}).get(chip.name))
+        for chip in _chips(systems)
+    ]  # fmt: skip
+    _all_known(chips, {"scale": scale, "place": place, "densities": densities})
     networks = _networks(models, allow_unmapped)
     if iso_area:
         chips = _of_one_area(chips, scale or {})
@@ -363,7 +98,7 @@ def _result(
             progress(f"{name} on {chip.name}: {stage}", share)
 
     try:
-        return Result(chip.name, name, policy.run(chip.system, network, tell))
+        return Result(chip.name, name, policy.run(chip, network, tell))
     except DescriptionError as error:
         return Result(chip.name, name, problems=error.diagnostics)
 
@@ -416,6 +151,18 @@ def _networks(
     if not read:
         raise DescriptionError(_nothing("model"))
     return dict(zip(apart([network.name for network in read]), read, strict=True))
+
+
+def _all_known(chips: Sequence[Chip], given: Mapping[str, Mapping[str, object] | None]) -> None:
+    """Raise DescriptionError where an option is given for a chip that is not compared."""
+    names = [chip.name for chip in chips]
+    for option, by_chip in given.items():
+        for name in by_chip or {}:
+            if name not in names:
+                headline = f"`{option}` is given for `{name}`, which is not compared"
+                notes = (f"the chips are {listing(names)}",)
+                helps = suggestion(str(name), names)
+                raise DescriptionError(Diagnostic("E440", headline, notes=notes, helps=helps))
 
 
 def _nothing(noun: str) -> Diagnostic:

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from cimarch.diagnostics import printable
 from cimarch.explore.assumptions import Fact
-from cimarch.explore.compare import Chip, Comparison, Result
+from cimarch.explore.comparison import Chip, Comparison, Result
 from cimarch.explore.figures import FIGURES, Compared, times
+from cimarch.mapping.pools import pairs
 from cimarch.report.format import area as in_area
 from cimarch.report.format import percent, plural, quantity
 from cimarch.report.tables import Row, View, listed, narrowed, rendered, table, wrapped
@@ -244,6 +245,7 @@ def _facts(chips: Sequence[Chip], facts: Sequence[Fact]) -> tuple[list[str], lis
         "file": [PurePath(chip.file).name for chip in chips],
         **{f.label: [f.told(chip.name) for chip in chips] for f in facts if f.differs},
         "set": [_given(chip) for chip in chips],
+        "place": [_placed(chip) for chip in chips],
         "scaled": [_scaled(chip) for chip in chips],
         "area": [_near(chip) for chip in chips],
     }
@@ -260,6 +262,11 @@ def _given(chip: Chip) -> str:
     by = chip.scaled.parameter if chip.scaled else ""
     given = [each for each in chip.system.overrides if each.path != by]
     return printable(", ".join(f"{each.path}={each.text}" for each in given))
+
+
+def _placed(chip: Chip) -> str:
+    """Which pools were asked for."""
+    return printable(", ".join(f"{pattern}={pool}" for pattern, pool in pairs(chip.place)))
 
 
 def _scaled(chip: Chip) -> str:

@@ -95,6 +95,10 @@ def _no_power(report: Report) -> str:
     return "no part states a power"
 
 
+def _not_drawn(report: Report) -> str:
+    return "power over time was not asked for"
+
+
 def _nothing_loaded(report: Report) -> str:
     return "no time to write weights is stated"
 
@@ -179,6 +183,10 @@ FIGURES = (
     ),
     Compared(
         "mean_power_W", "mean power", "W", "joules / seconds", _mean_power, _unpriced, _as("W"),
+    ),
+    Compared(
+        "drawn_peak_W", "drawn at most", "W", DEFINITIONS["drawn_peak_W"],
+        lambda report: report.drawn_peak, _not_drawn, _as("W"),
     ),
     Compared(
         "crossbars", "crossbars", "", DEFINITIONS["crossbars"],

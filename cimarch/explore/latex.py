@@ -11,7 +11,7 @@ from math import floor, log10
 
 import attrs
 
-from cimarch.explore.compare import Comparison, Result
+from cimarch.explore.comparison import Comparison, Result
 from cimarch.explore.figures import FIGURES, Compared
 from cimarch.report.format import count, number, percent
 
