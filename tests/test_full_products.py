@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -17,13 +16,9 @@ from cimarch.explore.products import (
     operations_per_joule,
     operations_per_second,
 )
+from cimarch.explore.throughput import bundled_chips, throughputs
 from cimarch.hardware.rollup import peak
 from cimarch.hardware.system import System
-
-ROOT = Path(__file__).resolve().parent.parent
-BUNDLED = sorted(
-    path.stem for path in (ROOT / "architectures").glob("*.cimarch") if path.stem != "std"
-)
 
 
 def only(system: System, weight_bits: int = 4, input_bits: int = 4) -> BackToBack:
@@ -242,7 +237,14 @@ def test_an_action_without_a_price_leaves_the_efficiency_open() -> None:
 # The closed form --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", BUNDLED)
+def test_every_pool_of_a_chip_is_shown_by_both_ways() -> None:
+    four, eight = throughputs("two_pools")
+    assert (four.pool, eight.pool) == ("tile.four.array", "tile.eight.array")
+    assert four.closed == four.events
+    assert four.difference == 0
+
+
+@pytest.mark.parametrize("name", bundled_chips())
 def test_the_closed_form_of_a_bundled_chip_is_what_its_products_take(name: str) -> None:
     system = cimarch.load(name)
     exact, run = peak(system).operations, operations_per_second(full_products(system))

@@ -18,6 +18,7 @@ from cimarch.diagnostics import DescriptionError, Diagnostic, suggestion
 from cimarch.explore.pipeline import Stage, beats, isaac_pipeline
 from cimarch.explore.products import BackToBack, full_products, full_vector
 from cimarch.explore.published import Figure, Reference, references
+from cimarch.explore.throughput import Throughput, bundled_chips, throughputs
 from cimarch.hardware import encoding
 from cimarch.hardware.kinds import CROSSBARS
 from cimarch.hardware.rollup import peak, rates, total
@@ -79,6 +80,8 @@ class Validation:
 
     references: tuple[Reference, ...]
     checks: tuple[Check, ...]
+    throughputs: tuple[Throughput, ...] = ()
+    """Peak throughput of every described chip, twice, where all reference chips were asked for."""
     pipeline: tuple[tuple[Stage, ...], tuple[Stage, ...]] | None = None
     """ISAAC's stages with its beat and without, where ISAAC is among the chips."""
 
@@ -105,6 +108,7 @@ class Validation:
                 }
                 for each in self.references
             ],
+            "throughputs": [attrs.asdict(each) for each in self.throughputs],
             "failed": len(self.failed),
         }
 
@@ -138,7 +142,12 @@ def validate(*chips: str, progress: Progress | None = None) -> Validation:
                 progress(each.title, (number + place / len(each.figures)) / len(found))
             checks += bench.checks(each, figure)
     shown = any(each.name == "isaac" for each in found)
-    return Validation(found, tuple(checks), isaac_pipeline() if shown else None)
+    return Validation(
+        found,
+        tuple(checks),
+        () if chips else tuple(each for name in bundled_chips() for each in throughputs(name)),
+        isaac_pipeline() if shown else None,
+    )
 
 
 # What a figure is of ----------------------------------------------------------------------------

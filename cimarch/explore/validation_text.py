@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import groupby
 from textwrap import wrap
 
 from cimarch.explore.pipeline import Stage
 from cimarch.explore.published import CHECKED, KINDS, UNITS, Reference
+from cimarch.explore.throughput import Throughput
 from cimarch.explore.validate import EVENTS, Check, Validation
 
 HEADS = (
@@ -226,6 +227,7 @@ def page(found: Validation) -> str:
     lines += ["", "| source | meaning |", "|---|---|"]
     lines += [f"| {word} | {_SOURCES[word]} |" for word in CHECKED]
     lines += [_EVENTS.rstrip("\n"), "", f"{summary(found)}."]
+    lines += _twice(found.throughputs) if found.throughputs else []
     for reference in found.references:
         lines += _section(found, reference)
     lines.append(_FORMAT.rstrip("\n"))
@@ -233,6 +235,37 @@ def page(found: Validation) -> str:
         spelled = ", ".join(f"`{unit}`" for unit in units if unit)
         lines.append(f"| `{quantity}` | {_QUANTITIES[quantity]} | {spelled} |")
     return "\n".join(lines) + "\n"
+
+
+def _twice(found: Iterable[Throughput]) -> list[str]:
+    """Peak throughput of every described chip, by both ways."""
+    heads = (
+        "chip", "arrays", "bits", "sharing", "alone", "interval", "fill", "closed form", "events",
+        "difference",
+    )  # fmt: skip
+    rows = [
+        (
+            each.chip,
+            f"`{each.pool}`",
+            f"{each.weight_bits} x {each.input_bits}",
+            str(each.sharing),
+            f"{each.alone:,}",
+            f"{each.interval:,g}",
+            f"{each.fill:,g}",
+            "-" if each.closed is None else f"{number(each.closed / 1e12)} TOPS",
+            f"{number(each.events / 1e12)} TOPS",
+            "-" if each.difference is None else percent(each.difference),
+        )
+        for each in found
+    ]
+    return [
+        "", "## Peak throughput, twice", "",
+        "Of every chip that comes with cimarch, at its own precision. `sharing` is how many arrays "
+        "share converters, `alone` the cycles of one full product by itself, `interval` those from "
+        "one product of an array to its next, `fill` what products that follow one another take "
+        "beyond their intervals.",
+        "", *_markdown(heads, rows, right=range(2, len(heads))),
+    ]  # fmt: skip
 
 
 def _section(found: Validation, reference: Reference) -> list[str]:
@@ -266,8 +299,10 @@ def _several(figures: Sequence[str]) -> str:
     return f"*{figures[0]}* to *{figures[-1]}* ({len(figures)} figures)"
 
 
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    marks = ["---:" if i in _RIGHT else "---" for i in range(len(heads))]
+def _markdown(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], right: Container[int] = _RIGHT
+) -> list[str]:
+    marks = ["---:" if i in right else "---" for i in range(len(heads))]
     lines = [heads, marks, *rows]
     return ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
 
@@ -313,8 +348,8 @@ def _stage_table(stages: Sequence[Stage]) -> list[str]:
         for s in stages
     ]
     heads = _STAGES if stages[0].first_beat is not None else _STAGES[:-1]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *(row[: len(heads)] for row in rows)]
-    return ["| " + " | ".join(line) + " |" for line in lines]
+    shown = (row[: len(heads)] for row in rows)
+    return _markdown(heads, shown, right=range(1, len(heads)))
 
 
 def _names(parts: Iterable[str]) -> str:
