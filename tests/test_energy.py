@@ -118,7 +118,7 @@ def test_any_numbers_add_up_in_any_order(numbers: list[Fraction], chance: random
     assert all(abs(f - float(n)) <= total * 2.0**-51 for f, n in zip(found, numbers, strict=True))
 
 
-@pytest.mark.parametrize("name", ["isaac", "language_chip"])
+@pytest.mark.parametrize("name", ["isaac", "language_chip", "hybrid", "prime", "two_pools"])
 def test_a_bundled_chip_adds_up(name: str) -> None:
     pytest.importorskip("pandas")
     found = simulate(cimarch.load(name), cimarch.read_network("digits"), batch=2)
@@ -156,17 +156,42 @@ def test_counted_and_from_power_and_static_are_the_total() -> None:
     assert counted + from_power + found.static_joules == found.joules
 
 
-@pytest.mark.parametrize("slower", [2, 3, 7])
-def test_a_slower_clock_never_shortens_a_chain(slower: int) -> None:
-    # one part after the other, nothing to contend for
-    chain = "part maps: buffer {{ size = 1 KiB, width = {w} bit, clock = {c} }}\n{a}"
-    alone = "part array: crossbar { cell_bits = 8, encoding = signed_cell }\nconnect maps -> array"
-    fast = chip(chain.format(w=32, c="1 GHz", a=alone))
-    slow = chip(chain.format(w=32, c=f"1 GHz / {slower}", a=alone))
-    narrow = chip(chain.format(w=32 // slower, c="1 GHz", a=alone))
-    times = [report(each, table((16, 8, 4))).cycles for each in (fast, slow, narrow)]
-    assert times[0] <= times[1]
-    assert times[0] <= times[2]
+CHAIN = """
+    part maps: buffer {{ size = 1 KiB, width = {buffer} bit, clock = {clock} }}
+    part wires: {wires}
+    part dac[16]: dac {{ bits = 2 }}
+    part array: crossbar {{
+        rows = 16, columns = 8, cell_bits = 8, encoding = signed_cell, clock = {array}
+    }}
+    part adc: adc {{ rate = {rate} }}
+    connect maps -> wires -> dac[*] -> array -> adc
+"""
+"""One part behind the other: nothing contends for any."""
+
+FAST = {
+    "buffer": 32, "clock": "1 GHz", "wires": "bus { width = 32 bit }", "array": "1 GHz",
+    "rate": "1 GHz",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "slower",
+    [
+        *({"clock": f"1 GHz / {n}"} for n in (2, 3, 7)),
+        *({"array": f"1 GHz / {n}"} for n in (2, 3, 7)),
+        *({"rate": f"1 GHz / {n}"} for n in (2, 3, 7)),
+        *({"buffer": n} for n in (24, 16, 5)),
+        *({"wires": f"bus {{ width = {n} bit }}"} for n in (24, 16, 5)),
+        {"wires": "bus { width = 32 bit, action transfer { latency = 3 ns } }"},
+    ],
+    ids=str,
+)
+def test_what_is_slower_or_narrower_never_shortens_a_chain(slower: dict[str, object]) -> None:
+    plain, other = (
+        report(chip(CHAIN.format(**(FAST | change))), table((16, 8, 4)), schedule="layers")
+        for change in ({}, slower)
+    )
+    assert plain.cycles <= other.cycles
 
 
 # What is paid for time --------------------------------------------------------------------------
@@ -229,6 +254,22 @@ def test_an_adder_behind_a_converter_is_busy_while_this_converts() -> None:
     found = simulate(system, table((4, 4, 5)))
     assert found.cycles == 70
     assert rows(found)["sum", "idle"] == pytest.approx(50e-12, rel=1e-12)
+
+
+def test_all_adders_behind_an_array_s_converters_pay_their_power() -> None:
+    # 4 converters, an adder each: 5 bursts of one turn, 1 ns, keep 4 adders of 1 mW busy
+    system = chip("""
+        part array: crossbar {
+            rows = 4, columns = 4, cell_bits = 8, encoding = signed_cell
+            action read { latency = 10 ns, energy = 1 pJ }
+        }
+        part adc[4]: adc { rate = 1 GHz, action convert { energy = 0 J } }
+        part sum[4]: shift_add { power = 1 mW }
+        connect array -> adc[*] -> sum[*]
+    """)
+    found = simulate(system, table((4, 4, 5)))
+    assert found.cycles == 5 * 11
+    assert rows(found)["sum", "add"] == pytest.approx(5 * 4 * 1e-12, rel=1e-12)
 
 
 # Off the chip -----------------------------------------------------------------------------------

@@ -237,7 +237,17 @@ class Products:
             )
         if self.wiring.merger is not None:
             time = burst * bursts
-            charges.append(charge(self.wiring.merger, "add", count, busy=time, running=running))
+            adders = max(1, self.wiring.merger.count // self.pool.count)
+            charges.append(
+                charge(
+                    self.wiring.merger,
+                    "add",
+                    count,
+                    busy=time,
+                    members=adders,
+                    running=running,
+                )
+            )
         return tuple(charges)
 
 

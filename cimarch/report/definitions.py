@@ -125,8 +125,8 @@ FIGURES = (
     Figure(
         "lifetime_inferences",
         "lifetime",
-        "inferences until the cells written most are worn out: endurance x batch / writes of the"
-        " run; null where no endurance is stated or nothing is written",
+        "inferences until the cells written most are worn out: endurance x batch / (writes of"
+        " the run x pulses of a write); null where no endurance is stated or nothing is written",
     ),
     Figure("area_mm2", "area", "sum of the area of all instances of all parts", 1_000_000),
     Figure(
