@@ -610,6 +610,9 @@ def test_only_strict_refuses_a_comparison_that_some_chips_run(
     assert main(command(folder, *chips)) == 0
     assert "Does not run (1)" in capsys.readouterr().out
     assert main(command(folder, *chips, "--strict")) == 2
+    assert "error[E203]" in capsys.readouterr().err
+    assert main(command(folder, chips[0], "--strict")) == 2
+    assert "error[E910]: assumed of `net on One` under --strict" in capsys.readouterr().err
     assert main(command(folder, chips[1])) == 2
 
 

@@ -103,7 +103,11 @@ def test_importing_cimarch_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["check", "isaac"], ["--help"], ["sim", "--help"], ["eval", "--help"], ["validate", "--help"]],
+    [
+        ["check", "isaac"],
+        ["--help"],
+        *([name, "--help"] for name in ("sim", "eval", "validate", "compare")),
+    ],
 )
 def test_a_light_command_loads_nothing_heavy(arguments: list[str]) -> None:
     run = f"from cimarch.cli import main; assert main({arguments}) == 0"

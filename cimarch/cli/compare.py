@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from cimarch.cli.chips import Names, loaded
 from cimarch.cli.options import shape
 from cimarch.cli.output import as_json, check_writable, named_place, write_whole
 from cimarch.cli.reading import BITS, SCHEDULES
-from cimarch.cli.sim import nothing_assumed
+from cimarch.cli.sim import nothing_warned
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing
 
 if TYPE_CHECKING:
@@ -142,7 +143,11 @@ def _check_picture(flag: str, place: Path) -> None:
     help="Runs at a time, each in a process of its own.",
 )  # fmt: skip
 @click.option("--layers", is_flag=True, help="Show each operation's time and what bounds it, too.")
-@click.option("--strict", is_flag=True, help="What would be assumed, or does not run, is an error.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="What would be assumed, is warned of, or does not run, is an error.",
+)
 @click.option("--allow-unmapped", is_flag=True, help="Leave out operations that are not known.")
 @click.option("--json", "json_", is_flag=True, help="Print the comparison as JSON.")
 @click.option("--csv", metavar="FILE", help="Write the figures there: a row a network and chip.")
@@ -208,7 +213,9 @@ def compare(
     outputs.check()
     systems = loaded(architectures, set_)
     if strict:
-        nothing_assumed(tuple(line for system in systems for line in system.assumed))
+        for system in systems:
+            nothing_warned(system)
+        _nothing_assumed({system.name: system.assumed for system in systems})
     names = Names.of(architectures, systems)
     networks = [_network(model, input_, tokens, context, allow_unmapped) for model in models]
     with Progress() as progress:
@@ -239,12 +246,31 @@ def _network(
 
 
 def _all_ran(found: Comparison) -> None:
-    """Under `--strict`: nothing assumed, and every network on every chip."""
+    """Under `--strict`: every network on every chip, and nothing assumed."""
     problems = [problem for result in found.results for problem in result.problems]
     if problems:
         raise DescriptionError(*dict.fromkeys(problems))
-    for report in found.reports.values():
-        nothing_assumed(report.assumed)
+    _nothing_assumed(
+        {
+            f"{network} on {chip}": report.assumed
+            for (chip, network), report in found.reports.items()
+        }
+    )
+
+
+def _nothing_assumed(assumed: Mapping[str, Sequence[str]]) -> None:
+    """Raise DescriptionError where something is left open, with the name of what leaves it open."""
+    problems = [
+        Diagnostic(
+            "E910",
+            f"assumed of `{name}` under --strict: {sentence}",
+            helps=("state it in the description, or leave --strict out",),
+        )
+        for name, sentences in assumed.items()
+        for sentence in sentences
+    ]
+    if problems:
+        raise DescriptionError(*problems)
 
 
 def _text(found: Comparison, layers: bool) -> str:
