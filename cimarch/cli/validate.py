@@ -33,7 +33,8 @@ def validate(
     from cimarch.cli.output import check_writable, named_place, write_whole
     from cimarch.cli.progress import Progress
     from cimarch.explore.validate import validate as compare
-    from cimarch.explore.validation_text import page, summary, text
+    from cimarch.explore.validation_page import page
+    from cimarch.explore.validation_text import summary, text
 
     place = named_place("--write", write)
     if place is not None:
