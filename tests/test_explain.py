@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cimarch
 from cimarch.cli import main
@@ -53,6 +55,9 @@ def chip(**given: object) -> System:
     return cimarch.loads(
         CHIP, file="chip.cimarch", set={k.replace("__", "."): v for k, v in given.items()}
     )
+
+
+CHIP_AS_IT_IS = cimarch.loads(CHIP, file="chip.cimarch")
 
 
 def origin(address: str, **given: object) -> Origin:
@@ -264,7 +269,8 @@ def test_the_text_of_a_part_names_file_line_and_source() -> None:
     assert "adc: adc, 2 in Chip" in text
     assert "# A chip to be explained, 2026: its numbers are made up." in text
     assert "stated, chip.cimarch:17\n      rate = 0.5 GHz  # Table 3" in text
-    assert "= 2^bits * 10 fJ = 2^6 * 10 fJ" in text
+    assert "energy = 2^bits * 10 fJ }\n      = 2^6 * 10 fJ" in text
+    assert "area = 800 um^2 /  # of a pair\n      = 800 um^2 / 2\n" in text
     assert "\x1b" not in text
     assert "\x1b" in render(cimarch.explain(chip(), "adc"), colour=True)
 
@@ -352,3 +358,32 @@ def test_explaining_a_part_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_a_count_reads_the_parameters_in_the_sizes() -> None:
+    count = cimarch.load("isaac").origin("tile.ima.adc", "count")
+    assert [read.address for read in count.reads] == ["tile_rows"]
+
+
+def test_what_stands_directly_above_a_number_is_told_with_it() -> None:
+    text = CHIP.replace("        rate = 0.5 GHz", "        # Of Figure 7.\n        rate = 0.5 GHz")
+    rate = cimarch.loads(text, file="chip.cimarch").origin("adc", "rate")
+    assert rate.line is not None
+    assert rate.line.above == ("Of Figure 7.",)
+
+
+@given(st.text(max_size=30) | st.sampled_from(["adc", "convert", "bits", ".", "area"]).map(str))
+@settings(max_examples=100, deadline=None)
+def test_any_address_is_explained_or_refused(address: str) -> None:
+    refused: tuple[cimarch.Diagnostic, ...] = ()
+    try:
+        assert str(cimarch.explain(CHIP_AS_IT_IS, address))
+    except cimarch.DescriptionError as error:
+        refused = error.diagnostics
+    assert {problem.code for problem in refused} <= {"E400"}
+
+
+def test_a_notebook_shows_the_text() -> None:
+    found = cimarch.explain(chip(), "adc")
+    assert repr(found) == "<Explanation of `adc` of Chip>"
+    assert "<pre>adc: adc, 2 in Chip" in found._repr_html_()

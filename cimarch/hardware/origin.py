@@ -35,6 +35,8 @@ class Line:
     """What it says, without its comment."""
     comment: str = ""
     """What is written behind it, without the sign of a comment."""
+    above: tuple[str, ...] = ()
+    """What is written directly above it, the same."""
 
     @property
     def place(self) -> str:

@@ -119,12 +119,16 @@ class Origins:
         while chain[-1].parent is not None:
             chain.append(chain[-1].parent)
         sizes = [str(size) for each in chain for size in reversed(each.shape)]
-        worked = " * ".join(reversed(sizes)) if len(sizes) > 1 else ""
-        line = self.texts.line(here.place())
-        value = Quantity(Fraction(here.count))
+        reads: dict[str, Read] = {}
+        for each in reversed(chain):
+            for size in each.tree.shape if each.tree and each.parent else ():
+                found, _ = self._reads(size, Scope(each.parent or each, each))
+                reads |= {read.address: read for read in found}
         return Origin(
-            here.path, COUNT, "stated", value, f"{here.count:,}", worked=worked, line=line
-        )
+            here.path, COUNT, "stated", Quantity(Fraction(here.count)), f"{here.count:,}",
+            worked=" * ".join(reversed(sizes)) if len(sizes) > 1 else "",
+            line=self.texts.line(here.place()), reads=tuple(reads.values()),
+        )  # fmt: skip
 
     def _parameter(self, here: Instance, name: str) -> Origin:
         binding = here.bindings[name]

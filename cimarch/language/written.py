@@ -29,7 +29,8 @@ class Texts:
         if not 0 < span.line <= len(lines):
             return None
         code, comment = _apart(lines[span.line - 1])
-        return Line(span.file, span.line, code.strip(), comment)
+        above = self.above(span, "")
+        return Line(span.file, span.line, code.strip(), comment, above.lines if above else ())
 
     def above(self, span: Span, about: str) -> Remark | None:
         """The comment that stands directly above a line; None where there is none."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCHEMA = "cimarch.explain/1"
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Explanation:
     """What `explain` answers; printed, it is the text of the command."""
 
@@ -52,6 +52,15 @@ class Explanation:
         from cimarch.report.explain_text import render
 
         return render(self)
+
+    def __repr__(self) -> str:
+        return f"<Explanation of `{self.address}` of {self.system}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def explain(what: System | Report, address: str = "", *, every: bool = False) -> Explanation:

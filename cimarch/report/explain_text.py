@@ -59,6 +59,7 @@ def _numbers(
     listed = list(numbers)
     if not listed:
         return []
+    said = {remark.lines for remark in about.remarks}
     names = [number.address if whole else number.name for number in listed]
     values = [_value(number) for number in listed]
     wide, deep = max(map(len, names)), max(map(len, values))
@@ -66,7 +67,7 @@ def _numbers(
     for name, value, number in zip(names, values, listed, strict=True):
         head = f"  {paint('name', name)}{' ' * (wide - len(name))}  {value.ljust(deep)}  "
         lines.append((head + _how(number)).rstrip())
-        lines += _below(number, paint)
+        lines += _below(number, paint, said)
     return lines
 
 
@@ -88,16 +89,18 @@ def _how(number: Origin) -> str:
     return said.get(number.how, number.how) + place
 
 
-def _below(number: Origin, paint: _Paint) -> Iterator[str]:
+def _below(number: Origin, paint: _Paint, said: set[tuple[str, ...]]) -> Iterator[str]:
     """The line of the description, the expression with its values, the model, notes, helps."""
-    if number.line is not None and number.how != "default":
+    if number.line is not None and (number.how != "default" or number.worked):
+        for comment in number.line.above if number.line.above not in said else ():
+            yield from _indented(f"# {comment}", paint, "quiet")
         comment = f"  # {number.line.comment}" if number.line.comment else ""
         yield from _indented(number.line.text + comment, paint, "quiet")
     if number.estimate is not None:
         yield from _model(number, paint)
-    elif number.worked:
-        written = f"{number.expression} = " if number.expression else ""
-        yield from _indented(f"= {written}{number.worked}", paint)
+    elif (number.worked or _goes_on(number)) and number.how != "from power":
+        written = f"{number.expression} = " if _goes_on(number) and number.worked else ""
+        yield from _indented(f"= {written}{number.worked or number.expression}", paint)
     if number.needs:
         given = ", ".join(f"{r.name} = {r.value}" for r in number.reads if r.name in number.needs)
         of_run = given or ", ".join(number.needs)
@@ -108,6 +111,11 @@ def _below(number: Origin, paint: _Paint) -> Iterator[str]:
         yield from _indented(f"note: {note}", paint)
     for help_ in number.helps:
         yield from _indented(f"help: {help_}", paint)
+
+
+def _goes_on(number: Origin) -> bool:
+    """Whether an expression stands on more lines than the one that is shown."""
+    return number.line is not None and number.expression not in number.line.text
 
 
 def _model(number: Origin, paint: _Paint) -> Iterator[str]:
