@@ -118,6 +118,17 @@ def test_every_network_has_its_table() -> None:
         found.of("three")
 
 
+def test_bits_of_single_operations_are_of_all_chips() -> None:
+    # 8-bit weights take two columns each, so two arrays; 8-bit inputs two steps of the 4-bit dac
+    two = chip("Two", members="part tile[2]: Tile")
+    found = compared(two, precision={"layer": {"weight_bits": 8, "input_bits": 4}})
+    assert found.of()[0].figures["crossbars"] == 2
+    assert "with bits of single operations" in found.to_text()
+    assert found.to_dict()["manifest"]["options"]["precision"] == {
+        "layer": {"weight_bits": 8, "input_bits": 4}
+    }
+
+
 def test_what_is_not_known_is_a_dash_with_the_reason() -> None:
     unpriced = chip("Open", convert="0 pJ", members="part tile: Tile { adc.area = 0 mm^2 }")
     bare = cimarch.loads(
@@ -471,6 +482,15 @@ def test_latex_has_units_in_its_heads_and_escapes_names() -> None:
     assert body[-2:] == [r"\bottomrule", r"\end{tabular}"]
     assert {line.count("&") for line in body if line.endswith(r"\\")} == {2}
     assert escaped("a_b & 5% {x}") == r"a\_b \& 5\% \{x\}"
+
+
+def test_a_notebook_shows_the_table_with_escaped_names() -> None:
+    named = {"<b>": wide(), "half": narrow(), "tiny": chip("Tiny", members=TINY)}
+    found = cimarch.compare(named, models=[layer()], weight_bits=4, input_bits=4)
+    page = found._repr_html_()
+    assert "<th>&lt;b&gt;</th><th>half</th><th>tiny</th>" in page
+    assert "<td>20</td><td>50 (x2.500)</td><td title=''>-</td>" in page
+    assert "<p>tiny: " in page
 
 
 def test_chips_that_have_no_room_come_below_again_beside_the_first() -> None:

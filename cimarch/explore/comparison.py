@@ -276,6 +276,12 @@ class Comparison:
             }
         ]  # fmt: skip
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from cimarch.explore.comparison_html import fragment
+
+        return fragment(self)
+
     def to_csv(self) -> str:
         """The figures as CSV: a row for each network and chip, ratios behind the figures."""
         file = io.StringIO()

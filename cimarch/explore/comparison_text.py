@@ -94,6 +94,7 @@ def _title(comparison: Comparison, network: str, first: Result | None) -> str:
     options = comparison.options
     bits = [f"{options[f'{each}_bits']}-bit {each}s" for each in ("weight", "input")]
     title = [f"{network} on {plural(len(comparison.chips), 'chip')}", *bits]
+    title += ["with bits of single operations"] if options.get("precision") else []
     title.append(f"batch {options['batch']}")
     if first is not None and len(comparison.chips) > 1:
         title.append(f"ratios are to {first.chip}")
