@@ -109,6 +109,23 @@ def test_beyond_the_bits_of_compute_in_memory_the_regression_is_warned_of() -> N
     }
 
 
+@pytest.mark.parametrize(
+    ("stated", "watts"),
+    [
+        ("action convert { energy = 145 fJ }", 0.2 * 145e-15 * 40e6),
+        ("action convert { energy = 0 J }", 0),
+        ("power = 5 uW", 0.2 * 5e-6),
+        ("power = 5 uW, action convert { energy = 145 fJ }", 0.2 * 145e-15 * 40e6),
+    ],
+)
+def test_a_converter_leaks_a_fifth_of_what_it_states_that_it_takes(
+    stated: str, watts: float
+) -> None:
+    # the regression would have it leak 52 uW, nine times what it takes at all
+    converter = part(f"adc {{ bits = 8, rate = 40 MHz, area = 310 um^2, {stated} }}", node="65 nm")
+    assert float(converter.leakage) == pytest.approx(watts)
+
+
 # Successive approximation
 
 

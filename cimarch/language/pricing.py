@@ -96,15 +96,14 @@ class PartFacts:
         given = Running({**trial(self.evaluator, self.instance), **running})
         return self.evaluator.cost(self.instance, slot, "latency", given).value
 
-    def cost(self, action: str, running: Mapping[str, Fraction]) -> Fraction | None:
-        """Joules of one of the part's own actions, stated or modelled; None where nobody says."""
+    def stated(self, action: str) -> Fraction | None:
+        """Joules of one of the part's own actions, as the description states them, in an ordinary
+        run; None where it does not."""
         slot = self.instance.actions[action]
-        if "energy" in slot.costs:
-            given = Running({**trial(self.evaluator, self.instance), **running})
-            return self.evaluator.cost(self.instance, slot, "energy", given).value
-        model = model_for(self.evaluator, self.instance, f"{action}.energy")
-        found = estimate(self.evaluator, self.instance, model, running) if model else None
-        return None if found is None else found.quantity.value
+        if "energy" not in slot.costs:
+            return None
+        given = Running(trial(self.evaluator, self.instance))
+        return self.evaluator.cost(self.instance, slot, "energy", given).value
 
 
 def model_for(e: Evaluator, instance: Instance, target: str) -> Model | None:

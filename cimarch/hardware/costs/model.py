@@ -49,8 +49,9 @@ class Facts(Protocol):
     def latency(self, action: str, running: Mapping[str, Fraction]) -> Fraction:
         """Seconds of one of the part's own actions: as stated, else a cycle of its clock."""
 
-    def cost(self, action: str, running: Mapping[str, Fraction]) -> Fraction | None:
-        """Joules of one of the part's own actions, stated or modelled; None where nobody says."""
+    def stated(self, action: str) -> Fraction | None:
+        """Joules of one of the part's own actions, as the description states them, in an ordinary
+        run; None where it does not."""
 
 
 @attrs.frozen

@@ -115,15 +115,18 @@ def area(facts: Facts) -> Estimate:
 
 
 def leakage(facts: Facts) -> Estimate:
-    """Of a converter; raises CostError below 4 bits."""
-    bits, rate, nanometres = _inputs(facts)
-    picojoules = regression_energy(bits, rate, nanometres)
-    power = LEAKAGE_SHARE * Fraction(picojoules) / 10**12 * facts.number("rate")
-    return Estimate(
-        Quantity(power, POWER),
-        REGRESSION,
-        "leakage = 0.2 * energy * rate",
-        _told(facts, picojoules),
-        SOURCE,
-        _doubts(facts),
-    )
+    """Of a converter: the share of what it takes while it never rests, by its own energy or power
+    where it states one. Raises CostError below 4 bits where it states neither."""
+    energy, power = facts.stated("convert"), facts.number("power")
+    if energy is None and power:
+        return _leaking("power", power, (("power", show(Quantity(power, POWER))),))
+    doubts = () if energy is not None else _doubts(facts)
+    if energy is None:
+        energy = Fraction(regression_energy(*_inputs(facts))) / 10**12
+    told = _told(facts, float(energy) * 10**12)
+    return _leaking("energy * rate", energy * facts.number("rate"), told, doubts)
+
+
+def _leaking(formula: str, watts: Fraction, told: Inputs, doubts: tuple[str, ...] = ()) -> Estimate:
+    quantity = Quantity(LEAKAGE_SHARE * watts, POWER)
+    return Estimate(quantity, REGRESSION, f"leakage = 0.2 * {formula}", told, SOURCE, doubts)
