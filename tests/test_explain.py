@@ -210,6 +210,12 @@ def test_an_address_that_leads_nowhere_is_told_with_a_suggestion(
     assert problem.helps == ((help_,) if help_ else ())
 
 
+def test_a_part_further_in_is_suggested_by_its_path() -> None:
+    with pytest.raises(cimarch.DescriptionError) as caught:
+        cimarch.explain(cimarch.load("isaac"), "adc.bits")
+    assert caught.value.diagnostics[0].helps == ("did you mean `tile.ima.adc.bits`?",)
+
+
 def test_an_action_by_itself_means_both_of_its_costs() -> None:
     found = cimarch.explain(chip(), "adc.convert")
     assert [n.name for n in found.numbers] == ["convert.latency", "convert.energy"]
@@ -305,7 +311,7 @@ def test_a_system_that_no_description_made_cannot_be_asked() -> None:
 
 
 def test_a_number_of_a_report_needs_a_network(capsys: pytest.CaptureFixture[str]) -> None:
-    for address in ("joules", "layers[conv1].cycles"):
+    for address in ("joules", "layers[conv1].cycles", "layers.conv1.cycles"):
         assert main(["explain", "isaac", address]) == 2
         told = capsys.readouterr().err
         assert f"error[E402]: `{address}` is a number of a report" in told

@@ -129,6 +129,14 @@ def test_a_report_knows_the_numbers_of_its_system_too(isaac: Report) -> None:
     assert origin.told == "1.5625 pJ"
 
 
+def test_dots_do_where_brackets_would_be_quoted(isaac: Report) -> None:
+    for dotted, address in {
+        "layers.conv1.cycles": "layers[conv1].cycles",
+        "ledger.tile.ima.adc.convert.joules": "ledger[tile.ima.adc.convert].joules",
+    }.items():
+        assert isaac.explain(dotted).made == isaac.explain(address).made
+
+
 def test_all_figures_are_told_without_an_address(isaac: Report) -> None:
     assert [n.address for n in isaac.explain().made] == list(NAMES[""])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
@@ -77,7 +78,7 @@ def explain(
 
     \b
     cimarch explain isaac joules --model resnet20
-    cimarch explain isaac "layers[conv1].cycles" --model models/resnet20.pt
+    cimarch explain isaac layers.conv1.cycles --model models/resnet20.pt
     cimarch explain isaac "ledger[tile.ima.adc.convert].joules" --model resnet20
     """
     import cimarch
@@ -114,8 +115,8 @@ def _needs_no_model(address: str) -> None:
     """Refuse the address of a report's number where no network is given."""
     from cimarch.report.definitions import FIGURES, TABLES
 
-    table, bracket, _ = address.partition("[")
-    if (bracket and table in (*TABLES, "bounds")) or address in {figure.key for figure in FIGURES}:
+    table = re.split(r"[.\[]", address)[0]
+    if table in (*TABLES, "bounds", "bound", *(figure.key for figure in FIGURES)):
         headline = f"`{address}` is a number of a report, and no network is given"
         helps = ("`--model resnet20` runs one",)
         raise DescriptionError(Diagnostic("E402", headline, helps=helps))

@@ -322,7 +322,18 @@ def _no_such(here: Instance, address: str, rest: tuple[str, ...]) -> Diagnostic:
         notes += (f"its actions are {listing(here.actions)}",) if here.actions else ()
         if rest[0] in here.parameters:
             headline = f"`{rest[0]}` of {here.told()} is a number, with nothing in it"
-    return Diagnostic("E400", headline, notes=notes, helps=suggestion(rest[-1], known))
+    helps = _deeper(here, rest) or suggestion(rest[-1], known)
+    return Diagnostic("E400", headline, notes=notes, helps=helps)
+
+
+def _deeper(here: Instance, rest: tuple[str, ...]) -> tuple[str, ...]:
+    """A part further in that has the name: `tile.ima.adc.bits` for `adc.bits`."""
+    for part in here.walk()[1:]:
+        if part.name == rest[0]:
+            within, left = part.below(rest[1:])
+            if not left or left[0] in (*within.parameters, *within.actions, COUNT):
+                return (f"did you mean `{'.'.join((part.path, *rest[1:]))}`?",)
+    return ()
 
 
 def _what_to_type(here: Instance, slot: ActionSlot, whole: str) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ from cimarch.report.recipes import (
 from cimarch.report.report import Report
 
 _CELL = re.compile(r"(\w+)\[(.*)\]\.(\w+)", re.DOTALL)
+_DOTTED = re.compile(rf"({'|'.join(EXPLAINED)})\.(.+)\.(\w+)", re.DOTALL)
+"""The same where a shell would want brackets quoted: `layers.conv1.cycles`."""
 
 
 def explain(report: Report, address: str = "", *, every: bool = False) -> Explanation:
@@ -42,7 +44,7 @@ def explain(report: Report, address: str = "", *, every: bool = False) -> Explan
         return Explanation(report.system, "", _title(report), made=tuple(_figures(report)))
     if address in NAMES[""]:
         cell = Cell(report, address)
-    elif found := _CELL.fullmatch(address):
+    elif found := _CELL.fullmatch(address) or _DOTTED.fullmatch(address):
         cell = _cell(report, *found.groups())
     else:
         return _of_system(report, address, every=every)
