@@ -66,6 +66,8 @@ def _draw(axes: Axes, comparison: Comparison, figure: Compared) -> None:
         drawn = axes.bar(places, heights, width * 0.92, bottom=1, label=chip.name)
         axes.bar_label(drawn, [_above(comparison, r, figure) for r in results], fontsize=6)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(_plain)
+    axes.yaxis.set_minor_formatter(_plain)
     axes.axhline(1, color="black", linewidth=0.8)
     ratios = [1.0, *_ratios(comparison, figure)]
     axes.set_ylim(min(0.8, min(ratios) / 1.5), max(1.25, max(ratios) * 1.5))
@@ -74,6 +76,12 @@ def _draw(axes: Axes, comparison: Comparison, figure: Compared) -> None:
     axes.set_title(figure.label, fontsize=9)
     axes.tick_params(axis="y", which="both", labelsize=6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _plain(value: float, place: float | None) -> str:
+    """What stands at the axis: 0.5, 1, 2, 5, 10, and nothing between."""
+    text = f"{value:.6g}"
+    return text if text.strip("0.") in ("1", "2", "5") else ""
 
 
 def _above(comparison: Comparison, result: Result, figure: Compared) -> str:
