@@ -161,13 +161,16 @@ class Ledger:
     def by_operation(self) -> Iterator[tuple[str, Mapping[int, int]]]:
         """Per operation, and for those of none, how often each bundle of charges was made."""
         slots = self.slots.take((self.slots.charge > 0) & (self.slots.count > 0))
-        keys = np.stack([slots.operation, slots.step, slots.charge])
-        kinds, which = np.unique(keys, axis=1, return_inverse=True)
-        times = np.zeros(kinds.shape[1], np.int64)
-        np.add.at(times, which.reshape(-1), slots.count)
+        # operation, step and charge as one number, whose sorting is that of the three
+        wide, steps = len(self.program.charges), int(slots.step.max(initial=0)) + 2
+        keys = ((slots.operation + 1) * steps + slots.step + 1) * wide + slots.charge
+        kinds, which = np.unique(keys, return_inverse=True)
+        times = np.zeros(len(kinds), np.int64)
+        np.add.at(times, which, slots.count)
         found: dict[tuple[int, int], dict[int, int]] = {}
-        for (site, step, number), count in zip(kinds.T.tolist(), times.tolist(), strict=True):
-            found.setdefault((site, step), {})[number] = count
+        for key, count in zip(kinds.tolist(), times.tolist(), strict=True):
+            (site, step), number = divmod(key // wide, steps), key % wide
+            found.setdefault((site - 1, step - 1), {})[number] = count
         for plan in self.placement.plans:
             for step, op in enumerate(plan.site.operations):
                 yield op.name, found.pop((plan.site.index, step), {})
@@ -348,10 +351,12 @@ class Ledger:
         for at, cycles in self._held(slots).items():
             busy[at.path] = max(busy.get(at.path, 0), cycles)
         waited: dict[str, int] = {}
-        for resource, cycles in zip(slots.resource.tolist(), slots.waited.tolist(), strict=True):
-            if resource >= 0 and cycles:
-                path = self.program.resources[resource].path
-                waited[path] = waited.get(path, 0) + cycles
+        queued = np.zeros(len(self.program.resources), np.int64)
+        real = slots.resource >= 0
+        np.add.at(queued, slots.resource[real], slots.waited[real])
+        for resource in np.flatnonzero(queued).tolist():
+            path = self.program.resources[resource].path
+            waited[path] = waited.get(path, 0) + int(queued[resource])
         for path in dict.fromkeys((*busy, *waited)):
             yield {
                 "operation": name, "part": path, "busy_cycles": busy.get(path, 0),
@@ -460,14 +465,17 @@ class Ledger:
         return found
 
     def _merging(self) -> Iterator[tuple[Instances, int]]:
-        """The adders behind converters, and their cycles: they work as long as these convert."""
+        """The adders behind converters, and those behind digital arrays, with their cycles: they
+        work as long as these convert, or are read."""
         for tile, at, cycles in self._working(self.slots):
-            pool = int(self.placement.tiles.pool[tile])
-            wiring = self.placement.wirings[pool]
-            adder, converter = wiring.merger, wiring.converter
-            if adder is not None and converter is not None and at.path == converter.path:
-                each = max(1, adder.count // wiring.pool.count)
-                yield Instances(adder.path, 0, each), cycles
+            wiring = self.placement.wirings[int(self.placement.tiles.pool[tile])]
+            is_digital = wiring.pool.kind == "digital_array"
+            source = wiring.pool if is_digital else wiring.converter
+            if source is None or at.path != source.path:
+                continue
+            for adder in (wiring.tree, wiring.merger):
+                if adder is not None:
+                    yield Instances(adder.path, 0, max(1, adder.count // wiring.pool.count)), cycles
 
     def writes(self) -> dict[str, int]:
         """Per pool, how often the cells that are written most are written.
