@@ -24,6 +24,7 @@ network = flags(
     click.option("--weight-bits", type=BITS, default=8, show_default=True),
     click.option("--input-bits", type=BITS, default=8, show_default=True),
     click.option("--precision", metavar="FILE", help="Bits per operation, as JSON."),
+    click.option("--densities", metavar="FILE", help="How full inputs and weights are."),
     click.option("--schedule", type=SCHEDULES, help="Layer by layer, or rows as they come."),
 )
 """What a report is of; the same flags as of `sim`."""
@@ -52,6 +53,7 @@ def explain(
     weight_bits: int,
     input_bits: int,
     precision: str | None,
+    densities: str | None,
     schedule: str | None,
     place: tuple[str, ...],
     duplicate: str,
@@ -99,7 +101,7 @@ def explain(
                 tokens=tokens, context=context or 0,
             ),
             weight_bits=weight_bits, input_bits=input_bits, precision=precision,
-            schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
+            densities=densities, schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
             placement=placement, attention=attention, batch=batch, weights=weights,
             overlap=overlap, granularity=granularity, detail=detail, engine=engine,
             allow_unmapped=allow_unmapped,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 
 import attrs
 
-from cimarch.diagnostics import DescriptionError, Diagnostic, Span, listing, suggestion
+from cimarch.diagnostics import DescriptionError, Span
 from cimarch.hardware.costs import Estimate, models
 from cimarch.hardware.kinds import COSTS, KINDS
 from cimarch.hardware.origin import Origin, Read, Remark
@@ -16,13 +16,12 @@ from cimarch.language import ast
 from cimarch.language.evaluate import INHERITED, Evaluator
 from cimarch.language.instances import ActionSlot, Binding, Instance
 from cimarch.language.pricing import PRICED, PartFacts, model_for, trial
-from cimarch.language.references import Failed, Reference, Running, Scope, needs, refer
-from cimarch.language.types import Text
-from cimarch.language.written import Put, Texts
-from cimarch.units import FREQUENCY, Quantity, show
+from cimarch.language.reads import address_in, read_by, told
+from cimarch.language.references import Running, Scope, needs
+from cimarch.language.unexplained import COUNT, no_such, what_to_type
+from cimarch.language.written import Texts
+from cimarch.units import Quantity, show
 
-COUNT = "count"
-"""The number of a part's instances, explained like a parameter."""
 _ALWAYS = ("area", "power", "leakage")
 _SILENT_LATENCY = "a run counts what the kind does by itself: docs/engine.md"
 
@@ -47,7 +46,7 @@ class Origins:
         here, rest = self.root.below(tuple(address.split("."))) if address else (self.root, ())
         name = ".".join(rest)
         if rest and not self._names(here, rest):
-            raise DescriptionError(_no_such(here, address, rest))
+            raise DescriptionError(no_such(here, address, rest))
         return here.path, name
 
     def _names(self, here: Instance, rest: tuple[str, ...]) -> bool:
@@ -58,7 +57,7 @@ class Origins:
     def _instance(self, part: str) -> Instance:
         here, rest = self.root.below(tuple(part.split("."))) if part else (self.root, ())
         if rest:
-            raise DescriptionError(_no_such(here, part, rest))
+            raise DescriptionError(no_such(here, part, rest))
         return here
 
     def numbers(self, part: str, *, every: bool = False) -> tuple[str, ...]:
@@ -112,7 +111,7 @@ class Origins:
             return self._cost(here, here.actions[names[0]], names[1])
         if name == COUNT:
             return self._count(here)
-        raise DescriptionError(_no_such(here, f"{part}.{name}" if part else name, names))
+        raise DescriptionError(no_such(here, f"{part}.{name}" if part else name, names))
 
     def _count(self, here: Instance) -> Origin:
         chain = [here]
@@ -122,7 +121,7 @@ class Origins:
         reads: dict[str, Read] = {}
         for each in reversed(chain):
             for size in each.tree.shape if each.tree and each.parent else ():
-                found, _ = self._reads(size, Scope(each.parent or each, each))
+                found, _ = read_by(self.evaluator, size, Scope(each.parent or each, each))
                 reads |= {read.address: read for read in found}
         return Origin(
             here.path, COUNT, "stated", Quantity(Fraction(here.count)), f"{here.count:,}",
@@ -145,8 +144,8 @@ class Origins:
 
     def _late(self, here: Instance, name: str, binding: Binding) -> Origin:
         found = self._bound(here, name, binding, Scope(here, here), None)
-        told = found.expression if not binding.is_standard else "true"
-        return attrs.evolve(found, told=told, reads=(), worked="")
+        taken = found.expression if not binding.is_standard else "true"
+        return attrs.evolve(found, told=taken, reads=(), worked="")
 
     def _inherited(self, here: Instance, name: str, value: Value) -> Origin:
         giver = here
@@ -163,10 +162,10 @@ class Origins:
         """The origin of what an expression gives."""
         how = "set" if binding.setting else "default" if binding.is_standard else "stated"
         span = binding.value.span
-        reads, put = self._reads(binding.value, scope)
+        reads, put = read_by(self.evaluator, binding.value, scope)
         line = None if binding.setting else self.texts.line(span)
         return Origin(
-            here.path, name, how, value, _told(value),
+            here.path, name, how, value, told(value),
             expression=self.texts.expression(span) or (binding.setting or "").partition("=")[2],
             worked=self.texts.expression(span, put) if put else "",
             line=line, setting=binding.setting or "", reads=reads, warnings=self._warned(span),
@@ -199,10 +198,10 @@ class Origins:
         assert isinstance(power, Quantity)
         if power.value > 0:
             note = f"`{slot.name}` states no energy, so the part's power counts while it is busy"
-            read = Read("power", _told(power), _address(here, "power"))
-            told = f"{show(power)} x busy time"
+            read = Read("power", told(power), address_in(here, "power"))
+            price = f"{show(power)} x busy time"
             return Origin(
-                here.path, whole, "from power", told=told, expression="power * busy time",
+                here.path, whole, "from power", told=price, expression="power * busy time",
                 worked=f"{show(power)} * busy time", reads=(read,), notes=(note,),
             )  # fmt: skip
         model = model_for(self.evaluator, here, whole)
@@ -214,134 +213,18 @@ class Origins:
             names = {read.name for read in priced.reads}
             given = (Read(n, show(Quantity(ordinary[n]))) for n in needed if n not in names)
             return attrs.evolve(priced, needs=needed, reads=(*priced.reads, *given))
-        return Origin(here.path, whole, "nobody", helps=_what_to_type(here, slot, whole))
+        return Origin(here.path, whole, "nobody", helps=what_to_type(here, slot, whole))
 
     def _modelled(self, here: Instance, name: str, found: Estimate) -> Origin:
         reads = tuple(
-            Read(each, text, _address(here, each) if each in here.parameters else "")
+            Read(each, text, address_in(here, each) if each in here.parameters else "")
             for each, text in found.inputs
         )
         return Origin(
-            here.path, name, "modelled", found.quantity, _told(found.quantity),
+            here.path, name, "modelled", found.quantity, told(found.quantity),
             expression=found.formula, reads=reads, estimate=found, warnings=found.warnings,
         )  # fmt: skip
-
-    # what an expression reads
-
-    def _reads(
-        self, expression: ast.Expression, scope: Scope
-    ) -> tuple[tuple[Read, ...], list[Put]]:
-        """Every name in it with its value, and where these are put in."""
-        found: dict[str, Read] = {}
-        put: list[Put] = []
-        for each in self._readable(expression):
-            read = self._read(each, scope)
-            if read is not None:
-                found.setdefault(read.name, read)
-                if read.name not in RUNNING_NAMES:
-                    put.append((each.span, read.value))
-        if any(isinstance(e, ast.Number) and e.value.dimension[6] for e in expression.walk()):
-            clock = Quantity(self.evaluator.clock(scope.owner), FREQUENCY)
-            found.setdefault("clock", Read("clock", show(clock), _address(scope.owner, "clock")))
-        return tuple(found.values()), put
-
-    def _readable(self, expression: ast.Expression) -> Iterator[ast.Name | ast.Call]:
-        """The names in an expression, and the sums over parts."""
-        match expression:
-            case ast.Name() | ast.Call(function="total"):
-                yield expression
-            case _:
-                for inside in expression.inside():
-                    yield from self._readable(inside)
-
-    def _read(self, at: ast.Name | ast.Call, scope: Scope) -> Read | None:
-        """What a name stands for; None for a word, and for what is not reached."""
-        if isinstance(at, ast.Name) and at.text in scope.words:
-            return None
-        name = at if isinstance(at, ast.Name) else at.arguments[0]
-        assert isinstance(name, ast.Name)
-        known = refer(scope, name.path)
-        if known is None and name.text not in RUNNING_NAMES:
-            return None
-        try:
-            value = self.evaluator.evaluate(at, scope)
-        except Failed:
-            return None
-        address = "" if known is None or at is not name else _address_of(known)
-        text = at.text if isinstance(at, ast.Name) else f"total({name.text})"
-        return Read(text, _told(value), address)
 
 
 def _in_order(needed: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in RUNNING_NAMES if name in needed)
-
-
-def _address(here: Instance, name: str) -> str:
-    return f"{here.path}.{name}" if here.path else name
-
-
-def _address_of(known: Reference) -> str:
-    if known.parameter is not None:
-        return _address(known.instance, known.parameter.name)
-    assert known.action is not None
-    return _address(known.instance, f"{known.action.name}.{known.cost}")
-
-
-def _told(value: Value | None) -> str:
-    """A value as people write it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_told(item) for item in value) + "]"
-    if isinstance(value, Quantity):
-        return show(value)
-    return f'"{value}"' if isinstance(value, Text) else value
-
-
-# what cannot be explained
-
-
-def _no_such(here: Instance, address: str, rest: tuple[str, ...]) -> Diagnostic:
-    """The diagnostic for an address that leads nowhere."""
-    if "[" in address:
-        helps: tuple[str, ...] = ("leave the `[...]` out: all members of an array are alike",)
-        return Diagnostic("E400", f"`{address}` is no path of a part", helps=helps)
-    if not all(name.isidentifier() for name in rest):
-        return Diagnostic("E400", f"`{address}` is no path of a part")
-    action = here.actions.get(rest[0])
-    if action is not None:
-        known: list[str] = list(COSTS)
-        headline = f"`{action.name}` of {here.told()} has no cost `{'.'.join(rest[1:])}`"
-        notes: tuple[str, ...] = (f"its costs are {listing(known)}",)
-    else:
-        known = [*here.children, *here.parameters, *here.actions, COUNT]
-        headline = f"there is no `{rest[0]}` in {here.told()}"
-        notes = (f"its parts are {listing(here.children)}",) if here.children else ()
-        notes += (f"its actions are {listing(here.actions)}",) if here.actions else ()
-        if rest[0] in here.parameters:
-            headline = f"`{rest[0]}` of {here.told()} is a number, with nothing in it"
-    helps = _deeper(here, rest) or suggestion(rest[-1], known)
-    return Diagnostic("E400", headline, notes=notes, helps=helps)
-
-
-def _deeper(here: Instance, rest: tuple[str, ...]) -> tuple[str, ...]:
-    """A part further in that has the name: `tile.ima.adc.bits` for `adc.bits`."""
-    for part in here.walk()[1:]:
-        if part.name == rest[0]:
-            within, left = part.below(rest[1:])
-            if not left or left[0] in (*within.parameters, *within.actions, COUNT):
-                return (f"did you mean `{'.'.join((part.path, *rest[1:]))}`?",)
-    return ()
-
-
-def _what_to_type(here: Instance, slot: ActionSlot, whole: str) -> tuple[str, ...]:
-    """How an energy that nobody says is given."""
-    stating = f"`action {slot.name} {{ energy = ... }}` in `{here.type_name}` states it"
-    if here.definition.is_standard:
-        stating = f"`action {slot.name} {{ energy = ... }}` in the body of {here.told()} states it"
-    trying = f'`--set {_address(here, whole)}="1 pJ"` tries a value'
-    model = whole in models(here.definition.kind())
-    node = ("`node = 32 nm` in the system lets a cost model price it",)
-    return (stating, trying, *(node if model and here.values.get("node") is None else ()))

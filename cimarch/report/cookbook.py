@@ -6,21 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from cimarch.hardware.origin import Origin
 from cimarch.program.energy import STATIC
+from cimarch.report.cells import Row, of_parts, told
+from cimarch.report.priced import load_prices, prices
 from cimarch.report.provenance import Term
-from cimarch.report.recipes import (
-    Cell,
-    Recipe,
-    Row,
-    Terms,
-    beside,
-    both,
-    figures,
-    load_prices,
-    of_parts,
-    prices,
-    rows,
-    told,
-)
+from cimarch.report.recipes import Cell, Recipe, Terms, beside, both, figures, rows
 from cimarch.units import AREA, POWER, Quantity, show
 
 

@@ -9,23 +9,22 @@ from functools import lru_cache
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
 from cimarch.hardware.origin import Origin
-from cimarch.report.definitions import FIGURES
-from cimarch.report.explain import Explanation
-from cimarch.report.explain import explain as explain_system
-from cimarch.report.provenance import Provenance
-from cimarch.report.recipes import (
+from cimarch.report.cells import (
     DERIVED,
     EXPLAINED,
     HEAD,
     NAMES,
-    Cell,
     Row,
     figure,
     key_of,
-    recipe_of,
     table_of,
     told,
 )
+from cimarch.report.definitions import FIGURES
+from cimarch.report.explain import Explanation
+from cimarch.report.explain import explain as explain_system
+from cimarch.report.provenance import Provenance
+from cimarch.report.recipes import Cell, recipe_of
 from cimarch.report.report import Report
 
 _CELL = re.compile(r"(\w+)\[(.*)\]\.(\w+)", re.DOTALL)
