@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 import cimarch
 from chips import chip, table
 from cimarch import simulate
+from cimarch.cli import main
 from cimarch.hardware.system import System
 from cimarch.program.energy import add_up
 from cimarch.report.report import Report
@@ -353,3 +356,28 @@ def test_efficiency_is_told_at_its_precision_and_activity() -> None:
     assert found.input_density == 0.25
     assert found.weight_density is None
     assert told(found)["efficiency"].endswith("4-bit weights, 4-bit inputs, inputs 25.0 % full")
+
+
+def test_the_report_tells_what_is_not_to_be_relied_on_and_strict_refuses_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, network = tmp_path / "chip.cimarch", tmp_path / "net.json"
+    body = MODELLED.replace("32 nm", "4 nm").replace("columns = 8", "columns = 16")
+    head = "from std import crossbar, adc\nsystem Chip {\n    clock = 1 GHz"
+    file.write_text(f"{head}{body}}}\n")
+    network.write_text('[{"kind": "linear", "inputs": 8, "outputs": 6}]')
+    assert main(["sim", str(file), str(network), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    line = 1 + file.read_text().splitlines().index(
+        "        part adc: adc { rate = 1 GHz, bits = 8 }"
+    )
+    assert found["warnings"]
+    for sentence in found["warnings"]:
+        assert sentence.startswith(f"{file}:{line}: `adc`: ")
+        assert sentence.endswith(" (W001)")
+    assert main(["sim", str(file), str(network)]) == 0
+    assert f"Warnings ({len(found['warnings'])})" in capsys.readouterr().out
+    assert main(["sim", str(file), str(network), "--strict"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "error[E910]: warned of under --strict: `adc`: " in printed.err

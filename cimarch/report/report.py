@@ -328,12 +328,13 @@ class Report:
         return fragment(self)
 
     def to_pandas(self, table: str = "layers") -> pandas.DataFrame:
-        """A table (`layers`, `parts`, `ledger` or `energy`) as a DataFrame.
+        """A table (`layers`, `parts`, `ledger`, `energy` or `bounds`) as a DataFrame.
 
         Raises ImportError where pandas is not installed, ValueError on another table's name.
         """
-        if table not in TABLES:
-            raise ValueError(f"no table `{table}`: choose one of {', '.join(TABLES)}")
+        names = (*TABLES, "bounds")
+        if table not in names:
+            raise ValueError(f"no table `{table}`: choose one of {', '.join(names)}")
         try:
             import pandas
         except ImportError as error:
