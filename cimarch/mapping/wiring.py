@@ -181,15 +181,32 @@ class Wiring:
         return -(-found // arrays_per_sum(self.pool))
 
     @cached_property
+    def tree(self) -> Part | None:
+        """The adder trees of digital arrays: they sum the word lines of a read, and an adder behind
+        them joins bit slices and input steps. None where an array has none of its own."""
+        first, *others = self._adders or (None,)
+        if self.pool.kind != "digital_array" or first is None or not others:
+            return None
+        is_own = first.kind == "adder_tree" and first.count >= self.pool.count
+        return first if is_own else None
+
+    @cached_property
     def merger(self) -> Part | None:
-        """The adder next behind the converters, which joins bit slices and input steps."""
+        """The adder next behind the converters, or behind a digital array and its trees, which
+        joins bit slices and input steps."""
+        return next((part for part in self._adders if part is not self.tree), None)
+
+    @cached_property
+    def _adders(self) -> tuple[Part, ...]:
+        """The adders that an array leads to before the first buffer, nearest first."""
+        found: dict[str, Part] = {}
         for at in self.routes.downstream(self.array(0)):
             part = self.system.part(at.path)
-            if part.kind in ADDERS:
-                return part
             if part.kind == "buffer":
-                return None
-        return None
+                break
+            if part.kind in ADDERS:
+                found.setdefault(at.path, part)
+        return tuple(found.values())
 
     # Where sums meet
 

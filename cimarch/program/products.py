@@ -145,7 +145,9 @@ class Products:
             stages = [Stage(at, busy, busy, "product")]
             if self.fine:
                 stages = _reads(at, reading.reads, reading.time * self.clock) or stages
-            stages[0] = attrs.evolve(stages[0], charges=charges)
+            stages[0] = attrs.evolve(
+                stages[0], charges=charges + self._sum_charges(vector, reading)
+            )
             groups = _begins(len(stages), reading)
             return Product(tuple(stages), LAST, reading.reads, 0, reading.time, groups=groups)
         adc = self.wiring.converter
@@ -237,18 +239,28 @@ class Products:
             )
         if self.wiring.merger is not None:
             time = burst * bursts
-            adders = max(1, self.wiring.merger.count // self.pool.count)
-            charges.append(
-                charge(
-                    self.wiring.merger,
-                    "add",
-                    count,
-                    busy=time,
-                    members=adders,
-                    running=running,
-                )
-            )
+            charges.append(self._added(self.wiring.merger, count, time, running))
         return tuple(charges)
+
+    def _sum_charges(self, vector: Vector, reading: Shot) -> tuple[Charge, ...]:
+        """Of the adders behind a digital array: its trees sum the word lines of each line and read,
+        and what is behind them joins these sums. They work as long as the array is read."""
+        if self.pool.kind != "digital_array":
+            return ()
+        count, time = reading.reads * vector.lines, reading.reads * reading.time
+        adders = (self.wiring.tree, self.wiring.merger)
+        return tuple(
+            self._added(adder, count, time, reading.running)
+            for adder in adders
+            if adder is not None
+        )
+
+    def _added(
+        self, adder: Part, count: int, busy: Fraction, running: Mapping[str, Fraction]
+    ) -> Charge:
+        """Additions by all the adders of one array."""
+        members = max(1, adder.count // self.pool.count)
+        return charge(adder, "add", count, busy=busy, members=members, running=running)
 
 
 @attrs.frozen

@@ -70,11 +70,16 @@ class Arrays:
              for at in self.routes.upstream(self.array(0), "in") if self.kinds[at.path] == "dac"),
             None,
         )  # fmt: skip
-        self.merger = next(
-            (placement.system.part(at.path) for at in behind
-             if self.kinds[at.path] in ("shift_add", "accumulator", "adder_tree")),
-            None,
-        )  # fmt: skip
+        adders = [
+            placement.system.part(path)
+            for path in dict.fromkeys(at.path for at in behind)
+            if self.kinds[path] in ("shift_add", "accumulator", "adder_tree")
+        ]
+        self.trees = None
+        if self.pool.kind == "digital_array" and len(adders) > 1:
+            own = adders[0].kind == "adder_tree" and adders[0].count >= self.pool.count
+            self.trees = adders.pop(0) if own else None
+        self.merger = adders[0] if adders else None
 
     def array(self, index: int) -> Instances:
         """One array of the pool."""
@@ -164,8 +169,10 @@ class Arrays:
                 count(sensing.converters.path, "convert", lines)
                 if self.hold is not None:
                     count(self.hold.path, "hold", lines)
-                if self.merger is not None:
-                    count(self.merger.path, "add", lines)
+            if sensing.converters is not None or self.pool.kind == "digital_array":
+                for adder in (self.trees, self.merger):
+                    if adder is not None:
+                        count(adder.path, "add", lines * (1 if sensing.converters else steps))
 
     def run(
         self, tile: int, windows: Iterable[int], ready: Callable[[int], list[simpy.Event]],
