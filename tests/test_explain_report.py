@@ -105,6 +105,39 @@ def test_an_energy_is_its_count_times_the_energy_of_one(isaac: Report) -> None:
     assert origin.worked == "2 mW / 1.28 GHz"
 
 
+RESTING = """\
+from std import crossbar, adc, buffer
+
+system Resting {
+    clock = 1 GHz
+    part input: buffer { size = 64 KiB, leakage = 1 mW, idle_power = 2 mW, power = 1 mW }
+    part array[8]: crossbar {
+        rows = 128, columns = 128, leakage = 3 uW, gated_leakage = 1 uW
+        action read { latency = 10 ns, energy = 1 fJ * active_rows }
+        action write { latency = 10 ns, energy = 1 fJ }
+    }
+    part adc[8]: adc { bits = 8, rate = 1 GHz
+        action convert { energy = 1 pJ } }
+    connect input -> array[*] -> adc[*] -> input
+}
+"""
+
+
+def test_what_is_paid_for_time_is_a_power_and_the_time_it_is_paid_for() -> None:
+    report = cimarch.simulate(cimarch.loads(RESTING), shapes_only("mlp"))
+    for address in addresses(report):
+        (number,) = report.explain(address).made
+        check(report, number)
+    (idle,) = report.explain("energy[input.idle].joules").made
+    assert idle.terms[0].each.startswith("2 mW for ")
+    assert idle.terms[0].origin is not None
+    assert idle.terms[0].origin.name == "idle_power"
+    (gated,) = report.explain("energy[array.gated].joules").made
+    assert gated.terms[0].each.startswith("1 uW for ")
+    reads = report.explain("energy[layers.0, array.read].joules").made[0].terms
+    assert [term.each for term in reads] == ["128 fJ", "16 fJ"]  # 784 rows: 6 x 128 + 16
+
+
 def test_a_layers_joules_are_its_rows_and_its_cycles_its_ends(isaac: Report) -> None:
     (joules,) = isaac.explain("layers[conv1].joules").made
     assert all(term.address.startswith("energy[conv1, ") for term in joules.terms)

@@ -101,10 +101,10 @@ def explain(
                 tokens=tokens, context=context or 0,
             ),
             weight_bits=weight_bits, input_bits=input_bits, precision=precision,
-            densities=densities, schedule=schedule, place=place, duplicate=duplicate, spread_rows=spread_rows,
-            placement=placement, attention=attention, batch=batch, weights=weights,
-            overlap=overlap, granularity=granularity, detail=detail, engine=engine,
-            allow_unmapped=allow_unmapped,
+            densities=densities, schedule=schedule, place=place, duplicate=duplicate,
+            spread_rows=spread_rows, placement=placement, attention=attention, batch=batch,
+            weights=weights, overlap=overlap, granularity=granularity, detail=detail,
+            engine=engine, allow_unmapped=allow_unmapped,
         )  # fmt: skip
         found = cimarch.explain(report, address, every=every)
     if json_:
