@@ -227,6 +227,10 @@ GOOD = figure("area", 100, "um^2")
         (figure("area", 1, "um^2", against="isaac"), "`against` and the kind `ratio` go together"),
         (figure("area", 1, "", kind="ratio"), "`against` and the kind `ratio` go together"),
         (figure("action_energy", 1, "pJ"), "`action` and the quantity `action_energy` go together"),
+        (
+            figure("run_efficiency", 1, "TOPS/W"),
+            "`network` and the quantity `run_efficiency` go together",
+        ),
         ("[[figure]]\nname = 'x'\n", "there is no `quantity` of figure 1 (`x`)"),
         ("figure = 3\n", "`figure` is not a list"),
         ("figure = [3]\n", "figure 1 is not a table"),
@@ -259,6 +263,17 @@ def test_a_figure_of_what_is_not_there_says_which_figure(
     with pytest.raises(cimarch.DescriptionError, match=headline) as caught:
         validate(written(tmp_path, given))
     assert "of `tiny` was asked for" in caught.value.diagnostics[0].notes[-1]
+
+
+def test_the_efficiency_of_a_run_is_that_of_its_report(tmp_path: Path) -> None:
+    head = HEAD.replace("tiny.cimarch:Tiny", "isaac")
+    asked = figure("run_efficiency", 1, "TOPS/W", network="mlp", weight_bits=8, input_bits=8)
+    (check,) = validate(written(tmp_path, asked, head=head)).checks
+    network = cimarch.read_network(model="mlp")
+    report = cimarch.simulate(cimarch.load("isaac"), network)
+    assert check.found == pytest.approx(report.tops_per_watt, rel=1e-12)
+    assert check.method == "events"
+    assert "tile.ima.adc.convert.energy" in check.explained
 
 
 def test_an_unknown_chip_is_told_with_a_guess(capsys: pytest.CaptureFixture[str]) -> None:

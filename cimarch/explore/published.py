@@ -57,6 +57,7 @@ UNITS: Mapping[str, Mapping[str, Fraction]] = {
     "peak": RATE,
     "density": DENSITY,
     "efficiency": EFFICIENCY,
+    "run_efficiency": EFFICIENCY,
     "peak_per_power": EFFICIENCY,
     "storage_density": STORAGE,
     "product_time": TIME,
@@ -96,6 +97,8 @@ class Figure:
     """One instance of this part with all inside, not the system; empty for the system."""
     action: str = ""
     """Of an `action_energy`."""
+    network: str = ""
+    """Of a `run_efficiency`: the name of one of cimarch's networks."""
     weight_bits: int | None = None
     input_bits: int | None = None
     input_density: Fraction | None = None
@@ -183,8 +186,8 @@ def _parsed(path: Path) -> Mapping[str, object]:
 
 _NEEDED = ("name", "quantity", "value", "unit", "kind", "checked", "source")
 _OPTIONAL = (
-    "tolerance", "note", "system", "set", "path", "action", "weight_bits", "input_bits",
-    "input_density", "weight_density", "against", "against_set",
+    "tolerance", "note", "system", "set", "path", "action", "network", "weight_bits",
+    "input_bits", "input_density", "weight_density", "against", "against_set",
 )  # fmt: skip
 
 
@@ -248,8 +251,9 @@ class _Reader:
             self._chosen(text, "unit", UNITS[text["quantity"]], told)
         if is_ratio != ("against" in given):
             self._tell(f"`against` and the kind `ratio` go together, not so{told}")
-        if (text.get("quantity") == "action_energy") != ("action" in given):
-            self._tell(f"`action` and the quantity `action_energy` go together, not so{told}")
+        for key, quantity in (("action", "action_energy"), ("network", "run_efficiency")):
+            if (text.get("quantity") == quantity) != (key in given):
+                self._tell(f"`{key}` and the quantity `{quantity}` go together, not so{told}")
         numbers = {key: self._number(given, key, told) for key in _NUMBERS if key in given}
         whole = {key: self._whole(given, key, told) for key in _WHOLE if key in given}
         sets = {key: self._settings(given, key, told) for key in _SETS if key in given}
@@ -330,7 +334,7 @@ MOST_DIGITS = 60
 """Powers of ten from 1 that a value may be away: more than any unit needs."""
 _TEXTS = (
     "name", "quantity", "unit", "kind", "checked", "source", "note", "system", "path", "action",
-    "against",
+    "network", "against",
 )  # fmt: skip
 _WHOLE = ("weight_bits", "input_bits")
 _SETS = ("set", "against_set")

@@ -23,6 +23,9 @@ from cimarch.hardware.system import Part, System
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.readout import shot
 from cimarch.mapping.wiring import wirings_of
+from cimarch.report.report import Report
+from cimarch.simulate import simulate
+from cimarch.workload.read import read_network
 
 CLOSED = "closed form"
 EVENTS = "events"
@@ -38,6 +41,15 @@ class Target:
     bits: Bits
     path: str = ""
     action: str = ""
+    network: str = ""
+    """Of a `run_efficiency`: what runs."""
+
+    @cached_property
+    def run(self) -> Report:
+        """A run of the network at the precision: the shapes of one of cimarch's own decide."""
+        network = read_network(model=self.network)
+        bits = self.bits
+        return simulate(self.system, network, weight_bits=bits.weight, input_bits=bits.input)
 
     @cached_property
     def part(self) -> Part:
@@ -111,6 +123,12 @@ def _efficiency(target: Target) -> Found:
     known = [each for each in watts if each is not None]
     spent = sum(known, Fraction(0))
     return {EVENTS: _rate(target) / spent if spent and len(known) == len(watts) else None}
+
+
+def _run_efficiency(target: Target) -> Found:
+    """Operations of a network by all joules of its run."""
+    joules = target.run.joules
+    return {EVENTS: Fraction(target.run.operations) / Fraction(joules) if joules else None}
 
 
 def _product_time(target: Target) -> Found:
@@ -196,6 +214,7 @@ QUANTITIES: Mapping[str, Callable[[Target], Found]] = {
     "peak": _peak,
     "density": _per("area"),
     "efficiency": _efficiency,
+    "run_efficiency": _run_efficiency,
     "peak_per_power": _per("power"),
     "storage_density": _storage_density,
     "product_time": _product_time,
@@ -245,6 +264,18 @@ def _costs(target: Target) -> tuple[str, ...]:
     return tuple(dict.fromkeys(priced))
 
 
+def _prices(run: Report) -> set[str]:
+    """What the energy of a run follows from: the price of each action that was counted."""
+    ledger = run.ledger
+    rows = zip(ledger["part"], ledger["action"], ledger["origin"], strict=True)
+    static = {"leakage": "leakage", "idle": "idle_power", "gated": "gated_leakage"}
+    return {
+        f"{part}.power" if origin == "from power" else f"{part}.{static.get(action, action)}"
+        if action in static else f"{part}.{action}.energy"
+        for part, action, origin in rows
+    }  # fmt: skip
+
+
 def _cells(target: Target) -> tuple[str, ...]:
     sizes = ("rows", "columns", "cell_bits")
     cells = (f"{pool.path}.{size}" for pool in target.pools for size in sizes)
@@ -258,6 +289,7 @@ EXPLAINED: Mapping[str, Callable[[Target], tuple[str, ...]]] = {
     "peak": _peak_address,
     "density": _by("area"),
     "efficiency": _costs,
+    "run_efficiency": lambda target: tuple(sorted(_prices(target.run))),
     "peak_per_power": _by("power"),
     "storage_density": _cells,
     "product_time": _times,

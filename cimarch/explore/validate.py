@@ -140,7 +140,7 @@ class _Bench:
 
     def __init__(self) -> None:
         self._systems: dict[tuple[str, tuple[tuple[str, str], ...]], System] = {}
-        self._targets: dict[tuple[int, Bits, str, str], Target] = {}
+        self._targets: dict[tuple[int, Bits, str, str, str], Target] = {}
 
     def checks(self, reference: Reference, figure: Figure) -> Iterator[Check]:
         """A check for each method of a figure; errors tell which figure asked."""
@@ -170,9 +170,10 @@ class _Bench:
         root = system.root
         weight = figure.weight_bits or root.integer("weight_bits")
         bits = Bits(weight, figure.input_bits or root.integer("input_bits"))
-        key = (id(system), bits, figure.path, figure.action)
+        asked = (figure.path, figure.action, figure.network)
+        key = (id(system), bits, *asked)
         if key not in self._targets:
-            self._targets[key] = Target(system, bits, figure.path, figure.action)
+            self._targets[key] = Target(system, bits, *asked)
         return self._targets[key]
 
     def _system(self, name: str, given: Mapping[str, str]) -> System:

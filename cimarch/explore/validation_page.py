@@ -52,6 +52,8 @@ _QUANTITIES: Mapping[str, str] = {
     "density": "peak / area",
     "efficiency": "operations per joule of full-size products: what their reads, conversions and "
     "additions are charged in the event simulation",
+    "run_efficiency": "operations per joule of a run of a `network`, one of those that come with "
+    "cimarch: all that the event simulation charges",
     "peak_per_power": "peak / power",
     "storage_density": "bits of all cells / area",
     "product_time": "one full-size product by itself, from its first read to its last result",
@@ -99,6 +101,7 @@ system = "jia_2020:Jia120"      # another system than the chip
 set = { "macro.adc.bits" = 5 }  # parameters that the figure holds for
 path = "tile.ima"               # one instance of this part, not the system
 action = "convert"              # of an action_energy
+network = "resnet18"            # of a run_efficiency
 weight_bits = 16                # else those of the system
 input_bits = 16
 input_density = 0.5             # else those of the system
