@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from cimarch.hardware.origin import Origin
 from cimarch.program.energy import STATIC
 from cimarch.report.cells import Row, of_parts, told
 from cimarch.report.priced import load_prices, prices
 from cimarch.report.provenance import Term
-from cimarch.report.recipes import Cell, Recipe, Terms, beside, both, figures, rows
+from cimarch.report.recipes import (
+    Cell,
+    Recipe,
+    Terms,
+    beside,
+    both,
+    figures,
+    origin_of,
+    rows,
+)
 from cimarch.units import AREA, POWER, Quantity, show
 
 
@@ -54,10 +62,17 @@ def _endurance(cell: Cell) -> Iterator[Term]:
         endurance, pulses = pool.number("endurance"), pool.integer("pulses")
         inferences = float(endurance * cell.report.batch / (writes * pulses))
         worked = f"{show(Quantity(endurance))} * {cell.report.batch} / ({writes:,} * {pulses})"
-        origin = cell.basis.system.origin(path, "endurance") if cell.basis else None
         yield Term(
-            path, inferences, told(inferences, ""), f"{path}.endurance", None, worked, origin=origin
-        )
+            path, inferences, told(inferences, ""), f"{path}.endurance", None, worked,
+            origin=origin_of(cell, path, "endurance"),
+        )  # fmt: skip
+
+
+def _clock(cell: Cell) -> Iterator[Term]:
+    """The line that states the clock of the system."""
+    origin = origin_of(cell, "", "clock")
+    if origin is not None:
+        yield Term("clock", float(cell.report.clock), origin.told, "clock", origin=origin)
 
 
 def _latest(cell: Cell) -> Iterator[Term]:
@@ -158,7 +173,7 @@ _FIGURES: Mapping[str, Recipe] = {
         figures("macs", "batch", "seconds", "area_mm2"),
         lambda m, n, s, a: 2 * m * n / s / a / 1e9 if s and a else None,
     ),
-    "clock_Hz": Recipe("system", "the clock of the system", unit="Hz"),
+    "clock_Hz": Recipe("system", "the clock of the system", _clock, unit="Hz"),
     "batch": Recipe("asked", "--batch"),
     "bound.path": _run("the part of the instance that is held longest"),
     "bound.busy": _run("cycles of all tasks that hold it", "cycles"),
@@ -233,7 +248,7 @@ def _own(name: str) -> Terms:
         address = f"{part.path}.{name}" if part.path else name
         yield Term(
             "instances", value, told(value, "mm2" if name == "area" else "mW"), address,
-            part.count, one, origin=_origin(cell, name),
+            part.count, one, origin=origin_of(cell, part.path, name),
         )  # fmt: skip
 
     return give
@@ -242,10 +257,13 @@ def _own(name: str) -> Terms:
 _PER = {"area": (AREA, 10**6), "power": (POWER, 1000), "leakage": (POWER, 1000)}
 
 
-def _origin(cell: Cell, name: str) -> Origin | None:
-    if cell.basis is None or cell.basis.system.explaining is None:
-        return None
-    return cell.basis.system.origin(str(cell.row["path"]), name)
+def _instances(cell: Cell) -> Iterator[Term]:
+    """The sizes that are multiplied."""
+    path = str(cell.row["path"])
+    origin = origin_of(cell, path, "count")
+    if origin is not None:
+        address = f"{path}.count" if path else "count"
+        yield Term("instances", cell.row["count"], origin.told, address, origin=origin)
 
 
 def _of_part(cell: Cell, row: Row) -> bool:
@@ -255,7 +273,7 @@ def _of_part(cell: Cell, row: Row) -> bool:
 _PARTS: Mapping[str, Recipe] = {
     "path": Recipe("system", "names from the system down"),
     "kind": Recipe("system", "the library's component at the bottom of its type"),
-    "count": Recipe("system", "sizes of its array and of all that hold it, multiplied"),
+    "count": Recipe("system", "sizes of its array and of all that hold it, multiplied", _instances),
     "used": _run("instances that a task held, or that worked with an array"),
     "area_mm2": _sum("instances * own area", _own("area"), "mm2"),
     "area_origin": Recipe("system", "who says its area", _own("area")),

@@ -188,7 +188,7 @@ def _terms(terms: tuple[Term, ...], paint: _Paint) -> list[str]:
 
 
 def _cells(term: Term) -> tuple[str, ...]:
-    times = f"{term.count:,} x {term.each}" if term.count is not None and term.each else ""
+    times = f"{term.count:,} x {term.each}" if term.count is not None else term.each
     share = percent(term.share) if term.share is not None else ""
     origin = _how(term.origin) if term.origin is not None else ""
     return printable(term.name), printable(term.told), share, times, origin

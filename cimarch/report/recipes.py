@@ -139,9 +139,13 @@ def _energy_of(cell: Cell, table: str, row: Row, column: str) -> Origin | None:
 
 def energy_origin(cell: Cell, part: str, action: str) -> Origin | None:
     """Where the energy of an action, or the power that is paid for time, comes from."""
+    return origin_of(cell, part, _POWERS.get(action, f"{action}.energy"))
+
+
+def origin_of(cell: Cell, part: str, name: str) -> Origin | None:
+    """Where a number of the system comes from; None of a report that no run made."""
     if cell.basis is None or cell.basis.system.explaining is None:
         return None
-    name = _POWERS.get(action, f"{action}.energy")
     return cell.basis.system.origin(part, name)
 
 
