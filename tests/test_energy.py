@@ -238,6 +238,30 @@ def test_what_is_switched_off_whole_pays_nothing_while_it_rests() -> None:
     assert rows(found)["adc", "gated"] == 0.0
 
 
+def test_a_block_is_busy_as_long_as_the_busiest_part_inside() -> None:
+    # two tiles with an array each, held 14 ns a product: 70 ns by l1, then 42 ns by l2; a tile
+    # leaks 3 mW while it works, and 0.1 mW while the other does
+    system = chip(
+        """
+        part tile[2]: Tile { leakage = 3 mW, gated_leakage = 0.1 mW }
+        """,
+        components="""
+        component Tile is block {
+            part array: crossbar {
+                rows = 4, columns = 4, cell_bits = 8, encoding = signed_cell
+                action read { latency = 10 ns, energy = 1 pJ }
+            }
+            part adc: adc { rate = 1 GHz, action convert { energy = 0 J } }
+            connect array -> adc
+        }
+        """,
+    )
+    found = simulate(system, table((4, 4, 5), (4, 4, 3)), schedule="layers")
+    assert found.cycles == 70 + 42
+    assert rows(found)["tile", "leakage"] == pytest.approx(112e-9 * 3e-3, rel=1e-12)
+    assert rows(found)["tile", "gated"] == pytest.approx(112e-9 * 0.1e-3, rel=1e-12)
+
+
 def test_a_part_that_does_nothing_is_idle_all_the_time() -> None:
     found = report(priced(more="part spare[3]: block { idle_power = 1 mW }"))
     assert rows(found)["spare", "idle"] == pytest.approx(3e-3 * found.seconds, rel=1e-12)

@@ -128,6 +128,11 @@ def idle_power(part: Part) -> Fraction:
     return given.value if isinstance(given, Quantity) else Fraction(0)
 
 
+def rests(part: Part) -> bool:
+    """Whether it matters when a part is not busy."""
+    return bool(idle_power(part)) or isinstance(part.params.get("gated_leakage"), Quantity)
+
+
 def leakage_origin(part: Part) -> str:
     """Where a part's leakage comes from: `stated`, a cost model, or nowhere."""
     return _origin(part, "leakage", part.leakage)

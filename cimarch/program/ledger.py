@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 
@@ -26,6 +26,7 @@ from cimarch.program.energy import (
     area_origin,
     is_off_chip,
     leakage_origin,
+    rests,
     rounded,
     static,
     summed,
@@ -82,6 +83,12 @@ class Slots:
 
 
 _NONE = np.zeros(0, np.int64)
+
+
+def _above(path: str) -> list[str]:
+    """The paths of what encloses a part, the system's own empty one last."""
+    names = path.split(".")
+    return [".".join(names[:end]) for end in range(len(names) - 1, -1, -1)]
 
 
 def _last(entry: Entry) -> tuple[int | str, str]:
@@ -451,7 +458,8 @@ class Ledger:
         """Per part the busy cycles of all its instances, added up.
 
         Of arrays and what drives and reads them those of their products and writes, of the adders
-        behind converters those of the conversions beside what they add apart.
+        behind converters those of the conversions beside what they add apart. An instance of a part
+        that holds others is busy as long as the busiest one inside.
         """
         found: dict[str, Fraction] = {}
         aside = [(at, cycles) for _, at, cycles in self._working(self.slots)]
@@ -462,6 +470,25 @@ class Ledger:
         apart = [(at, cycles) for at, cycles in engine if at.path not in told]
         for at, cycles in (*aside, *merging, *apart):
             found[at.path] = found.get(at.path, Fraction(0)) + len(at) * cycles
+        return found | self._around((*aside, *apart))
+
+    def _around(self, held: Iterable[tuple[Instances, int]]) -> dict[str, Fraction]:
+        """Per part that holds others and rests: cycles of its instances, each those of the busiest
+        one inside."""
+        resting = {
+            p.path: p for p in self.system.walk() if p.kind in ("block", "chip") and rests(p)
+        }
+        inside: dict[tuple[str, int], dict[tuple[str, int], int]] = {}
+        for at, cycles in held if resting else ():
+            for path in _above(at.path):
+                if path in resting and " -> " not in at.path:
+                    each = self.system.part(at.path).count // resting[path].count
+                    for member in range(at.lo // each, (at.hi - 1) // each + 1):
+                        mine = inside.setdefault((path, member), {})
+                        mine[at.path, at.lo] = mine.get((at.path, at.lo), 0) + cycles
+        found: dict[str, Fraction] = {}
+        for (path, _), mine in inside.items():
+            found[path] = found.get(path, Fraction(0)) + max(mine.values())
         return found
 
     def _merging(self) -> Iterator[tuple[Instances, int]]:
