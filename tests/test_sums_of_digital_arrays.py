@@ -1,4 +1,4 @@
-"""Digital arrays: the trees behind them sum word lines, the adders behind these slices and steps."""
+"""Behind digital arrays trees sum word lines, and the adders behind these slices and steps."""
 
 from __future__ import annotations
 
@@ -71,8 +71,7 @@ def test_what_joins_the_sums_of_a_tree_says_how_wide_they_may_be() -> None:
     costs = ("action add { energy = 0 J }",) * 2
     done = run(macro(*costs), table((8, 4, 5)))
     wiring = done.placement.wirings[0]
-    assert wiring.tree is not None and wiring.tree.path == "tree"
-    assert wiring.merger is not None and wiring.merger.path == "join"
+    assert [part and part.path for part in (wiring.tree, wiring.merger)] == ["tree", "join"]
 
 
 @pytest.mark.parametrize("name", ["small", "hybrid"])

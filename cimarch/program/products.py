@@ -14,6 +14,7 @@ from math import ceil
 import attrs
 
 from cimarch.hardware.routes import Instances
+from cimarch.hardware.system import Part
 from cimarch.mapping.readout import Pace, Shot, shot, turns
 from cimarch.mapping.readout import Vector as Vector
 from cimarch.mapping.wiring import Convert, Wiring
