@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
 import attrs
 
-from cimarch.hardware.system import System
+from cimarch.hardware.system import Part, System
 from cimarch.program.context import KIND, KINDS
-from cimarch.program.energy import STATIC, idle_power, leakage_origin
+from cimarch.program.energy import idle_power
 from cimarch.program.ledger import Ledger, Slots
 from cimarch.units import Quantity
 
@@ -85,22 +85,25 @@ def _prices(ledger: Ledger) -> Iterator[Price]:
 
 
 def _static(ledger: Ledger) -> Iterator[Price]:
-    """The powers that time is paid for, with the seconds of all instances."""
-    seconds = ledger.outcome.makespan / ledger.system.clock
-    for part in ledger.system.walk():
-        busy = ledger.busy.get(part.path, Fraction(0)) / ledger.system.clock
-        whole = part.count * seconds
-        working = min(busy, whole)
-        gated = part.params.get("gated_leakage")
-        off = gated.value if isinstance(gated, Quantity) else None
-        rows = (
-            ("leakage", part.leakage, whole if off is None else working, leakage_origin(part)),
-            ("idle", idle_power(part) if off is None else Fraction(0), whole - working, "stated"),
-            ("gated", off or Fraction(0), whole - working, "stated"),
-        )
-        for action, watts, time, origin in rows:
-            if watts or (action == "gated" and off is not None):
-                yield Price("", part.path, action, origin, watts, time, PER_SECOND)
+    """The powers that time is paid for, with the seconds of all instances that it was paid for."""
+    for row in ledger.for_time():
+        watts = _WATTS[row.action](ledger.system.part(row.part))
+        seconds = row.joules / watts if row.joules and watts else Fraction(0)
+        yield Price("", row.part, row.action, row.origin, watts, seconds, PER_SECOND)
+
+
+def _gated(part: Part) -> Fraction:
+    given = part.params["gated_leakage"]
+    assert isinstance(given, Quantity)
+    return given.value
+
+
+_WATTS: Mapping[str, Callable[[Part], Fraction]] = {
+    "leakage": lambda part: part.leakage,
+    "idle": idle_power,
+    "gated": _gated,
+}
+"""What one instance draws, by what time is paid for."""
 
 
 def _ends(ledger: Ledger) -> Iterator[tuple[str, Ends]]:
@@ -121,6 +124,3 @@ def _task(ledger: Ledger, slots: Slots, number: int) -> str:
     resource = int(slots.resource[number])
     at = f" on {ledger.program.resources[resource]}" if resource >= 0 else ""
     return f"{KINDS[int(slots.kind[number])]}{at}"
-
-
-__all__ = ["PER_ACTION", "PER_SECOND", "STATIC", "Basis", "Ends", "Price", "basis"]

@@ -137,7 +137,7 @@ class Ledger:
         In order of the operations, those of none behind them, then of the parts; what is paid for
         time comes last.
         """
-        return rounded([*self._dynamic(), *self._static()])
+        return rounded([*self._dynamic(), *self.for_time()])
 
     @cached_property
     def work(self) -> list[Spent]:
@@ -149,10 +149,10 @@ class Ledger:
         """What is paid for time, over the time of the run."""
         if not self.outcome.makespan:
             return Fraction(0)
-        joules = sum((row.joules or Fraction(0) for row in self._static()), Fraction(0))
+        joules = sum((row.joules or Fraction(0) for row in self.for_time()), Fraction(0))
         return joules * self.system.clock / self.outcome.makespan
 
-    def _static(self) -> list[Exact]:
+    def for_time(self) -> list[Exact]:
         """The exact rows of what is paid for time."""
         seconds = self.outcome.makespan / self.system.clock
         held = {path: cycles / self.system.clock for path, cycles in self.busy.items()}
