@@ -23,23 +23,35 @@ _RULES = {
 }
 """Kind -> what a part of it does where it states no latency for an action that it is charged."""
 
+BESIDE = ("dac", "sample_hold")
+"""Kinds that work while an array is read, in no time of their own."""
+
 _ACTIONS = {"read": "a read", "write": "a write"}
 
 
 def assumed_times(system: System, charges: Iterable[Charge]) -> list[str]:
-    """A sentence per rule that fills in times, with the parts that it is applied to."""
+    """A sentence per rule that fills in times, with the parts that it is applied to; and one of
+    times that are stated where no run waits for them."""
     silent: dict[str, list[str]] = {}
+    unheard: list[str] = []
     for done in sorted(charges, key=lambda c: (c.part, c.action)):
         part = system.part(done.part)
         action = part.actions.get(done.action)
-        if action is not None and action.latency is not None:
+        is_timed = action is not None and action.latency is not None
+        if is_timed and part.kind in BESIDE:
+            unheard.append(f"{done.part}.{done.action}")
+        if is_timed:
             continue
         rule = _RULES.get(part.kind)
         if rule is None and part.kind in ("crossbar", "digital_array"):
             rule = f"take a cycle for {_ACTIONS[done.action]}"
         if rule is not None and part.path not in silent.setdefault(rule, []):
             silent[rule].append(part.path)
-    return [_sentence(rule, paths) for rule, paths in sorted(silent.items())]
+    found = [_sentence(rule, paths) for rule, paths in sorted(silent.items())]
+    if unheard:
+        names = listing(dict.fromkeys(unheard))
+        found.append(f"the latency of {names} is among that of the array's `read`")
+    return found
 
 
 def assumed_densities(placement: Placement, charges: Iterable[Charge]) -> Iterator[str]:
