@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import cimarch
-from chips import chip, table
+from chips import chip, mlp, table
 from cimarch import simulate
+from cimarch.data.dataset import DataSet, Examples
+from cimarch.data.normalisation import Normalise
 from cimarch.diagnostics import DescriptionError
 from cimarch.functional.densities import InputLevels, cell_levels
 from cimarch.functional.lines import Section, lines_of
@@ -22,6 +24,7 @@ from cimarch.hardware.system import System
 from cimarch.mapping.densities import Density, densities, to_text
 from cimarch.report.report import Report
 from cimarch.workload.network import Geometry, Network
+from weighted import weighted
 
 TWO = table((4, 4, 5), (4, 4, 3))
 """`l1` of 5 products, `l2` of 3."""
@@ -253,6 +256,30 @@ def test_cells_are_counted_as_the_encoding_fills_them() -> None:
     assert held([[7, -5]], encoding="differential") == Fraction(6, 24)
     # a negative number is 16 more, its sign a column: -1 = 1 | 3 1, 2 = 0 | 2 0, of cells to 3
     assert held([[-1, 2]], encoding="twos_complement") == Fraction(3 + 1 + 1 + 2, 6 * 3)
+
+
+def test_a_tiny_network_is_as_full_as_can_be_counted() -> None:
+    # one layer of 4 inputs and 2 outputs: weights of 1 and -1, whole as such in 2 bits; two
+    # vectors, of four ones and of one, in 1 bit: 5 of 8 bits are set. As two halves of 1-bit
+    # cells of 2 slices, a weight of 1 or -1 fills one of 4 cells
+    pytest.importorskip("torch")
+    network = weighted(mlp(4, 2), l1=[[1, 1, 1, 1], [-1, -1, -1, -1]])
+    inputs = np.array([[1, 1, 1, 1], [1, 0, 0, 0]], np.float32)
+    examples = Examples(inputs, np.zeros(2, np.int64), Normalise())
+    judged = DataSet("given", examples, ("a", "b"), lambda: examples)
+    system = chip("""
+        part dac[4]: dac { bits = 1 }
+        part array: crossbar {
+            rows = 4, columns = 8, cell_bits = 1, encoding = differential
+            action read { latency = 1 ns }
+        }
+        part adc: adc { bits = 6, rate = 1 GHz }
+        part sum: shift_add
+        connect dac[*] -> array -> adc -> sum
+    """)
+    found = cimarch.evaluate(system, network, judged, weight_bits=2, input_bits=1)
+    assert found.densities == {"l1": {"input_density": 5 / 8, "weight_density": 1 / 4}}
+    assert found.layers["input_density"].tolist() == [5 / 8]
 
 
 def test_what_an_evaluation_measures_a_run_reads(tmp_path: Path) -> None:
