@@ -25,7 +25,7 @@ from cimarch.mapping.placement import Placement
 from cimarch.mapping.pools import Wanted, pairs, pools_of
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
-from cimarch.program.assumed import assumed_densities, assumed_times, densities_read
+from cimarch.program.assumed import assumed_densities, assumed_sums, assumed_times, densities_read
 from cimarch.program.basis import basis
 from cimarch.program.context import Options, too_many_at_once
 from cimarch.program.energy import summed
@@ -248,7 +248,8 @@ def report(
     rows = [attrs.asdict(entry) for entry in entries]
     load = Ledger(loading, loaded) if loading and loaded else None
     done = [*ledger.charges(), *(load.charges() if load else ())]
-    filled_in = [*assumed_times(system, done), *assumed_densities(placement, done)]
+    filled_in = [*assumed_times(system, done), *assumed_sums(placement, done)]
+    filled_in += assumed_densities(placement, done)
     activity = densities_read(placement, done)
     return Report(
         system=system.name,

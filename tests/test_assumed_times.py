@@ -1,4 +1,4 @@
-"""What a run assumes of parts that work while an array is read."""
+"""What a run assumes of parts that work while an array is read, and behind it."""
 
 from __future__ import annotations
 
@@ -40,3 +40,31 @@ def test_a_time_that_no_run_waits_for_is_told(dac: str, hold: str, told: str) ->
 def test_nothing_is_told_of_parts_that_state_no_time() -> None:
     found = simulate(chip(DRIVEN.format(dac="", hold="")), table((4, 4, 1)))
     assert not [line for line in found.assumed if "is among that of" in line]
+
+
+DIGITAL = """
+    node = 28 nm
+    part array: digital_array {{
+        rows = 4, columns = 8, encoding = twos_complement, device = SRAM
+        action read {{ latency = 1 ns{energy} }}
+    }}
+    {tree}
+    part sum: shift_add
+    connect array -> {way} sum
+"""
+
+
+@pytest.mark.parametrize(
+    ("tree", "energy", "is_told"), [(False, "", True), (True, "", False), (False, "1 pJ", False)]
+)
+def test_cells_that_a_model_prices_want_a_tree_behind_them(
+    tree: bool, energy: str, is_told: bool
+) -> None:
+    described = DIGITAL.format(
+        energy=f", energy = {energy}" * bool(energy),
+        tree="part tree[8]: adder_tree { terms = 4, bits = 3 }" * tree,
+        way="tree[*] ->" * tree,
+    )
+    found = simulate(chip(described), table((4, 1, 1)))
+    told = "the sums over word lines of `array` are free: no adder_tree is behind"
+    assert (told in found.assumed) == is_told

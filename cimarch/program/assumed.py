@@ -54,6 +54,14 @@ def assumed_times(system: System, charges: Iterable[Charge]) -> list[str]:
     return found
 
 
+def assumed_sums(placement: Placement, charges: Iterable[Charge]) -> Iterator[str]:
+    """A sentence of digital arrays whose cells a model prices, and whose adders nobody does."""
+    modelled = {c.part for c in charges if c.action == "read" and c.origin.startswith("model ")}
+    wirings = (w for w in placement.wirings if w.pool.kind == "digital_array" and w.tree is None)
+    if free := [w.pool.path for w in wirings if w.pool.path in modelled]:
+        yield f"the sums over word lines of {listing(free)} are free: no adder_tree is behind"
+
+
 def assumed_densities(placement: Placement, charges: Iterable[Charge]) -> Iterator[str]:
     """A sentence per density that costs read and nobody gave: neither the chip nor the run."""
     root, given = placement.system.root, placement.densities.given
