@@ -81,3 +81,20 @@ def test_twice_the_voltage_takes_four_times_the_energy_of_wires() -> None:
         for s in ("node = 28 nm, voltage = 0.5 V", "node = 28 nm, voltage = 1 V")
     )
     assert high == pytest.approx(4 * low)
+
+
+def test_a_clock_that_is_not_gated_costs_its_edges_while_registers_rest() -> None:
+    """A unit of 16 bits, a lane and a stage at 40 nm: 16 edges of 7.94 fJ a cycle that it rests."""
+    gated = modelled("ReRAM", settings="node = 40 nm")
+    running = modelled("ReRAM", settings="node = 40 nm, clock_gating = false")
+    assert not any("idle_power" in part.estimates for part in gated.walk())
+    drawn = float(running.part("vector").estimates["idle_power"].quantity.value)
+    assert drawn == pytest.approx(16 * 7.936518e-15 * float(running.clock), rel=1e-9)
+    network = table((64, 64))
+    for system in (gated, running):
+        report = cimarch.simulate(system, network)
+        idle = [row for row in to_rows(report.ledger) if row["action"] == "idle"]
+        assert bool(idle) == (system is running)
+        for row in idle:
+            assert row["origin"] == "model clocked registers"
+            assert cimarch.explain(report, f"ledger[{row['part']}.idle].joules").numbers

@@ -30,7 +30,7 @@ _SERVED: Mapping[str, Value] = {
     "kind": "linear",
 }
 """An ordinary operation, by which `serves` is tried out."""
-INHERITED = ("clock", "beat", "node", "transistors", "voltage", "temperature")
+INHERITED = ("clock", "beat", "node", "transistors", "voltage", "temperature", "clock_gating")
 """The parameters that a part takes from the enclosing one where it does not state its own."""
 
 

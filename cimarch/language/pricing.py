@@ -38,7 +38,7 @@ def trial(e: Evaluator, instance: Instance) -> dict[str, Fraction]:
     return {**_ORDINARY, **stated}
 
 
-PRICED = ("area", "leakage", "router_area")
+PRICED = ("area", "leakage", "idle_power", "router_area")
 """The parameters that a model may give."""
 
 

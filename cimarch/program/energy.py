@@ -112,9 +112,10 @@ def static(system: System, busy: Mapping[str, Fraction], seconds: Fraction) -> I
         gated = part.params.get("gated_leakage")
         off = gated if isinstance(gated, Quantity) else None
         leaking = working if off is not None else working + resting
+        idle = idle_power(part)
         rows = [
             ("leakage", part.leakage * leaking, bool(part.leakage), leakage_origin(part)),
-            ("idle", idle_power(part) * resting, off is None and bool(idle_power(part)), "stated"),
+            ("idle", idle * resting, off is None and bool(idle), idle_origin(part)),
             ("gated", off.value * resting if off else Fraction(0), off is not None, "stated"),
         ]
         for action, joules, is_charged, origin in rows:
@@ -136,6 +137,11 @@ def rests(part: Part) -> bool:
 def leakage_origin(part: Part) -> str:
     """Where a part's leakage comes from: `stated`, a cost model, or nowhere."""
     return _origin(part, "leakage", part.leakage)
+
+
+def idle_origin(part: Part) -> str:
+    """Where a part's idle power comes from: `stated`, a cost model, or nowhere."""
+    return _origin(part, "idle_power", idle_power(part))
 
 
 def area_origin(part: Part) -> str:

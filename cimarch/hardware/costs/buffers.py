@@ -15,6 +15,7 @@ from math import log
 
 import attrs
 
+from cimarch.hardware.costs.clock import clocked
 from cimarch.hardware.costs.inputs import Inputs, joules, square_metres, watts
 from cimarch.hardware.costs.logic import REGISTER
 from cimarch.hardware.costs.memory_table import (
@@ -263,9 +264,15 @@ def _estimate(facts: Facts, field: str) -> Estimate:
     )
 
 
+def _register_bits(facts: Facts) -> float:
+    """Bits that are clocked: those of registers, none of a memory's cells."""
+    return float(facts.number("size")) if facts.word("memory") == "registers" else 0.0
+
+
 MODELS = (
     Model("buffer", "read.energy", lambda facts: _estimate(facts, "read")),
     Model("buffer", "write.energy", lambda facts: _estimate(facts, "write")),
     Model("buffer", "leakage", lambda facts: _estimate(facts, "leakage")),
     Model("buffer", "area", lambda facts: _estimate(facts, "area")),
+    clocked("buffer", _register_bits, "size"),
 )

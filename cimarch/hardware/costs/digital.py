@@ -1,7 +1,7 @@
 """Digital parts: shift-add, accumulator, adder tree and unit, of the blocks that they hold.
 
-Shifting by a step that is known is wiring: no block is counted for it. What clock tree and control
-take is not modelled.
+Shifting by a step that is known is wiring: no block is counted for it. The clock of registers that
+rest is priced where it is not gated (`clock`); what control takes is not modelled.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import ceil, log2
 
+from cimarch.hardware.costs.clock import clocked
 from cimarch.hardware.costs.inputs import counted, whole
 from cimarch.hardware.costs.logic import (
     ADDER,
@@ -132,4 +133,11 @@ MODELS = (
     *_models("accumulator", "add", "accumulator", _sum, _sum),
     *_models("adder_tree", "add", "adder tree", _tree, _tree),
     *_models("unit", "compute", "unit of logic blocks", _element, _lanes),
+    clocked("shift_add", lambda facts: whole(facts, "bits"), "bits"),
+    clocked("accumulator", lambda facts: whole(facts, "bits"), "bits"),
+    clocked(
+        "unit",
+        lambda facts: whole(facts, "bits") * whole(facts, "lanes") * whole(facts, "stages"),
+        "bits * lanes * stages",
+    ),
 )
