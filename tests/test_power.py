@@ -76,6 +76,15 @@ def test_the_most_that_is_drawn_is_where_work_overlaps() -> None:
     assert report.to_dict()["drawn_peak_W"] == report.drawn_peak
 
 
+def test_no_stretch_draws_more_than_its_busiest_cycle() -> None:
+    # stretches of 1.144 cycles, and reads that end within one
+    found = run(priced(), table((4, 4, 114))).drawn
+    assert found is not None
+    assert found.width == pytest.approx(1.144e-9)
+    assert found.total.max() <= found.peak * (1 + 1e-9)
+    assert found.watts[2:800, 0] == pytest.approx(3e-3)  # read after read without a pause
+
+
 def test_without_being_asked_no_power_is_worked_out() -> None:
     report = run(priced(), power=False)
     assert report.drawn is None

@@ -225,7 +225,7 @@ class _Bins:
     def spread(self, start: Ints, end: Ints, joules: Floats) -> Floats:
         """Joules of tasks by stretch, each spread evenly over its cycles."""
         first = start * self.count // self.makespan
-        last = (end - 1) * self.count // self.makespan
+        last = (end * self.count - 1) // self.makespan  # a cycle may lie on two stretches
         inside = first == last
         found = self._added(first[inside], joules[inside])
         long, begin, over = ~inside, first[~inside], last[~inside]
