@@ -223,6 +223,28 @@ def test_assumptions_that_not_all_share_are_listed_by_chip() -> None:
     assert not facts["made_for"].differs
 
 
+def test_what_a_chip_alone_assumes_is_its_own() -> None:
+    line = "parts that state no area take none: `tile.dac`"
+    found = compared(wide()).differences
+    assert line in found.assumed["Wide"]
+    assert found.shared == ()
+    found = compared(wide(), chip("Tiny", members=TINY)).differences  # runs nothing
+    assert line in found.assumed["Wide"]
+    assert found.shared == ()
+
+
+def test_leakage_temperature_and_densities_are_facts_where_they_differ() -> None:
+    leaking = "part tile: Tile { leakage = 2 mW }\n    temperature = 360 K"
+    reads = "0.1 pJ * input_density"
+    stated = f"{leaking}\n    input_density = 0.25"
+    found = compared(wide(), chip("Warm", members=stated, convert=reads)).differences
+    told = {f.key: (f.told("Wide"), f.told("Warm")) for f in found.facts if f.differs}
+    assert told["leakage_W"] == ("not stated", "2.000 mW")
+    assert told["temperature_K"] == ("not stated", "360 K")
+    assert told["input_density"] == ("not read", "25.0 %")
+    assert "weight_density" not in told
+
+
 POOLS = "part first: Tile\n    part second: Tile { converters = 2 }"
 
 

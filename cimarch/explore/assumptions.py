@@ -78,14 +78,18 @@ def differences(
         for name, system in systems.items()
     }
     ran = [lines for name, lines in assumed.items() if reports[name]]
-    shared = tuple(line for line in ran[0] if all(line in lines for lines in ran)) if ran else ()
+    shared = (
+        tuple(line for line in ran[0] if all(line in lines for lines in ran))
+        if len(ran) > 1
+        else ()
+    )
     return Differences(
         facts=_facts(systems, reports),
         assumed={
             name: tuple(line for line in lines if line not in shared)
             for name, lines in assumed.items()
         },
-        shared=shared if len(systems) > 1 else (),
+        shared=shared,
         unmapped={name: _union(r.unmapped for r in reports[name]) for name in systems},
         warnings={name: _union(r.warnings for r in reports[name]) for name in systems},
     )
@@ -125,9 +129,13 @@ def _facts(
         Fact("clock_Hz", "clock", of_systems(lambda s: float(s.clock)), _hertz),
         Fact("node_nm", "node", of_systems(lambda s: _stated(s, "node", 10**9)), _several("nm")),
         Fact("voltage_V", "voltage", of_systems(lambda s: _stated(s, "voltage", 1)), _several("V")),
+        Fact("temperature_K", "temperature", of_systems(_temperature), _several("K")),
+        Fact("leakage_W", "leakage", of_reports(_leakage), _watts),
         Fact("made_for", "made for", of_systems(_precision), lambda bits: f"{bits} bits"),
         Fact("schedule", "schedule", of_reports(lambda r: _option(r, "schedule")), str, "-"),
         Fact("attention", "attention", of_reports(lambda r: _option(r, "attention")), str, "-"),
+        Fact("input_density", "inputs full", of_reports(_inputs_full), _shares, "not read"),
+        Fact("weight_density", "weights full", of_reports(_weights_full), _shares, "not read"),
         Fact("modelled_energy", "energy modelled", of_reports(_modelled_energy), percent, UNKNOWN),
         Fact("modelled_area", "area modelled", of_reports(_modelled_area), percent, UNKNOWN),
     )
@@ -135,6 +143,14 @@ def _facts(
 
 def _hertz(value: float) -> str:
     return quantity(value, "Hz")
+
+
+def _watts(value: float) -> str:
+    return quantity(value, "W")
+
+
+def _shares(values: list[float]) -> str:
+    return ", ".join(percent(value) for value in values)
 
 
 def _several(unit: str) -> Callable[[list[float]], str]:
@@ -149,6 +165,29 @@ def _stated(system: System, name: str, scale: int) -> list[float]:
         if isinstance(part.params.get(name), Quantity)
     }
     return [float(value) for value in sorted(found)]
+
+
+def _temperature(system: System) -> list[float]:
+    return _stated(system, "temperature", 1)
+
+
+def _leakage(reports: Sequence[Report]) -> float | None:
+    """W of all instances; None where no part states or is modelled to leak."""
+    return next((float(report.leakage) for report in reports if report.leakage), None)
+
+
+def _inputs_full(reports: Sequence[Report]) -> list[float]:
+    """The input densities that costs of the runs read."""
+    return _different(report.input_density for report in reports)
+
+
+def _weights_full(reports: Sequence[Report]) -> list[float]:
+    """The weight densities that costs of the runs read."""
+    return _different(report.weight_density for report in reports)
+
+
+def _different(values: Iterable[float | None]) -> list[float]:
+    return sorted({value for value in values if value is not None})
 
 
 def _precision(system: System) -> str:
