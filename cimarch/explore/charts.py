@@ -136,7 +136,8 @@ def _timeline(axes: Axes, comparison: Comparison, result: Result, colours: dict[
 
 
 def power(comparison: Comparison, form: str) -> bytes:
-    """What each chip draws over time, a picture for each network; both axes are logarithmic."""
+    """What each chip draws over time, a picture for each network; powers on a logarithmic axis, and
+    times where one run is much longer than another."""
     from matplotlib.figure import Figure
 
     size = (7, 2.8 * len(comparison.networks) + 0.5)
@@ -152,11 +153,18 @@ def power(comparison: Comparison, form: str) -> bytes:
 def _drawn(axes: Axes, comparison: Comparison, network: str) -> None:
     from matplotlib.ticker import EngFormatter
 
-    for number, result in enumerate(comparison.of(network)):
-        found = result.report.drawn if result.report else None
+    drawn = {
+        number: (result, result.report.drawn)
+        for number, result in enumerate(comparison.of(network))
+        if result.report is not None
+    }
+    spans = [len(found.watts) * found.width for _, found in drawn.values() if found is not None]
+    far_apart = bool(spans) and max(spans) > _FAR_APART * min(spans)
+    for number, (result, found) in drawn.items():
         if found is not None:
             edges = [*found.starts.tolist(), len(found.watts) * found.width]
-            edges[0] = found.width / 2  # a logarithmic axis has no zero
+            if far_apart:
+                edges[0] = found.width / 2  # a logarithmic axis has no zero
             axes.stairs(
                 found.total,
                 edges,
@@ -165,13 +173,17 @@ def _drawn(axes: Axes, comparison: Comparison, network: str) -> None:
                 baseline=None,
                 linewidth=0.9,
             )
-    axes.set_xscale("log")
+    axes.set_xscale("log" if far_apart else "linear")
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(EngFormatter(unit="s"))
     axes.yaxis.set_major_formatter(EngFormatter(unit="W"))
     axes.tick_params(labelsize=7)
     axes.set_title(network, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+_FAR_APART = 5
+"""Times as long as the shortest run, from which the longest would hide it on a linear axis."""
 
 
 def _kind(comparison: Comparison, result: Result, name: str) -> str:

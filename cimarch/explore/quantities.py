@@ -84,10 +84,10 @@ Found = Mapping[str, Fraction | None]
 
 
 def _rolled(quantity: str) -> Callable[[Target], Found]:
-    """Sum over one instance of the part with all inside."""
+    """Sum over one instance of the part with all inside; not known where nobody states any."""
 
     def roll_up(target: Target) -> Found:
-        return {ROLLED: total(target.part, quantity) / target.part.count}
+        return {ROLLED: total(target.part, quantity) / target.part.count or None}
 
     return roll_up
 

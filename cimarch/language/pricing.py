@@ -10,6 +10,7 @@ import attrs
 
 from cimarch.diagnostics import Diagnostic
 from cimarch.hardware.costs import CostError, Estimate, Model, model_of
+from cimarch.hardware.kinds import CROSSBARS
 from cimarch.language.references import Failed, Running
 from cimarch.units import Quantity
 
@@ -30,11 +31,14 @@ _ORDINARY: Mapping[str, Fraction] = {
 
 def trial(e: Evaluator, instance: Instance) -> dict[str, Fraction]:
     """An ordinary run, by which a formula over the running names is tried out: at the precision and
-    the densities that the system states."""
+    the densities that the system states, with all word lines and columns of an array."""
     root = instance
     while root.parent is not None:
         root = root.parent
     stated = {n: e.number_of(root, n) for n in _ORDINARY if n in root.parameters}
+    if instance.definition.kind() in CROSSBARS:
+        stated["active_rows"] = e.number_of(instance, "word_lines")
+        stated["active_columns"] = e.number_of(instance, "columns")
     return {**_ORDINARY, **stated}
 
 

@@ -123,6 +123,10 @@ def unit_for(wiring: Wiring, here: Instances, op: Operation) -> Instances | None
         if len(op.inputs) > 1:
             headline += " and from a buffer"
             helps = ("connect one of them, or a unit that does it, to both",)
+            buffer = next((p.path for p in system.walk() if p.kind == "buffer"), "")
+            if buffer:
+                helps = (f"`connect {buffer} -> {fit[0].path}`, say, where `{buffer}` keeps the "
+                         f"other operand", *helps)  # fmt: skip
         notes = tuple(f"`{p.path}` does it" for p in fit[:3])
     else:
         headline = f"no unit of the system does `{word}`"
