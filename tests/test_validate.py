@@ -134,7 +134,7 @@ def test_a_ratio_is_of_the_same_quantity_of_another_system(tmp_path: Path) -> No
         (100.2, {"tolerance": 0.01}, "met", 0),
         (109, {"kind": "calibrated"}, "met", 0),
         (200, {"kind": "contradicted"}, "contradicted", 0),
-        (100, {"path": "adc"}, "not met", 1),
+        (100, {"path": "adc"}, "not known", 1),  # it states no area
     ],
 )
 def test_a_difference_is_judged_by_its_kind(
