@@ -85,7 +85,12 @@ FIGURES = (
         " preloaded, else the part of `cycles` in which groups are loaded",
     ),
     Figure("load_seconds", "load_seconds", "load_cycles / system clock"),
-    Figure("load_joules", "load_joules", "energy of that load, beside `joules`; null if not known"),
+    Figure(
+        "load_joules",
+        "load_joules",
+        "energy of what that load does, beside `joules`; what leaks meanwhile is not in it; null if"
+        " not known",
+    ),
     Figure(
         "latency_cycles",
         "latency",
