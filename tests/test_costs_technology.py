@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cimarch
 from cimarch.hardware.costs import technology as t
 from cimarch.hardware.costs.technology import reference
 
@@ -73,3 +74,20 @@ def test_a_gate_at_28_nanometres_is_the_published_one() -> None:
     assert t.gate_area(reference(28)) == pytest.approx(0.614)
     # 65 nm LOP: 2.5 x 0.065 um x 4.9 nA/um x 0.8 V
     assert t.gate_leakage(reference(65)) == pytest.approx(0.637)
+
+
+def test_one_node_outside_the_table_is_one_warning_at_its_line() -> None:
+    system = cimarch.loads("""
+        from std import crossbar, adc
+        system Tiny {
+            clock = 1 GHz
+            node = 5 nm
+            part cells: crossbar { device = ReRAM, action read { latency = 10 ns } }
+            part adc: adc { rate = 1 GHz }
+            connect cells -> adc
+        }
+        """)
+    (warning,) = system.warnings
+    assert warning.headline.startswith("`cells`, `adc`: node 5 nm is outside 7..180 nm")
+    assert warning.span is not None
+    assert warning.span.line == 5

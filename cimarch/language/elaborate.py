@@ -148,7 +148,7 @@ class Elaboration:
                 with self.evaluator.collecting():
                     check_assertion(self.evaluator, instance, assertion)
         if not self.problems:
-            self.evaluator.warnings.extend(doubts(self.evaluator, self.root))
+            self.evaluator.doubts.extend(doubts(self.evaluator, self.root))
 
     def _measure(self, here: Instance) -> None:
         for child in here.children.values():
@@ -197,7 +197,7 @@ class Elaboration:
             assumed=assumed(root),
             overrides=overrides,
             sources=sources,
-            warnings=tuple(self.evaluator.warnings),
+            warnings=(*self.evaluator.warnings(), *self.evaluator.doubts),
             explaining=Explaining(self.evaluator, self.root, _texts(sources, overrides)),
         )
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 from cimarch import units
-from cimarch.diagnostics import Diagnostic, Problems
+from cimarch.diagnostics import Diagnostic, Problems, listing
 from cimarch.hardware.system import Value
 from cimarch.language import ast
 from cimarch.language.checks import Given, check, conversion, not_a, size_problem
@@ -39,7 +39,8 @@ class Evaluator:
 
     def __init__(self) -> None:
         self.problems = Problems()
-        self.warnings: list[Diagnostic] = []
+        self.doubts: list[Diagnostic] = []
+        self._limits: dict[str, list[Instance]] = {}
         self._failed: set[tuple[Instance, str]] = set()
         self._busy: list[tuple[Instance, str]] = []
         self._depth = self._type_depth = 0
@@ -169,10 +170,26 @@ class Evaluator:
         return found.value
 
     def warn(self, instance: Instance, sentence: str) -> None:
-        """Keep what a cost model says of its own limits, once a part."""
-        headline = f"{instance.told()}: {sentence}"
-        if all(headline != known.headline for known in self.warnings):
-            self.warnings.append(Diagnostic("W001", headline, instance.place()))
+        """Keep what a cost model says of its limits: a sentence once, with the parts it is of."""
+        parts = self._limits.setdefault(sentence, [])
+        if instance not in parts:
+            parts.append(instance)
+
+    def warnings(self) -> list[Diagnostic]:
+        """What cost models say of their own limits."""
+        return [self._limit(sentence, parts) for sentence, parts in self._limits.items()]
+
+    def _limit(self, sentence: str, parts: list[Instance]) -> Diagnostic:
+        """One such sentence, at the value that is to blame where it begins with its name."""
+        here: Instance | None = parts[0]
+        name = sentence.partition(" ")[0].strip("`")
+        while name in INHERITED and here is not None and here.bindings[name].is_standard:
+            here = here.parent
+        binding = here.bindings.get(name) if here is not None else None
+        stated = binding is not None and not binding.is_standard
+        place = binding.value.span if binding is not None and stated else parts[0].place()
+        told = listing(part.path or part.definition.name for part in parts)
+        return Diagnostic("W001", f"{told}: {sentence}", place)
 
     def total(self, instance: Instance, name: str) -> Fraction:
         """The sum of `area`, `power` or `leakage` over a part and all inside, every member."""

@@ -172,7 +172,8 @@ class Origins:
         )  # fmt: skip
 
     def _warned(self, span: Span) -> tuple[str, ...]:
-        return tuple(w.headline for w in self.evaluator.warnings if w.span == span)
+        known = (*self.evaluator.warnings(), *self.evaluator.doubts)
+        return tuple(w.headline for w in known if w.span == span)
 
     # costs
 
