@@ -16,10 +16,16 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 def whole(path: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
     """A file to write to that takes the place of `path` when the block ends, and not if it fails.
 
-    `mode` is who may read and write it; without it, that of any new file. Raises DescriptionError
-    where the place cannot be written.
+    A link stays one: what it leads to is replaced. What is no file, a pipe or `/dev/null`, is
+    written to as it is. `mode` is who may read and write a file; without it, that of any new one.
+    Raises DescriptionError where the place cannot be written.
     """
+    path = Path(os.path.realpath(path))
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as file:
+                yield file
+            return
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
