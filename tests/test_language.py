@@ -629,3 +629,35 @@ def test_a_function_that_has_no_value_is_told(call: str, code: str, told: str) -
         loads(text)
     found = next(d for d in caught.value.diagnostics if d.code != "E087")
     assert (found.code, told in found.headline) == (code, True), found.headline
+
+
+def test_a_component_may_take_names_that_only_cost_models_read() -> None:
+    """A part `node`, a count `node`, a voltage of its own: what encloses it still prices it."""
+    system = loads(
+        """
+        from std import crossbar, adc, buffer, unit
+        component Node {
+            param node: count = 3
+            param voltage: voltage = 0.85 V
+            part cells: crossbar { area = 100 um^2 * node }
+            part adc: adc { rate = 1 GHz }
+            connect cells -> adc
+        }
+        component Mine is unit { param bits = 4 bit }
+        system Mesh {
+            clock = 1 GHz
+            node = 32 nm
+            param voltage: voltage = 0.9 V
+            part node[4]: Node
+            part mine: Mine
+            connect node[*].adc -> mine
+            assert voltage == 0.9 V and node.voltage == 0.85 V and node.node == 3
+        }
+        """
+    )
+    converter = system.part("node.adc")
+    assert converter.params["node"] == Quantity(Fraction(32, 10**9), (0, 0, 1, 0, 0, 0, 0))
+    assert converter.number("voltage") == Fraction(85, 100)
+    assert converter.estimates["area"].inputs[2] == ("node", "32 nm")
+    assert ("bits", "16") in system.part("mine").estimates["compute.energy"].inputs
+    assert system.warnings == ()

@@ -13,7 +13,7 @@ from cimarch.hardware.system import System
 from cimarch.report.columns import to_rows
 from cimarch.report.format import UNKNOWN, digits, percent, quantity
 from cimarch.report.report import Report
-from cimarch.units import Quantity
+from cimarch.units import DIMENSIONS, Quantity
 
 CONTAINERS = ("block", "chip")
 """Kinds that need no area of their own."""
@@ -159,10 +159,12 @@ def _several(unit: str) -> Callable[[list[float]], str]:
 
 def _stated(system: System, name: str, scale: int) -> list[float]:
     """The different values of a parameter that parts state."""
+    given = (part.params.get(name) for part in system.walk())
+    dimension = DIMENSIONS["length" if name == "node" else name]
     found = {
-        part.params[name].value * scale  # type: ignore[union-attr]
-        for part in system.walk()
-        if isinstance(part.params.get(name), Quantity)
+        value.value * scale
+        for value in given
+        if isinstance(value, Quantity) and value.dimension == dimension
     }
     return [float(value) for value in sorted(found)]
 

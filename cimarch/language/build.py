@@ -10,6 +10,7 @@ from cimarch.diagnostics import Diagnostic, Problems, Span, listing, suggestion
 from cimarch.hardware.kinds import COSTS, KINDS
 from cimarch.language import ast
 from cimarch.language.instances import ActionSlot, Binding, Instance, Parameter
+from cimarch.language.lent import LENT
 from cimarch.language.modules import Definition, Library, Module
 from cimarch.units import is_unit
 
@@ -126,6 +127,9 @@ class Builder:
         first, holder = seen.setdefault(name.text, (name.span, definition))
         if first is name.span:
             return True
+        if holder.is_standard and (holder.name, name.text) in LENT and not definition.is_standard:
+            seen[name.text] = (name.span, definition)
+            return True
         if holder is definition:
             headline = f"`{name.text}` is declared twice in `{definition.name}`"
             self._problem("E011", headline, name.span, others=((first, "declared here first"),))
@@ -145,6 +149,7 @@ class Builder:
             self._problem("E015", f"`{name.text}` is {what}, not a parameter's name", name.span)
         here.parameters[name.text] = Parameter(name.text, member, definition)
         value = member.value if isinstance(member, ast.Let) else member.default
+        here.bindings.pop(name.text, None)  # the library's, where the component takes its name
         if value is not None:
             here.bindings[name.text] = Binding(value, here, name.span, definition.is_standard)
 

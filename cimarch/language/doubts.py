@@ -37,7 +37,9 @@ def _stated(e: Evaluator, here: Instance) -> Iterator[tuple[str, Quantity, Span]
     """The numbers that a description gives a part, with where it does."""
     for name, binding in here.bindings.items():
         value = here.values.get(name)
-        if name in _NAMES and not binding.is_standard and isinstance(value, Quantity):
+        if name not in _NAMES or binding.is_standard or not isinstance(value, Quantity):
+            continue
+        if not e.is_taken(here, name):
             yield name, value, binding.value.span
     for slot in here.actions.values():
         for cost, binding in slot.costs.items():

@@ -152,12 +152,44 @@ class Evaluator:
             headline = f"`{name}` of `{instance.type_name}` must have a value, not `none`"
             raise Failed(Diagnostic("E031", headline, binding.value.span))
         if name in INHERITED and instance.parent is not None:
-            return self.value(instance.parent, name)
+            return self.lent(instance.parent, name)
         if name == "clock":
             headline = f"{instance.told()} has no clock"
             helps = ("`clock = 1 GHz` in the system gives it one",)
             raise Failed(Diagnostic("E026", headline, instance.place(), helps=helps))
         return None
+
+    def lent(self, instance: Instance, name: str) -> Value | None:
+        """The value of a parameter of the library for a part: its own, or where the component has
+        taken the name for its own affair, that of what encloses it, or the library's default."""
+        if not self.is_taken(instance, name):
+            return self.value(instance, name)
+        if name in INHERITED:
+            return self.lent(instance.parent, name) if instance.parent is not None else None
+        library = self._in_library(instance, instance.parameters[name])
+        assert library is not None
+        assert isinstance(library.tree, ast.Param)
+        default = library.tree.default
+        if default is None or isinstance(default, ast.Unset):
+            return None
+        return self.evaluate(default, Scope(instance, instance, frozenset(library.choices)))
+
+    def is_taken(self, instance: Instance, name: str) -> bool:
+        """Whether a component has taken a name of the library for something of another kind."""
+        own = instance.parameters[name]
+        if own.definition.is_standard:
+            return False
+        library = self._in_library(instance, own)
+        if library is None:
+            return True
+        return self.declared(instance, name) != self._declared(instance, library)
+
+    def _in_library(self, instance: Instance, own: Parameter) -> Parameter | None:
+        """What the library declares under the name of a parameter, if anything."""
+        chain = (d for d in instance.definition.chain() if d.is_standard)
+        trees = (m for d in chain for m in d.tree.body if isinstance(m, ast.Param))
+        tree = next((m for m in trees if m.name.text == own.name), None)
+        return None if tree is None else Parameter(own.name, tree, own.definition)
 
     def clock(self, instance: Instance) -> Fraction:
         """The clock of a part in Hz: its own or the nearest enclosing one's."""

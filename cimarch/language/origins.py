@@ -149,7 +149,10 @@ class Origins:
 
     def _inherited(self, here: Instance, name: str, value: Value) -> Origin:
         giver = here
-        while giver.parent is not None and isinstance(giver.bindings[name].value, ast.Unset):
+        while giver.parent is not None and (
+            isinstance(giver.bindings[name].value, ast.Unset)
+            or self.evaluator.is_taken(giver, name)
+        ):
             giver = giver.parent
         found = self._parameter(giver, name)
         return attrs.evolve(

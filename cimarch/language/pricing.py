@@ -66,29 +66,29 @@ class PartFacts:
 
     def has(self, name: str) -> bool:
         """Whether a parameter has a value: it is not `none`."""
-        return self.evaluator.value(self.instance, name) is not None
+        return self.evaluator.lent(self.instance, name) is not None
 
     def number(self, name: str) -> Fraction:
         """The value of a parameter that is a number."""
-        value = self.evaluator.value(self.instance, name)
+        value = self.evaluator.lent(self.instance, name)
         assert isinstance(value, Quantity)
         return value.value
 
     def word(self, name: str) -> str:
         """The value of a parameter that is a word."""
-        value = self.evaluator.value(self.instance, name)
+        value = self.evaluator.lent(self.instance, name)
         assert isinstance(value, str)
         return value
 
     def flag(self, name: str) -> bool:
         """The value of a parameter that is true or false."""
-        value = self.evaluator.value(self.instance, name)
+        value = self.evaluator.lent(self.instance, name)
         assert isinstance(value, bool)
         return value
 
     def list(self, name: str) -> tuple[object, ...]:
         """The value of a parameter that is a list."""
-        value = self.evaluator.value(self.instance, name)
+        value = self.evaluator.lent(self.instance, name)
         assert isinstance(value, tuple)
         return value
 
@@ -112,7 +112,7 @@ class PartFacts:
 
 def model_for(e: Evaluator, instance: Instance, target: str) -> Model | None:
     """The model that prices a number of a part which its description leaves open."""
-    with_node = e.value(instance, "node") is not None
+    with_node = e.lent(instance, "node") is not None
     return model_of(instance.definition.kind(), target, with_node=with_node)
 
 
