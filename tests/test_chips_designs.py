@@ -304,3 +304,27 @@ def test_a_mesh_has_no_other_number_of_converters_than_the_study() -> None:
     for number in (2, 64):
         with pytest.raises(DescriptionError, match="the study has 4 to 32 converters"):
             cimarch.load("language_chip:LanguageMesh", set={"converters_per_array": number})
+
+
+# Published totals -------------------------------------------------------------------------------
+
+ASSERTING = [
+    f.stem for f in sorted(FOLDER.glob("*.cimarch")) if "system Published" in f.read_text()
+]
+
+
+@pytest.mark.parametrize("name", ASSERTING)
+def test_a_chip_asserts_what_is_published_of_it(name: str) -> None:
+    whole = cimarch.load(f"{name}:Published")
+    assert whole.total("area") == cimarch.load(name).total("area")
+
+
+def test_six_chips_assert_published_totals() -> None:
+    assert ASSERTING == ["colonnade", "isaac", "jia_2020", "neurram", "puma", "tsmc_22nm"]
+
+
+def test_the_totals_of_a_paper_are_asked_of_nobody_elses_chip() -> None:
+    larger = {"tile.edram.size": "1 MiB"}
+    assert cimarch.load("isaac", set=larger).total("area") > cimarch.load("isaac").total("area")
+    with pytest.raises(DescriptionError, match=r"area is not 85\.42"):
+        cimarch.load("isaac:Published", set=larger)
