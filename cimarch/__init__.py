@@ -33,12 +33,12 @@ if TYPE_CHECKING:
         save_quantised,
         save_ranges,
     )
-    from cimarch.explore.compare import Comparison, compare
-    from cimarch.explore.validate import validate
+    from cimarch.explore.comparing.compare import Comparison, compare
+    from cimarch.explore.validating.validate import validate
     from cimarch.generate import generate
     from cimarch.hardware.system import System
     from cimarch.language import load, loads
-    from cimarch.report.explain import explain
+    from cimarch.report.explaining.explain import explain
     from cimarch.report.report import Report
     from cimarch.simulate import map_network, simulate
     from cimarch.workload.network import Network
@@ -80,7 +80,7 @@ __all__ = [
 
 _HOMES = {
     "Calibration": "cimarch.evaluate",
-    "Comparison": "cimarch.explore.compare",
+    "Comparison": "cimarch.explore.comparing.compare",
     "DataSet": "cimarch.data.dataset",
     "DescriptionError": "cimarch.diagnostics",
     "Diagnostic": "cimarch.diagnostics",
@@ -90,9 +90,9 @@ _HOMES = {
     "Quantising": "cimarch.evaluate",
     "System": "cimarch.hardware.system",
     "calibrate": "cimarch.evaluate",
-    "compare": "cimarch.explore.compare",
+    "compare": "cimarch.explore.comparing.compare",
     "evaluate": "cimarch.evaluate",
-    "explain": "cimarch.report.explain",
+    "explain": "cimarch.report.explaining.explain",
     "generate": "cimarch.generate",
     "load": "cimarch.language",
     "loads": "cimarch.language",
@@ -105,7 +105,7 @@ _HOMES = {
     "save_ranges": "cimarch.evaluate",
     "simulate": "cimarch.simulate",
     "trace": "cimarch.workload.trace",
-    "validate": "cimarch.explore.validate",
+    "validate": "cimarch.explore.validating.validate",
 }
 
 

@@ -19,9 +19,9 @@ from hypothesis import given
 import cimarch
 from cimarch import DescriptionError, Diagnostic, Network, System
 from cimarch.cli import cli, main
-from cimarch.explore.figures import FIGURES
-from cimarch.explore.latex import escaped
-from cimarch.explore.scale import _search
+from cimarch.explore.comparing.figures import FIGURES
+from cimarch.explore.comparing.latex import escaped
+from cimarch.explore.comparing.scale import _search
 
 CHIP = """from std import crossbar, dac, adc, block
 

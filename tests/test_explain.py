@@ -14,7 +14,7 @@ import cimarch
 from cimarch.cli import main
 from cimarch.hardware.origin import HOW, Origin
 from cimarch.hardware.system import System
-from cimarch.report.explain_text import render
+from cimarch.report.explaining.text import render
 from cimarch.units import Quantity
 
 CHIP = """\

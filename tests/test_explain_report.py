@@ -10,11 +10,11 @@ import pytest
 
 import cimarch
 from cimarch.hardware.origin import HOW
-from cimarch.report.cells import NAMES
-from cimarch.report.cookbook import RECIPES
 from cimarch.report.definitions import TABLES
-from cimarch.report.explain_report import addresses
-from cimarch.report.provenance import MADE, Provenance
+from cimarch.report.explaining.cells import NAMES
+from cimarch.report.explaining.cookbook import RECIPES
+from cimarch.report.explaining.of_report import addresses
+from cimarch.report.explaining.provenance import MADE, Provenance
 from cimarch.report.report import Report
 from cimarch.workload.shapes import shapes_only
 from reports import small

@@ -16,7 +16,7 @@ from cimarch.explore.products import (
     operations_per_joule,
     operations_per_second,
 )
-from cimarch.explore.throughput import bundled_chips, throughputs
+from cimarch.explore.validating.throughput import bundled_chips, throughputs
 from cimarch.hardware.rollup import peak
 from cimarch.hardware.system import System
 

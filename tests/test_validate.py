@@ -12,12 +12,12 @@ import pytest
 
 import cimarch
 from cimarch.cli import main
-from cimarch.explore.pipeline import isaac_pipeline
-from cimarch.explore.published import KINDS, UNITS, bundled, read, references
-from cimarch.explore.quantities import EXPLAINED, QUANTITIES
-from cimarch.explore.validate import Validation, validate
-from cimarch.explore.validation_page import _MEANS, _QUANTITIES, _SOURCES, page
-from cimarch.explore.validation_text import text
+from cimarch.explore.validating.page import _MEANS, _QUANTITIES, _SOURCES, page
+from cimarch.explore.validating.pipeline import isaac_pipeline
+from cimarch.explore.validating.published import KINDS, UNITS, bundled, read, references
+from cimarch.explore.validating.quantities import EXPLAINED, QUANTITIES
+from cimarch.explore.validating.text import text
+from cimarch.explore.validating.validate import Validation, validate
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -56,7 +56,7 @@ class Names:
     @classmethod
     def of(cls, architectures: Sequence[str], systems: Sequence[System]) -> Names:
         """Of chips that have been loaded."""
-        from cimarch.explore.compare import apart
+        from cimarch.explore.comparing.compare import apart
 
         return cls(tuple(architectures), tuple(apart([system.name for system in systems])))
 

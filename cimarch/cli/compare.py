@@ -19,7 +19,7 @@ from cimarch.cli.sim import nothing_warned
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing
 
 if TYPE_CHECKING:
-    from cimarch.explore.compare import Comparison
+    from cimarch.explore.comparing.compare import Comparison
     from cimarch.workload.network import Network
 
 PICTURES = (".svg", ".pdf", ".png")
@@ -64,7 +64,7 @@ class Outputs:
 
 
 def _picture(flag: str, comparison: Comparison, form: str) -> bytes:
-    from cimarch.explore.charts import bars, bounds, power
+    from cimarch.explore.comparing.charts import bars, bounds, power
 
     return {"--plot": bars, "--bounds": bounds, "--power": power}[flag](comparison, form)
 

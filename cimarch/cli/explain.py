@@ -84,7 +84,7 @@ def explain(
     cimarch explain isaac "ledger[tile.ima.adc.convert].joules" --model resnet20
     """
     import cimarch
-    from cimarch.report.explain_text import render
+    from cimarch.report.explaining.text import render
 
     system = cimarch.load(architecture, set=overrides(set_))
     if model is None:

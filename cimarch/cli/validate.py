@@ -32,9 +32,9 @@ def validate(
     from cimarch.cli.output import as_json as to_json
     from cimarch.cli.output import check_writable, named_place, write_whole
     from cimarch.cli.progress import Progress
-    from cimarch.explore.validate import validate as compare
-    from cimarch.explore.validation_page import page
-    from cimarch.explore.validation_text import summary, text
+    from cimarch.explore.validating.page import page
+    from cimarch.explore.validating.text import summary, text
+    from cimarch.explore.validating.validate import validate as compare
 
     place = named_place("--write", write)
     if place is not None:

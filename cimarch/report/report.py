@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas
 
     from cimarch.program.basis import Basis
-    from cimarch.report.explain import Explanation
+    from cimarch.report.explaining.explain import Explanation
     from cimarch.report.power import Drawn
 
 
@@ -292,7 +292,7 @@ class Report:
 
         Raises DescriptionError where the address leads nowhere.
         """
-        from cimarch.report.explain_report import explain
+        from cimarch.report.explaining.of_report import explain
 
         return explain(self, address, every=every)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cimarch.diagnostics import DescriptionError
-from cimarch.explore.pipeline import Stage, isaac_pipeline
-from cimarch.explore.published import Figure, Reference, references
-from cimarch.explore.quantities import EXPLAINED, QUANTITIES, Found, Target
-from cimarch.explore.throughput import Throughput, bundled_chips, throughputs
+from cimarch.explore.validating.pipeline import Stage, isaac_pipeline
+from cimarch.explore.validating.published import Figure, Reference, references
+from cimarch.explore.validating.quantities import EXPLAINED, QUANTITIES, Found, Target
+from cimarch.explore.validating.throughput import Throughput, bundled_chips, throughputs
 from cimarch.hardware.system import System
 from cimarch.language import load
 from cimarch.mapping.precision import Bits

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
 from cimarch.hardware.origin import Origin
-from cimarch.report.cells import (
+from cimarch.report.definitions import FIGURES
+from cimarch.report.explaining.cells import (
     DERIVED,
     EXPLAINED,
     HEAD,
@@ -20,11 +21,10 @@ from cimarch.report.cells import (
     table_of,
     told,
 )
-from cimarch.report.definitions import FIGURES
-from cimarch.report.explain import Explanation
-from cimarch.report.explain import explain as explain_system
-from cimarch.report.provenance import Provenance
-from cimarch.report.recipes import Cell, recipe_of
+from cimarch.report.explaining.explain import Explanation
+from cimarch.report.explaining.explain import explain as explain_system
+from cimarch.report.explaining.provenance import Provenance
+from cimarch.report.explaining.recipes import Cell, recipe_of
 from cimarch.report.report import Report
 
 _CELL = re.compile(r"(\w+)\[(.*)\]\.(\w+)", re.DOTALL)

@@ -8,8 +8,8 @@ from typing import Any
 
 from cimarch.report.columns import to_rows
 from cimarch.report.definitions import BOUNDS, FIGURES, TABLES, Column
+from cimarch.report.explaining.provenance import Number
 from cimarch.report.format import area, count, number, percent, quantity
-from cimarch.report.provenance import Number
 from cimarch.report.report import Report
 
 Row = Mapping[str, Any]

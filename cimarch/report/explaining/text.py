@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from cimarch.diagnostics import printable
 from cimarch.hardware.origin import Origin, Remark
-from cimarch.report.explain import Explanation
+from cimarch.report.explaining.explain import Explanation
+from cimarch.report.explaining.provenance import Provenance, Term
 from cimarch.report.format import percent
-from cimarch.report.provenance import Provenance, Term
 
 _WIDTH = 100
 _LONGEST_VALUE = 40

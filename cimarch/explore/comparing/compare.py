@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, listing, suggestion
-from cimarch.explore.comparison import Chip, Comparison, Policy, Result
-from cimarch.explore.scale import no_area, scaled
+from cimarch.explore.comparing.comparison import Chip, Comparison, Policy, Result
+from cimarch.explore.comparing.scale import no_area, scaled
 from cimarch.hardware.system import System
 from cimarch.language import load
 from cimarch.mapping.duplicate import Duplicate
@@ -53,8 +53,8 @@ def compare(
 
     `systems` are Systems, or what `cimarch.load` takes; a mapping gives them names. `models` are
     Networks, or what `cimarch.read_network` takes. With `iso_area` every other chip gets as many
-    arrays as have room in the area of the first (`cimarch.explore.scale`); `scale` names the
-    parameter, by the chip's name, where there are several. `place` and `densities` are those of
+    arrays as have room in the area of the first (`cimarch.explore.comparing.scale`); `scale` names
+    the parameter, by the chip's name, where there are several. `place` and `densities` are those of
     `cimarch.simulate` by the chip's name. With `power` each report has its power over time
     (`report.drawn`), and the most that is drawn is a figure. With more than one of `jobs`, so many
     runs go on at a time, each in a process of its own (a script then keeps its own work under

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from cimarch.hardware.origin import Origin
 from cimarch.program.basis import PER_ACTION, Basis, Price
-from cimarch.report.cells import dotted, told
-from cimarch.report.provenance import Term
-from cimarch.report.recipes import Cell, energy_origin
+from cimarch.report.explaining.cells import dotted, told
+from cimarch.report.explaining.provenance import Term
+from cimarch.report.explaining.recipes import Cell, energy_origin
 from cimarch.units import ENERGY, POWER, TIME, Quantity, show
 
 

@@ -14,8 +14,8 @@ from functools import cached_property
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, suggestion
-from cimarch.explore.pipeline import beats
 from cimarch.explore.products import BackToBack, full_products, full_vector
+from cimarch.explore.validating.pipeline import beats
 from cimarch.hardware import encoding
 from cimarch.hardware.kinds import CROSSBARS
 from cimarch.hardware.rollup import peak, rates, total
@@ -225,7 +225,7 @@ QUANTITIES: Mapping[str, Callable[[Target], Found]] = {
     "input_steps": _input_steps,
     "pipeline_beats": _pipeline_beats,
 }
-"""What finds each quantity of `cimarch.explore.published.UNITS`."""
+"""What finds each quantity of `cimarch.explore.validating.published.UNITS`."""
 
 
 # Where its number comes from ------------------------------------------------------------------

@@ -14,8 +14,8 @@ import attrs
 
 from cimarch.hardware.origin import Origin
 from cimarch.program.basis import Basis
-from cimarch.report.cells import Row, address_of, figure, key_of, table_of, told
-from cimarch.report.provenance import Number, Term
+from cimarch.report.explaining.cells import Row, address_of, figure, key_of, table_of, told
+from cimarch.report.explaining.provenance import Number, Term
 from cimarch.report.report import Report
 
 
@@ -55,7 +55,7 @@ class Recipe:
     """How a number is made."""
 
     made: str
-    """One of `cimarch.report.provenance.MADE`."""
+    """One of `cimarch.report.explaining.provenance.MADE`."""
     formula: str = ""
     terms: Terms = nothing
     compute: Compute | None = None
@@ -154,6 +154,6 @@ _POWERS = {"leakage": "leakage", "idle": "idle_power", "gated": "gated_leakage"}
 
 def recipe_of(table: str, name: str) -> Recipe:
     """How a figure, or a column of a table, is made; KeyError for one that no recipe makes."""
-    from cimarch.report.cookbook import RECIPES
+    from cimarch.report.explaining.cookbook import RECIPES
 
     return RECIPES[table][name]

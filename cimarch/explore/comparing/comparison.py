@@ -14,9 +14,9 @@ import attrs
 
 from cimarch import __version__
 from cimarch.diagnostics import Diagnostic
-from cimarch.explore.assumptions import Differences, differences
-from cimarch.explore.figures import FIGURES, ratio, unknown, values
-from cimarch.explore.scale import Scaled
+from cimarch.explore.comparing.assumptions import Differences, differences
+from cimarch.explore.comparing.figures import FIGURES, ratio, unknown, values
+from cimarch.explore.comparing.scale import Scaled
 from cimarch.hardware.system import System
 from cimarch.mapping.duplicate import Duplicate
 from cimarch.mapping.pools import Wanted, pairs
@@ -126,7 +126,7 @@ class Result:
 
     @cached_property
     def figures(self) -> Mapping[str, float | None]:
-        """Every figure by its key (`cimarch.explore.figures`); None where it is not known."""
+        """Every figure by its key (`cimarch.explore.comparing.figures`); None where not known."""
         if self.report is None:
             return {figure.key: None for figure in FIGURES}
         return values(self.report)
@@ -278,7 +278,7 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from cimarch.explore.comparison_html import fragment
+        from cimarch.explore.comparing.html import fragment
 
         return fragment(self)
 
@@ -296,7 +296,7 @@ class Comparison:
 
     def to_latex(self) -> str:
         """A table for a paper, with `booktabs`: figures by chip, units in their heads."""
-        from cimarch.explore.latex import table
+        from cimarch.explore.comparing.latex import table
 
         return table(self)
 
@@ -304,6 +304,6 @@ class Comparison:
         self, *, width: int | None = None, colour: bool = False, layers: bool = False
     ) -> str:
         """What `cimarch compare` prints; nothing is parted where no width is given."""
-        from cimarch.explore.comparison_text import render
+        from cimarch.explore.comparing.text import render
 
         return render(self, width=width, colour=colour, layers=layers)

@@ -9,8 +9,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cimarch.explore.comparison import Comparison, Result
-from cimarch.explore.figures import FIGURES, Compared, times
+from cimarch.explore.comparing.comparison import Comparison, Result
+from cimarch.explore.comparing.figures import FIGURES, Compared, times
 from cimarch.report.pictures import DATES
 
 if TYPE_CHECKING:

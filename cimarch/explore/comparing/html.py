@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from cimarch.explore.comparison import Comparison, Result
-from cimarch.explore.figures import FIGURES, Compared, times
+from cimarch.explore.comparing.comparison import Comparison, Result
+from cimarch.explore.comparing.figures import FIGURES, Compared, times
 
 
 def fragment(comparison: Comparison) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from cimarch.program.energy import STATIC
-from cimarch.report.cells import Row, of_parts, told
-from cimarch.report.priced import load_prices, prices
-from cimarch.report.provenance import Term
-from cimarch.report.recipes import (
+from cimarch.report.explaining.cells import Row, of_parts, told
+from cimarch.report.explaining.priced import load_prices, prices
+from cimarch.report.explaining.provenance import Term
+from cimarch.report.explaining.recipes import (
     Cell,
     Recipe,
     Terms,

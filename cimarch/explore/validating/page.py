@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from cimarch.explore.pipeline import Stage
-from cimarch.explore.published import CHECKED, KINDS, UNITS, Reference
-from cimarch.explore.throughput import Throughput
-from cimarch.explore.validate import Check, Validation
-from cimarch.explore.validation_text import HEADS, RIGHT, number, percent, rows, summary
+from cimarch.explore.validating.pipeline import Stage
+from cimarch.explore.validating.published import CHECKED, KINDS, UNITS, Reference
+from cimarch.explore.validating.text import HEADS, RIGHT, number, percent, rows, summary
+from cimarch.explore.validating.throughput import Throughput
+from cimarch.explore.validating.validate import Check, Validation
 
 _HEAD = """# Validation
 

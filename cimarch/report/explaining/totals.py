@@ -7,7 +7,7 @@ from fractions import Fraction
 from cimarch.hardware import encoding
 from cimarch.hardware.rollup import Peak, logical_columns, peak, rates
 from cimarch.hardware.system import Part, System
-from cimarch.report.provenance import Provenance, Term
+from cimarch.report.explaining.provenance import Provenance, Term
 from cimarch.units import AREA, FREQUENCY, POWER, TIME, Dimension, Quantity, show
 
 TOTALS: dict[str, tuple[Dimension, str]] = {

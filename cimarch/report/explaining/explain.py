@@ -9,8 +9,8 @@ import attrs
 from cimarch.hardware.kinds import COSTS
 from cimarch.hardware.origin import Origin, Remark
 from cimarch.hardware.system import Part, System
-from cimarch.report.explain_totals import PEAK, TOTALS, has_total, total
-from cimarch.report.provenance import Provenance
+from cimarch.report.explaining.provenance import Provenance
+from cimarch.report.explaining.totals import PEAK, TOTALS, has_total, total
 
 if TYPE_CHECKING:
     from cimarch.report.report import Report
@@ -49,7 +49,7 @@ class Explanation:
         }
 
     def __str__(self) -> str:
-        from cimarch.report.explain_text import render
+        from cimarch.report.explaining.text import render
 
         return render(self)
 

@@ -11,8 +11,8 @@ from math import floor, log10
 
 import attrs
 
-from cimarch.explore.comparison import Comparison, Result
-from cimarch.explore.figures import FIGURES, Compared
+from cimarch.explore.comparing.comparison import Comparison, Result
+from cimarch.explore.comparing.figures import FIGURES, Compared
 from cimarch.report.format import count, number, percent
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: r"$\mu$", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}

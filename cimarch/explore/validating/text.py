@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from textwrap import wrap
 
-from cimarch.explore.published import KINDS, Reference
-from cimarch.explore.quantities import EVENTS
-from cimarch.explore.validate import Check, Validation
+from cimarch.explore.validating.published import KINDS, Reference
+from cimarch.explore.validating.quantities import EVENTS
+from cimarch.explore.validating.validate import Check, Validation
 
 HEADS = (
     "figure", "published", "by parts", "by events", "difference", "kind", "source", "verdict",

@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cimarch.diagnostics import printable
-from cimarch.explore.assumptions import Fact
-from cimarch.explore.comparison import Chip, Comparison, Result
-from cimarch.explore.figures import FIGURES, Compared, times
+from cimarch.explore.comparing.assumptions import Fact
+from cimarch.explore.comparing.comparison import Chip, Comparison, Result
+from cimarch.explore.comparing.figures import FIGURES, Compared, times
 from cimarch.mapping.pools import pairs
 from cimarch.report.format import area as in_area
 from cimarch.report.format import percent, plural, quantity

@@ -1,0 +1,1 @@
+"""Networks on several chips, side by side."""

@@ -1,0 +1,1 @@
+"""What is published of reference chips, beside cimarch's numbers."""

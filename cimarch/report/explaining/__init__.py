@@ -1,0 +1,1 @@
+"""Where the numbers of a system and of a report come from."""
