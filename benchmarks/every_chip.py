@@ -26,7 +26,6 @@ from cimarch.mapping.placement import Placement
 from cimarch.program.program import program
 from every_chip import PAIRS, Pair
 
-
 LONG = 10.0
 """Seconds from which a pair is run once: what the first run loads is nothing beside it."""
 

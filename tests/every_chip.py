@@ -80,7 +80,7 @@ class Pair:
 
     @property
     def schedules(self) -> tuple[str, ...]:
-        """A table of layers has no rows for a pipeline; of what is loaded a thousand times over, one
+        """A table of layers has no rows for a pipeline; of what is loaded a thousand times, one
         run shows all."""
         loaded = self.comes_to if isinstance(self.comes_to, int) else 0
         once = self.network == "table" or loaded > 1000
