@@ -34,6 +34,7 @@ MODELS = {
     "resnet50_cifar": Model("resnet_imagenet", "resnet50_cifar", CIFAR),
     "mobilenetv2": Model("mobilenet", "mobilenetv2", IMAGENET),
     "mobilenetv2_cifar": Model("mobilenet", "mobilenetv2_cifar", CIFAR),
+    "vgg7": Model("vgg", "vgg7", CIFAR),
     "vgg8": Model("vgg", "vgg8", CIFAR),
     "vgg11": Model("vgg", "vgg11", CIFAR),
     "vgg16": Model("vgg", "vgg16", IMAGENET),

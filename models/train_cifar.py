@@ -6,7 +6,8 @@
 `cifar10_train_webp.npz` and `cifar10_test.npz` (lossless WebP mosaics of 40 x 25 images). The test
 images are read once, after the last epoch, to state the accuracy; nothing is chosen by them. Beside
 the archive the script writes `NAME.json`: configuration, seed, and the accuracy of every epoch on
-2,000 training images held back, and at the end on the test images.
+2,000 training images held back, and at the end on the test images. After every epoch it writes
+`NAME.resume`; the same command after an interruption goes on from there to the same weights.
 
 Recipe: SGD with Nesterov momentum, one learning-rate cycle (Smith & Topin, 2018), random crops from
 a 4-pixel border and mirror images (He et al., 2016, section 4.2), bfloat16 products where the
@@ -16,6 +17,7 @@ processor has them.
 import argparse
 import io
 import json
+import os
 import pickle
 import time
 from pathlib import Path
@@ -108,8 +110,10 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, options: argparse.Na
         optimiser, options.lr, total_steps=options.epochs * steps, pct_start=0.2,
         anneal_strategy="linear", div_factor=10, final_div_factor=1000,
     )  # fmt: skip
-    records = []
-    for epoch in range(options.epochs):
+    resume = options.out.with_suffix(".resume")
+    parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
+    records = _go_on(resume, parts, generator, vars(options))
+    for epoch in range(len(records), options.epochs):
         model.train()
         began, total = time.time(), 0.0
         for batch in used[torch.randperm(len(used), generator=generator)].split(options.batch):
@@ -131,7 +135,26 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, options: argparse.Na
         }
         print(json.dumps(record), flush=True)
         records.append(record)
+        state = {name: part.state_dict() for name, part in parts.items()}
+        state |= {"generator": generator.get_state(), "records": records}
+        state["options"] = {name: str(value) for name, value in vars(options).items()}
+        torch.save(state, resume.with_suffix(".writing"))
+        os.replace(resume.with_suffix(".writing"), resume)
+    resume.unlink(missing_ok=True)
     return records
+
+
+def _go_on(resume: Path, parts: dict, generator: torch.Generator, options: dict) -> list:
+    """Set `parts` and `generator` to what `resume` holds; the records of the epochs behind it."""
+    if not resume.exists():
+        return []
+    state = torch.load(resume, weights_only=True)
+    if state["options"] != {name: str(value) for name, value in options.items()}:
+        raise SystemExit(f"{resume} is of other options; remove it to begin again")
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    generator.set_state(state["generator"])
+    return state["records"]
 
 
 def main() -> None:

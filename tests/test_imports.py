@@ -25,6 +25,7 @@ LAYERS = (
     {"report"},
     {"simulate"},
     {"evaluate"},
+    {"optimize"},
     {"explore"},
     {"generate"},
     {"cli", "__main__"},

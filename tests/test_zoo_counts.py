@@ -167,6 +167,7 @@ NETWORKS = {
     "resnet50_cifar": list(bottlenecks(32, SMALL, 10, late=True)),
     "mobilenetv2": list(inverted((112, 112, 56, 28, 14, 14, 7, 7), 1000)),
     "mobilenetv2_cifar": list(inverted((32, 32, 32, 16, 8, 8, 4, 4), 10)),
+    "vgg7": list(pooled("64 64/128 128/256 256", 32, (10,))),
     "vgg8": list(pooled("128 128/256 256/512 512", 32, (1024, 10))),
     "vgg11": list(pooled(A, 32, (512, 512, 10))),
     "vgg16": list(pooled(D, 224, (4096, 4096, 1000))),

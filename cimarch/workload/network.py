@@ -133,6 +133,8 @@ class Network:
     state -> the tensor that holds it after an inference. Where a tensor has the name of the state,
     it holds it before: it is no input of the network, for it never comes from outside. A state
     without such a tensor begins with this inference."""
+    attached: Mapping[str, bytes] = attrs.field(factory=dict)
+    """What a file of an adapted model brings besides the network (`cimarch.workload.adapted`)."""
 
     @property
     def parameters(self) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from cimarch.workload.archive import Archive, open_archive
 from cimarch.workload.fields import Field
-from cimarch.workload.graph import read_graph
+from cimarch.workload.graph import Graph, read_graph
 from cimarch.workload.lower import lower
 from cimarch.workload.network import Network, Weight
 from cimarch.workload.problems import listed, problem
@@ -36,16 +36,25 @@ def read_pt2(
     Raises DescriptionError where the archive is damaged or hostile, an operator is not covered
     (unless `allow_unmapped`), or shapes do not fit.
     """
-    archive = open_archive(data, source)
-    program, weights = _read_old(archive) if OLD_PROGRAM in archive else _read_new(archive)
+    graph, weights = read_program(data, source)
     return lower(
-        read_graph(program),
+        graph,
         weights,
         name=name,
         source=source,
         digest=digest,
         allow_unmapped=allow_unmapped,
     )
+
+
+def read_program(data: memoryview, source: str) -> tuple[Graph, dict[str, Weight]]:
+    """The graph of a torch.export archive as it stands, and its stored tensors by their paths.
+
+    Raises DescriptionError where the archive is damaged or hostile.
+    """
+    archive = open_archive(data, source)
+    program, weights = _read_old(archive) if OLD_PROGRAM in archive else _read_new(archive)
+    return read_graph(program), weights
 
 
 def _models(archive: Archive) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import attrs
 
+from cimarch.workload.adapted import read_adapted
 from cimarch.workload.bundled import bundled, is_transformer, named
 from cimarch.workload.files import contents, find, is_name
 from cimarch.workload.length import Length
@@ -143,6 +144,19 @@ def _read_pt2(request: _Request) -> Network:
     )
 
 
+def _read_adapted(request: _Request) -> Network:
+    request.alone("a whole network")
+    read = read_adapted(request.data, request.source)
+    network = read_pt2(
+        read.network,
+        name=read.name,
+        source=request.source,
+        digest=request.digest,
+        allow_unmapped=request.allow_unmapped,
+    )
+    return attrs.evolve(network, attached=read.attached)
+
+
 def _read_state_dict(request: _Request) -> Network:
     from cimarch.workload.checkpoint import open_state_dict, read_state_dict
 
@@ -216,6 +230,7 @@ def _read_table(request: _Request) -> Network:
 
 READERS: dict[str, Callable[[_Request], Network]] = {
     "pt2": _read_pt2,
+    "adapted": _read_adapted,
     "onnx": _read_onnx,
     "state_dict": _read_state_dict,
     "safetensors": _read_safetensors,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from cimarch.diagnostics import DescriptionError
+from cimarch.workload.adapted import is_adapted
 from cimarch.workload.archive import Archive, is_zip, open_archive
 from cimarch.workload.problems import EXPORT, listed, problem
 from cimarch.workload.pt2 import is_pt2
@@ -48,6 +49,8 @@ def sniff(data: memoryview, source: str) -> Sniffed:
 
 
 def _sniff_zip(archive: Archive) -> Sniffed:
+    if is_adapted(archive):
+        return Sniffed("adapted")
     if is_pt2(archive):
         return Sniffed("pt2")
     names = archive.members

@@ -93,11 +93,15 @@ def read_quantised(saved: Saved, network: Network) -> QuantisedNetwork:
     if isinstance(saved, QuantisedNetwork):
         _check_network(saved.network.name, network_digest(saved.network), network)
         return saved
-    data = _bytes(Path(saved))
+    return from_bytes(_bytes(Path(saved)), network, f"{saved}")
+
+
+def from_bytes(data: bytes, network: Network, saved: str) -> QuantisedNetwork:
+    """The model that the content of a file says; as `read_quantised`."""
     if data[:1] == b"{" and int.from_bytes(data[:8], "little") > len(data):
         told = "converter ranges, which are JSON, are taken by `--ranges`"
         raise _wrong(f"`{saved}` is JSON, and no quantised model", notes=(told,))
-    tensors = read_tensors(memoryview(data), f"{saved}")
+    tensors = read_tensors(memoryview(data), saved)
     manifest = tensors.get("manifest")
     if manifest is None or manifest.data is None or manifest.dtype != "uint8":
         raise _wrong(f"`{saved}` is no quantised model: it has no `manifest`")

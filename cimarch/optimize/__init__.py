@@ -1,0 +1,54 @@
+"""Change a model so that it suits a described chip, and say what that cost and gained.
+
+    model, record = cimarch.optimize.qat("models/resnet20.pt", system, "cifar10:PATH", Qat(seed=0))
+    model.save("resnet20_qat.adapted")
+
+Every method is one function of a model (`Model`, or a file), a system, a data set, its options and
+what is around the run (`Going`); it gives the changed model and its record. Methods chain: what one
+gives, the next takes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Method:
+    """A method, by the name of its command."""
+
+    module: str
+    """Where it is, in this package."""
+    function: str
+    options: str
+    """The name of its options class, beside it."""
+    summary: str
+    """What it does, in one line."""
+
+    def load(self) -> tuple[Any, Any]:
+        """The function and the class of its options."""
+        found = import_module(f"cimarch.optimize.{self.module}")
+        return getattr(found, self.function), getattr(found, self.options)
+
+
+METHODS: dict[str, Method] = {}
+"""By name, in the order in which a person would try them."""
+
+_OTHERS = {
+    "Going": "going",
+    "Model": "model",
+    "Record": "record",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a method, the class of its options, or another public name when it is asked for."""
+    if name in _OTHERS:
+        return getattr(import_module(f"cimarch.optimize.{_OTHERS[name]}"), name)
+    for method in METHODS.values():
+        if name in (method.function, method.options):
+            return getattr(import_module(f"cimarch.optimize.{method.module}"), name)
+    raise AttributeError(f"module `cimarch.optimize` has no attribute `{name}`")

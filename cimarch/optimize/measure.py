@@ -1,0 +1,83 @@
+"""Where a model stands on a chip: its accuracy on test examples, cycles, joules, crossbars."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+
+from cimarch.data.dataset import DataSet
+from cimarch.evaluate import evaluate
+from cimarch.functional.fit.quantise import matrices
+from cimarch.hardware.system import System
+from cimarch.mapping.precision import precision as bits_of
+from cimarch.optimize.record import Stand
+from cimarch.report.report import Report
+from cimarch.simulate import simulate
+from cimarch.workload.adapted import PRECISION
+from cimarch.workload.network import Network
+
+
+@attrs.frozen(kw_only=True)
+class At:
+    """The precision at which a model is measured, and how what it does not bring is chosen."""
+
+    weight_bits: int = 8
+    input_bits: int = 8
+    precision: Any = None
+    """A policy; None: what the model brings, else the bits above."""
+    range_policy: str = "mse"
+    """Of converters whose ranges neither the model nor the description states."""
+
+
+def stand(
+    system: System,
+    network: Network,
+    data: DataSet | None,
+    at: At,
+    *,
+    judge: int | None = None,
+    **how: Any,
+) -> Stand:
+    """Run the network on the system once, and judge it where there is data.
+
+    `judge` examples judge, all without a number; `how` are other options of `evaluate`.
+    """
+    bits: dict[str, Any] = {
+        "weight_bits": at.weight_bits, "input_bits": at.input_bits, "precision": at.precision,
+    }  # fmt: skip
+    found = costs(simulate(system, network, **bits), network, at)
+    if data is None:
+        return found
+    judged = evaluate(
+        system, network, data, images=judge, range_policy=at.range_policy, **bits, **how
+    )
+    return attrs.evolve(
+        found,
+        accuracy_float=100 * judged.float_model.top1.value,
+        accuracy_quantised=100 * judged.quantised.top1.value,
+        accuracy_chip=100 * judged.top1,
+        examples=judged.examples,
+    )
+
+
+def costs(report: Report, network: Network, at: At) -> Stand:
+    """What a simulation says of a model, without its accuracy."""
+    bits = bits_of(network, at.weight_bits, at.input_bits, _policy(network, at))
+    counts = {op.name: op.rows * op.columns * op.groups for op in matrices(network)}
+    return Stand(
+        cycles=report.cycles,
+        joules=report.joules,
+        crossbars=report.crossbars,
+        utilisation=100 * report.utilisation,
+        load_cycles=report.load_cycles,
+        parameters=sum(counts.values()),
+        weight_bits=sum(count * bits[name].weight for name, count in counts.items()),
+    )
+
+
+def _policy(network: Network, at: At) -> Any:
+    if at.precision is not None or PRECISION not in network.attached:
+        return at.precision
+    return json.loads(network.attached[PRECISION])
