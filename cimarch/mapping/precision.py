@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence, Sized
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.workload.network import Network
+from cimarch.workload.adapted import PRECISION, brought_json
+from cimarch.workload.network import Network, Operation
+
+if TYPE_CHECKING:  # it imports numpy, which who only reads pairs of bits does without
+    from cimarch.mapping.strips import Strips
 
 LIMIT = 64
 _LARGEST = 1 << 20
@@ -24,7 +29,20 @@ class Bits:
     """The precision of one matrix operation."""
 
     weight: int
+    """Of a weight; of the highest level, where strips differ."""
     input: int
+    strips: Strips | None = None
+    """The precision of each strip of the weights (`cimarch.mapping.strips`), where they differ."""
+
+    def of_level(self, level: int) -> Bits:
+        """The precision of the strips of one level."""
+        return self if self.strips is None else Bits(self.strips.bits[level], self.input)
+
+    def to_entry(self) -> dict[str, Any]:
+        """As an entry of a precision file."""
+        if self.strips is not None:
+            return {"input_bits": self.input, "strips": self.strips.to_dict()}
+        return {"weight_bits": self.weight, "input_bits": self.input}
 
 
 def precision(
@@ -34,24 +52,29 @@ def precision(
 
     `policy` is None, a path of a JSON file, or what such a file holds: a list with one
     `[weight bits, input bits]` per matrix operation in order, or an object from names (or patterns
-    such as `layer1.*`) to such a pair or to `{"weight_bits": w, "input_bits": a}`.
+    such as `layer1.*`) to such a pair, to `{"weight_bits": w, "input_bits": a}`, or where weights
+    are mixed to `{"strips": {"bits": [...], "levels": [...], "layout": "packed"}, "input_bits": a}`
+    (`cimarch.mapping.strips`). None takes what the file of an adapted model brings, `{}` nothing.
     """
     weight_bits = _whole(weight_bits, "weight_bits")
     input_bits = _whole(input_bits, "input_bits")
-    names = [op.name for op in network.operations if op.is_matrix]
-    bits = {name: Bits(weight_bits, input_bits) for name in names}
-    if policy is None:
-        return bits
+    ops = {op.name: op for op in network.operations if op.is_matrix}
+    bits = {name: Bits(weight_bits, input_bits) for name in ops}
     where = "the precision policy"
-    if isinstance(policy, (str, Path)):
+    if policy is None:
+        held = brought_json(network, PRECISION)
+        if held is None:
+            return bits
+        policy, where = held.value, f"the precision policy `{held.file}`"
+    elif isinstance(policy, (str, Path)):
         where = f"the precision file `{policy}`"
         policy = _read(Path(policy))
     if isinstance(policy, Sized) and len(policy) > _MOST_ENTRIES:
         raise _wrong(f"{where} has {len(policy)} entries, above {_MOST_ENTRIES}")
     if isinstance(policy, Mapping):
-        return bits | _by_name(policy, names, bits, where)
+        return bits | _by_name(policy, ops, bits, where)
     if isinstance(policy, Sequence) and not isinstance(policy, (str, bytes)):
-        return _by_order(policy, names, bits, where)
+        return _by_order(policy, ops, bits, where)
     raise _wrong(f"{where} is neither a list nor an object", _FORM)
 
 
@@ -87,8 +110,9 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _by_order(
-    policy: Sequence[object], names: list[str], bits: dict[str, Bits], where: str
+    policy: Sequence[object], ops: Mapping[str, Operation], bits: dict[str, Bits], where: str
 ) -> dict[str, Bits]:
+    names = list(ops)
     if len(policy) != len(names):
         raise _wrong(
             f"{where} has {_counted(len(policy), 'entry', 'entries')}, the network "
@@ -97,14 +121,15 @@ def _by_order(
             notes=(f"they are {_some(names)}",),
         )
     return {
-        name: _pair(entry, bits[name], f"{where}, entry {i + 1} (`{name}`)")
+        name: _pair(entry, ops[name], bits[name], f"{where}, entry {i + 1} (`{name}`)")
         for i, (name, entry) in enumerate(zip(names, policy, strict=True))
     }
 
 
 def _by_name(
-    policy: Mapping[str, object], names: list[str], bits: dict[str, Bits], where: str
+    policy: Mapping[str, object], ops: Mapping[str, Operation], bits: dict[str, Bits], where: str
 ) -> dict[str, Bits]:
+    names = list(ops)
     chosen: dict[str, Bits] = {}
     for pattern, entry in policy.items():
         hits = [name for name in names if name == pattern or fnmatchcase(name, str(pattern))]
@@ -117,12 +142,14 @@ def _by_name(
                 notes=(f"they are {_some(names)}",),
             )
         for name in hits:
-            chosen[name] = _pair(entry, bits[name], f"{where}, `{pattern}`")
+            chosen[name] = _pair(entry, ops[name], bits[name], f"{where}, `{pattern}`")
     return chosen
 
 
-def _pair(entry: object, default: Bits, where: str) -> Bits:
+def _pair(entry: object, op: Operation, default: Bits, where: str) -> Bits:
     if isinstance(entry, Mapping):
+        if "strips" in entry:
+            return _mixed(entry, op, default, where)
         unknown = sorted(set(entry) - {"weight_bits", "input_bits"})
         if unknown:
             raise _wrong(f"{where} has an unknown field `{unknown[0]}`", _FORM)
@@ -135,6 +162,21 @@ def _pair(entry: object, default: Bits, where: str) -> Bits:
             _whole(entry[0], f"{where}: weight_bits"), _whole(entry[1], f"{where}: input_bits")
         )
     raise _wrong(f"{where} is not a pair of bits", _FORM)
+
+
+def _mixed(entry: Mapping[str, object], op: Operation, default: Bits, where: str) -> Bits:
+    """The precision of an operation whose strips have one each."""
+    from cimarch.mapping.strips import read_strips
+
+    unknown = sorted(set(entry) - {"strips", "input_bits"})
+    if unknown:
+        raise _wrong(
+            f"{where} has `{unknown[0]}` beside strips",
+            notes=("each strip has the weight bits of its level",),
+        )
+    input_bits = _whole(entry.get("input_bits", default.input), f"{where}: input_bits")
+    strips = read_strips(entry["strips"], op, where)
+    return Bits(strips.bits[0], input_bits, strips)
 
 
 def _whole(value: object, what: str) -> int:
