@@ -25,6 +25,7 @@ from cimarch.mapping.placement import Placement
 from cimarch.mapping.pools import Wanted, pairs, pools_of
 from cimarch.mapping.precision import precision as read_precision
 from cimarch.mapping.saved import Saved
+from cimarch.mapping.wiring import Wiring
 from cimarch.program.assumed import assumed_densities, assumed_sums, assumed_times, densities_read
 from cimarch.program.basis import basis
 from cimarch.program.context import Options, too_many_at_once
@@ -37,6 +38,7 @@ from cimarch.report.curves import Curves
 from cimarch.report.definitions import BOUNDS, ENERGY, LAYERS, LEDGER, PARTS
 from cimarch.report.recording import Recording
 from cimarch.report.report import Bound, Report
+from cimarch.workload.adapted import PRECISION, brought
 from cimarch.workload.attention import HOW, lowered
 from cimarch.workload.network import Network, Operation
 
@@ -85,7 +87,7 @@ def simulate(
     """Run `batch` inferences of a network on a system, and report.
 
     `precision` overrides the bits of single operations: a path of a JSON file, or what such a file
-    holds (`cimarch.mapping.precision`). `weights="preloaded"` reports the writing of the weights
+    holds (`cimarch.mapping.precision`); without it an adapted model has its own. `weights="preloaded"` reports the writing of the weights
     apart where all fit at once; `"cold"` counts it in. `schedule` is `"layers"` (each layer waits
     for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
     are there); None takes the pipeline where the network has rows and the buffers have room for
@@ -132,7 +134,7 @@ def simulate(
     options = {
         "weight_bits": weight_bits,
         "input_bits": input_bits,
-        "precision": _plain(precision),
+        "precision": _precision(network, precision),
         "batch": batch,
         "weights": weights,
         "schedule": placed.schedule,
@@ -167,6 +169,7 @@ def map_network(
     attention: str | None = None,
     densities: object = None,
     allow_unmapped: bool = False,
+    wirings: tuple[Wiring, ...] | None = None,
 ) -> Placement:
     """Place a network on a system, without running it.
 
@@ -179,7 +182,8 @@ def map_network(
     `"written"`, arrays into which the second is written, of a pool with `operands = true`; None
     takes a unit where there is one, else such a pool. `densities` say how full the inputs and
     weights of single operations are, for costs that read it: a JSON file, or what such a file holds
-    (`cimarch.mapping.densities`); None: what the chip states. The others are those of `simulate`.
+    (`cimarch.mapping.densities`); None: what the chip states. `wirings` are those of the system
+    where they are known (`cimarch.mapping.wiring.wirings_of`). The others are those of `simulate`.
     Raises DescriptionError where the system cannot hold or route it.
     """
     _check_network(network, schedule)
@@ -198,7 +202,7 @@ def map_network(
         network,
         lambda chosen: place_network(
             system, network, bits, input_bits=input_bits, skipped=skipped, unmapped=unmapped,
-            asked=asked, schedule=chosen,
+            asked=asked, schedule=chosen, wirings=wirings,
         ),
     )  # fmt: skip
 
@@ -417,6 +421,16 @@ def _plain(option: object) -> object:
     if isinstance(option, Mapping):
         return dict(option)
     return os.fspath(option) if isinstance(option, Path) else option
+
+
+def _precision(network: Network, asked: object) -> object:
+    """The precision policy that was asked for; else where the network's own one is, if it has one.
+
+    It is named as a file is, `resnet20.adapted: precision.json`.
+    """
+    if asked is None and PRECISION in network.attached:
+        return brought(network, PRECISION)
+    return _plain(asked)
 
 
 def _load_cycles(program: Program, ran: Outcome) -> int:

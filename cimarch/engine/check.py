@@ -70,10 +70,10 @@ def _check_piece(work: Work, piece: Piece) -> None:
     if not 0 <= piece.cut <= most:
         raise ValueError(f"`cut` is {piece.cut}, outside 0..{most}")
     for link in piece.links:
-        _check_range("a gate of a link", np.array([link.gate]), piece.template.gates)
-        _check_range("a piece of a link", np.array([link.piece]), len(work.pieces))
+        _check_number("a gate of a link", link.gate, piece.template.gates)
+        _check_number("a piece of a link", link.piece, len(work.pieces))
         behind = work.pieces[link.piece]
-        _check_range("`source` of a link", np.array([link.source]), len(behind.template))
+        _check_number("`source` of a link", link.source, len(behind.template))
         if link.blocks.shape != (piece.repeat,):
             raise ValueError(f"a link has {link.blocks.shape} blocks, not ({piece.repeat},)")
         _check_range("a block of a link", link.blocks, behind.repeat, least=NOTHING)
@@ -100,9 +100,14 @@ def _check_sizes(work: Work) -> None:
         raise ValueError(f"the times of the work may add up to more than {_LATEST} cycles")
 
 
+def _check_number(name: str, value: int, stop: int) -> None:
+    if not 0 <= value < stop:
+        raise ValueError(f"{name} is {value}, outside 0..{stop - 1}")
+
+
 def _check_range(
     name: str, values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], stop: int, least: int = 0
 ) -> None:
-    wrong = np.flatnonzero((values < least) | (values >= stop))
-    if len(wrong):
+    if len(values) and not (values.min() >= least and values.max() < stop):
+        wrong = np.flatnonzero((values < least) | (values >= stop))
         raise ValueError(f"{name} is {values[wrong[0]]}, outside {least}..{stop - 1}")

@@ -23,6 +23,8 @@ ARRAYS = frozenset({"crossbar", "digital_array"})
 """Kinds that hold weights: a route may end at one, never cross it."""
 OUTSIDE = frozenset({"dram", "host"})
 """Kinds beyond the chip: a route may end at one, never cross it."""
+MOST_KEPT = 1 << 14
+"""Answers of each kind that are remembered at once."""
 
 
 @attrs.frozen(order=True, cache_hash=True)
@@ -132,6 +134,7 @@ class Routes:
     def __init__(self, system: System) -> None:
         self._system = system
         self._found: dict[tuple[Instances, Instances, str | None], Route | None] = {}
+        self._spreads: dict[tuple[Instances, str | None, bool], _Again] = {}
         self._sizes: dict[tuple[str, str], int] = {}
 
     @cached_property
@@ -199,6 +202,8 @@ class Routes:
     def _cached(self, source: Instances, target: Instances, port: str | None) -> Route | None:
         key = (source, target, port)
         if key not in self._found:
+            if len(self._found) >= MOST_KEPT:
+                self._found.clear()
             self._found[key] = self._search(source, target, port)
         return self._found[key]
 
@@ -296,11 +301,20 @@ class Routes:
 
     def upstream(self, target: Instances, port: str | None = None) -> Iterator[Instances]:
         """What leads to the target (entered by `port`), nearest first; arrays are not crossed."""
-        yield from self._spread(target, port, back=True)
+        return self._again(target, port, back=True)
 
     def downstream(self, source: Instances) -> Iterator[Instances]:
         """What the source leads to, nearest first; arrays are not crossed."""
-        yield from self._spread(source, None, back=False)
+        return self._again(source, None, back=False)
+
+    def _again(self, start: Instances, port: str | None, *, back: bool) -> Iterator[Instances]:
+        """What `_spread` says, looked for once, and only as far as it is asked for."""
+        key = (start, port, back)
+        if key not in self._spreads:
+            if len(self._spreads) >= MOST_KEPT:
+                self._spreads.clear()
+            self._spreads[key] = _Again(self._spread(start, port, back=back))
+        return iter(self._spreads[key])
 
     def _spread(self, start: Instances, port: str | None, *, back: bool) -> Iterator[Instances]:
         seen = {start}
@@ -318,6 +332,25 @@ class Routes:
                     yield reached
                     if self._crossable(reached.path):
                         queue.append(reached)
+
+
+class _Again:
+    """Places that are found one after the other, and can be gone through again."""
+
+    def __init__(self, rest: Iterator[Instances]) -> None:
+        self._known: list[Instances] = []
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[Instances]:
+        number = 0
+        while True:
+            if number == len(self._known):
+                found = next(self._rest, None)
+                if found is None:
+                    return
+                self._known.append(found)
+            yield self._known[number]
+            number += 1
 
 
 def _turned(port: Port, name: str) -> Port:

@@ -39,19 +39,21 @@ def place(
     unmapped: Sequence[str] = (),
     asked: Asked = NOTHING_ASKED,
     schedule: str = "layers",
+    wirings: tuple[Wiring, ...] | None = None,
 ) -> Placement:
     """Place a network on a system.
 
     `bits` gives every matrix operation's precision, `input_bits` that of values that only digital
     operations read; operations named in `skipped` are left out; `asked` is what a user wants of the
     placement; `schedule` is `layers`, where a tensor is whole in its home before it is read, or
-    `pipeline`, where rows are read as they come. Raises DescriptionError where the system cannot
-    hold or route it.
+    `pipeline`, where rows are read as they come; `wirings` are those of the system where they are
+    known. Raises DescriptionError where the system cannot hold or route it.
     """
     first: NoRoom | None = None
     groups = 0
     while True:
-        placer = _Placer(system, network, bits, input_bits, skipped, asked, schedule)
+        wirings = wirings or wirings_of(system)
+        placer = _Placer(system, network, bits, input_bits, skipped, asked, schedule, wirings)
         groups = groups or placer.groups
         if first is not None and placer.groups > groups:
             raise first
@@ -75,6 +77,7 @@ class _Placer:
         skipped: frozenset[str],
         asked: Asked,
         schedule: str,
+        wirings: tuple[Wiring, ...],
     ) -> None:
         self.system = system
         self.network = network
@@ -82,7 +85,7 @@ class _Placer:
         self.input_bits = input_bits
         self.assumed: list[str] = []
         self.sites = sites(network, skipped)
-        self.wirings = wirings_of(system)
+        self.wirings = wirings
         self.wiring = self.wirings[0]
         """Of the first pool; what it says of routes and of the chip's edge holds for all."""
         self.tiles = assign(network, self.sites, self.wirings, bits, asked, self._assume)

@@ -15,7 +15,10 @@ from cimarch.engine.tasks import JOIN
 from cimarch.hardware.routes import Instances, Route
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.placement import Placement
+from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge, beside
+from cimarch.program.kept import Kept
+from cimarch.program.products import Products
 from cimarch.program.sketch import JOINING, Sketch, Slot
 from cimarch.program.transfers import Hop, Transfers
 
@@ -63,8 +66,11 @@ class Options:
 class Context:
     """The registers of one program under construction."""
 
-    def __init__(self, placement: Placement, options: Options | None = None) -> None:
+    def __init__(
+        self, placement: Placement, options: Options | None = None, kept: Kept | None = None
+    ) -> None:
         self.placement = placement
+        self.kept = kept
         self.options = options or Options()
         self.system: System = placement.system
         self.wiring = placement.wiring
@@ -76,7 +82,11 @@ class Context:
         self.rounded: dict[str, tuple[Fraction, int]] = {}
         self.assumed: list[str] = []
         self.running = beside(placement)
-        self.transfers = Transfers(self.system, self.routes, self.running)
+        self.transfers = (
+            Transfers(self.system, self.routes, self.running)
+            if kept is None
+            else kept.transfers(self.system, self.routes, self.running)
+        )
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""
         self._periods: dict[tuple[str, bool], int] = {}
@@ -87,7 +97,6 @@ class Context:
         self.tasks = 0
         """Of all pieces so far."""
         self._tolls: dict[tuple[int, ...], tuple[tuple[int, int, int, int], ...]] = {}
-        self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
 
     def assume(self, sentence: str) -> None:
         """Remember what the program had to fill in."""
@@ -133,6 +142,12 @@ class Context:
     def _period(self, part: Part, *, stage: bool) -> int:
         return self.periods.setdefault(period_of(part, self.clock, stage=stage), len(self.periods))
 
+    def products(self, wiring: Wiring) -> Products:
+        """The products on the arrays of a pool."""
+        if self.kept is not None:
+            return self.kept.products(wiring, self.options.products)
+        return Products(wiring, self.note, self.options.products)
+
     def cycles(self, seconds: Fraction, what: str) -> int:
         """Whole cycles of an exact time, rounded up once; a change above 1 % is remembered."""
         whole = _counted(max(1, ceil(seconds * self.clock)))
@@ -147,10 +162,7 @@ class Context:
 
     def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
         """The hops of a transfer of `bits` along a route."""
-        key = (route, bits)
-        if key not in self._hops:
-            self._hops[key] = self.transfers.hops(route, bits)
-        return self._hops[key]
+        return self.transfers.hops(route, bits)
 
     def tolls(self, transfer: tuple[Hop, ...]) -> tuple[tuple[int, int, int, int], ...]:
         """Per hop of a transfer: busy cycles, latency, charge and period.

@@ -88,9 +88,20 @@ class Products:
         self.dac, _ = wiring.driver
         self._found: dict[tuple[Vector, int, int], Product] = {}
         self._busy: dict[tuple[Vector, int, int], tuple[int, int]] = {}
+        self._on: dict[tuple[Vector, int], Product] = {}
+
+    def __len__(self) -> int:
+        """How many products on arrays are known."""
+        return len(self._on)
 
     def product(self, vector: Vector, array: int) -> Product:
         """The product of a vector on one array."""
+        on = (vector, array)
+        if on not in self._on:
+            self._on[on] = self._placed(vector, array)
+        return self._on[on]
+
+    def _placed(self, vector: Vector, array: int) -> Product:
         at, convert = self.wiring.array(array), self.wiring.convert(array)
         key = (vector, len(convert.at) if convert else 0, convert.arrays if convert else 0)
         if key not in self._found:

@@ -23,6 +23,7 @@ from cimarch.program.context import (
     disjoint,
     too_many,
 )
+from cimarch.program.kept import Kept
 from cimarch.program.loads import Loads
 from cimarch.program.passes import SitePass
 from cimarch.program.products import Products
@@ -105,18 +106,20 @@ def program(
     weights: str = "preloaded",
     options: Options | None = None,
     progress: Progress | None = None,
+    kept: Kept | None = None,
 ) -> Program:
     """Write the program of `batch` inferences, by the schedule of the placement.
 
     `weights`: `preloaded` leaves the writing out where all weights fit at once; `cold` begins with
-    it. Where they do not fit, every group is written in turn either way.
+    it. Where they do not fit, every group is written in turn either way. `kept` is what earlier
+    programs of the same system and wirings leave to this one.
     """
-    return _Writer(placement, progress, options).run(batch, weights)
+    return _Writer(placement, progress, options, kept).run(batch, weights)
 
 
-def load_program(placement: Placement) -> Program:
+def load_program(placement: Placement, kept: Kept | None = None) -> Program:
     """Write the program that loads all weights of the first group, and nothing else."""
-    return _Writer(placement).load()
+    return _Writer(placement, kept=kept).load()
 
 
 class _Writer:
@@ -125,9 +128,10 @@ class _Writer:
         placement: Placement,
         progress: Progress | None = None,
         options: Options | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.placement = placement
-        self.context = Context(placement, options)
+        self.context = Context(placement, options, kept)
         self.loader = Loads(self.context)
         self.products: dict[str, Products] = {}
         self.passes: dict[tuple[int, int], SitePass] = {}
@@ -218,11 +222,10 @@ class _Writer:
     def _pass(self, plan: Plan, group: int) -> SitePass:
         key = (plan.site.index, group)
         if key not in self.passes:
-            products = self.products.setdefault(
-                plan.pool.path,
-                Products(plan.wiring, self.context.note, self.context.options.products),
-            )
-            self.passes[key] = SitePass(self.context, products, plan, group)
+            path = plan.pool.path
+            if path not in self.products:
+                self.products[path] = self.context.products(plan.wiring)
+            self.passes[key] = SitePass(self.context, self.products[path], plan, group)
         return self.passes[key]
 
     @cached_property

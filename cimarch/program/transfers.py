@@ -61,9 +61,20 @@ class Transfers:
         self._hopped: dict[tuple[str, int], Toll] = {}
         self._wired: dict[tuple[str, int], Toll] = {}
         self._meshes: dict[str, Mesh] = {}
+        self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
+
+    def __len__(self) -> int:
+        """How many transfers are known."""
+        return len(self._hops)
 
     def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
         """The hops of a transfer of `bits` over a route, its first and last part included."""
+        key = (route, bits)
+        if key not in self._hops:
+            self._hops[key] = self._crossings(route, bits)
+        return self._hops[key]
+
+    def _crossings(self, route: Route, bits: int) -> tuple[Hop, ...]:
         found: list[Hop] = []
         for i, step in enumerate(route):
             if step.wire is not None and step.wire.link.width is not None:

@@ -1,0 +1,54 @@
+"""What programs of one system have in common, for who writes thousands of them.
+
+A search changes the precision of a network and asks again: the products of an array and the tolls
+of a way are those of the last candidate, as long as the parts, the vectors and the words are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from cimarch.hardware.routes import Routes
+from cimarch.hardware.system import System
+from cimarch.mapping.wiring import Wiring
+from cimarch.program.products import Products
+from cimarch.program.transfers import Transfers
+
+MOST = 1 << 14
+"""Products of a pool, and transfers of a kind, that are kept from one program to the next."""
+
+
+def _silent(what: str, exact: Fraction, cycles: int) -> None:
+    pass
+
+
+class Kept:
+    """Products and transfers that were worked out before; made for placements of one system with
+    the same wirings. Programs that share it tell nothing of the times that were rounded."""
+
+    def __init__(self) -> None:
+        self._products: dict[tuple[str, str], Products] = {}
+        self._transfers: dict[tuple[tuple[str, Fraction], ...], Transfers] = {}
+
+    def products(self, wiring: Wiring, detail: str) -> Products:
+        """Those on the arrays of a pool."""
+        key = (wiring.pool.path, detail)
+        if key not in self._products or len(self._products[key]) > MOST:
+            self._products[key] = Products(wiring, _silent, detail)
+        return self._products[key]
+
+    def transfers(
+        self, system: System, routes: Routes, running: Mapping[str, Fraction]
+    ) -> Transfers:
+        """Those at costs that read the values `running`."""
+        key = tuple(running.items())
+        if key not in self._transfers or len(self._transfers[key]) > MOST:
+            if len(self._transfers) > _MOST_RUNNING:
+                self._transfers.clear()
+            self._transfers[key] = Transfers(system, routes, running)
+        return self._transfers[key]
+
+
+_MOST_RUNNING = 64
+"""Precisions whose transfers are kept."""
