@@ -124,9 +124,9 @@ def simulate(
     recording.check(program)
     curves.check(program)
     tell("run", 0.0)
-    ran = _run(program, engine, record=bool(recording) or curves.power)
+    ran = run_program(program, engine, record=bool(recording) or curves.power)
     loading = load_program(placed) if program.preloaded and placed.groups else None
-    loaded = _run(loading, engine) if loading else None
+    loaded = run_program(loading, engine) if loading else None
     if recording:
         tell("timeline", 0.0)
         recording.write(program, ran)
@@ -207,7 +207,8 @@ def map_network(
     )  # fmt: skip
 
 
-def _run(program: Program, engine: str, *, record: bool = False) -> Outcome:
+def run_program(program: Program, engine: str = "fast", *, record: bool = False) -> Outcome:
+    """Run a program; DescriptionError where it does not fit this machine's memory."""
     pools = {pool.path for pool in program.placement.pools}
     arrays = [len(at) if at.path in pools else 0 for at in program.resources]
     try:
@@ -262,7 +263,7 @@ def report(
         cycles=ran.makespan,
         latency=_first_result(program, ran),
         interval=_interval(program, ran, batch),
-        load_cycles=loaded.makespan if loaded else _load_cycles(program, ran),
+        load_cycles=loaded.makespan if loaded else load_cycles(program, ran),
         load_joules=_known(load) if load else None,
         batch=batch,
         macs=sum(op.macs for plan in placement.plans for op in plan.site.operations),
@@ -433,7 +434,7 @@ def _precision(network: Network, asked: object) -> object:
     return _plain(asked)
 
 
-def _load_cycles(program: Program, ran: Outcome) -> int:
+def load_cycles(program: Program, ran: Outcome) -> int:
     """Cycles in which the run does nothing but write weights: the loads of its groups."""
     chosen = list(program.loads)
     return int((ran.last_finish[chosen] - ran.first_start[chosen]).sum())

@@ -134,6 +134,7 @@ class Routes:
     def __init__(self, system: System) -> None:
         self._system = system
         self._found: dict[tuple[Instances, Instances, str | None], Route | None] = {}
+        self._ways: dict[tuple[Instances, Instances, str | None], Route | None] = {}
         self._spreads: dict[tuple[Instances, str | None, bool], _Again] = {}
         self._sizes: dict[tuple[str, str], int] = {}
 
@@ -189,6 +190,14 @@ class Routes:
         `port` names the port by which the target must be entered. What each part contributes are
         the members that the source leads to and that lead to the target. None where no way leads.
         """
+        key = (source, target, port)
+        if key not in self._ways:
+            if len(self._ways) >= MOST_KEPT:
+                self._ways.clear()
+            self._ways[key] = self._find(source, target, port)
+        return self._ways[key]
+
+    def _find(self, source: Instances, target: Instances, port: str | None) -> Route | None:
         block = self._common(source, target)
         if block is None:
             return self._cached(source, target, port)

@@ -156,8 +156,10 @@ class Context:
 
     def note(self, what: str, seconds: Fraction, cycles: int) -> None:
         """Remember an exact time that its whole cycles change by more than 1 %."""
-        exact = seconds * self.clock
-        if exact > 0 and cycles - exact > exact / 100 and what not in self.rounded:
+        # in whole numbers: exact > 0 and cycles - exact > exact / 100
+        exact = seconds.numerator * self.clock.numerator
+        parts = seconds.denominator * self.clock.denominator
+        if exact > 0 and 100 * cycles * parts > 101 * exact and what not in self.rounded:
             self.rounded[what] = (seconds, cycles)
 
     def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:

@@ -139,6 +139,22 @@ class Ledger:
         """
         return rounded([*self._dynamic(), *self.for_time()])
 
+    @property
+    def joules(self) -> float | None:
+        """The sum of all rows of `energy`, without making them; None where a price is unknown, or
+        nothing is charged."""
+        static = [row.joules for row in self.for_time() if row.joules is not None]
+        charges = [
+            (c, often)
+            for number, often in enumerate(self.times.tolist())
+            if often
+            for c in self.program.charges[number]
+        ]
+        if any(c.joules is None and c.count for c, _ in charges) or not (charges or static):
+            return None
+        done = (c.joules * often for c, often in charges if c.joules is not None)
+        return float(sum(done, sum(static, Fraction(0))))
+
     @cached_property
     def work(self) -> list[Spent]:
         """Those of what was done, as if time cost nothing."""
@@ -155,7 +171,9 @@ class Ledger:
     def for_time(self) -> list[Exact]:
         """The exact rows of what is paid for time."""
         seconds = self.outcome.makespan / self.system.clock
-        held = {path: cycles / self.system.clock for path, cycles in self.busy.items()}
+        resting = any(rests(part) for part in self.system.walk())  # only these ask who was busy
+        busy = self.busy if resting else {}
+        held = {path: cycles / self.system.clock for path, cycles in busy.items()}
         return list(static(self.system, held, seconds))
 
     def _dynamic(self) -> list[Exact]:
