@@ -82,9 +82,7 @@ class Outputs:
 @click.option(
     "--range-policy",
     type=click.Choice(POLICIES),
-    default="unit",
-    show_default=True,
-    help="How converter ranges that are not stated are chosen.",
+    help="How converter ranges that are not stated are chosen: unit without it.",
 )
 @click.option(
     "--per",
@@ -124,8 +122,8 @@ def eval(
     data: str,
     normalise: str | None,
     tokenizer: str | None,
-    quantise: str,
-    input_range: str,
+    quantise: str | None,
+    input_range: str | None,
     quantised: str | None,
     batch: int,
     threads: int | None,
@@ -134,7 +132,7 @@ def eval(
     trials: int,
     seed: int,
     calibrate: int | None,
-    range_policy: str,
+    range_policy: str | None,
     per: str,
     percentile: float,
     ranges: str | None,
@@ -170,7 +168,8 @@ def eval(
       tokens:PATH        text, or token ids
       module:function    a function of your own that gives arrays
 
-    MODEL is what `cimarch sim` takes, with weights. The images that calibrate never judge.
+    MODEL is what `cimarch sim` takes, with weights. The images that calibrate never judge. What
+    `cimarch optimize` wrote brings its bits, whole weights and converter ranges.
     """
     import cimarch
     from cimarch.cli.progress import Progress
@@ -200,7 +199,7 @@ def eval(
                 precision=precision, place=place, duplicate=duplicate, spread_rows=spread_rows,
                 placement=placement, attention=attention, allow_unmapped=allow_unmapped,
                 images=calibrate, batch=batch, quantising=quantising_of(quantise, input_range),
-                quantised=quantised, policy=range_policy, per=per, percentile=percentile,
+                quantised=quantised, policy=range_policy or "unit", per=per, percentile=percentile,
                 device=device, progress=progress,
             )  # fmt: skip
             cimarch.save_ranges(chosen, outputs.ranges)

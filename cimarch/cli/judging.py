@@ -36,16 +36,12 @@ judging = flags(
     click.option(
         "--quantise",
         type=click.Choice(["per-tensor", "per-channel"]),
-        default="per-tensor",
-        show_default=True,
-        help="Of what one weight scale is.",
+        help="Of what one weight scale is: per-tensor without it.",
     ),
     click.option(
         "--input-range",
         type=click.Choice(["minmax", "percentile", "mse"]),
-        default="minmax",
-        show_default=True,
-        help="How the scale of a layer's inputs is chosen on calibration data.",
+        help="How the scale of a layer's inputs is chosen on calibration data: minmax without it.",
     ),
     click.option("--quantised", metavar="FILE", help="Take a quantised model over."),
     click.option("--batch", type=COUNT, default=100, show_default=True, help="Images at once."),
@@ -97,10 +93,13 @@ def _file(model: str) -> str:
         return model
 
 
-def quantising_of(quantise: str, input_range: str) -> Quantising:
-    """The choices of quantisation."""
+def quantising_of(quantise: str | None, input_range: str | None) -> Quantising | None:
+    """The choices of quantisation; None where there are none, and an adapted model has its own."""
     from cimarch.evaluate import Quantising
 
+    if quantise is None and input_range is None:
+        return None
+    quantise, input_range = quantise or "per-tensor", input_range or "minmax"
     return Quantising(per=quantise.removeprefix("per-"), method=input_range)
 
 

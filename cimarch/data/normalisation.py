@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimarch.data.problems import problem
+from cimarch.workload.adapted import NORMALISE, brought_json
+from cimarch.workload.network import Network
 
 Array = NDArray[Any]
 
@@ -102,14 +104,21 @@ def beside(model: str | Path) -> Stated | None:
         return None
     if not isinstance(found, dict) or "normalise" not in found:
         return None
-    entry = found["normalise"]
+    return _of(found["normalise"], f"`normalise` of `{path}`", f"`{path.name}` beside the model")
+
+
+def brought(network: Network) -> Stated | None:
+    """What the file of an adapted model states, as `beside`; None where it states nothing."""
+    held = brought_json(network, NORMALISE)
+    return None if held is None else _of(held.value, f"`{held.file}`", f"`{held.file}`")
+
+
+def _of(entry: object, where: str, source: str) -> Stated:
     if isinstance(entry, dict) and set(entry) == {"mean", "deviation"}:
         mean, deviation = _checked(entry["mean"]), _checked(entry["deviation"])
         if mean and deviation and min(deviation) > 0:
-            return Stated(mean, deviation, f"`{path.name}` beside the model", of_bytes=True)
-    raise problem(
-        "E328", f"`normalise` of `{path}` is not two lists of numbers, `mean` and `deviation`"
-    )
+            return Stated(mean, deviation, source, of_bytes=True)
+    raise problem("E328", f"{where} is not two lists of numbers, `mean` and `deviation`")
 
 
 def _numbers(text: str) -> tuple[float, ...] | None:

@@ -11,7 +11,7 @@ from cimarch.data.dataset import DataSet
 from cimarch.data.digits import digits
 from cimarch.data.folder import image_folder
 from cimarch.data.given import npz
-from cimarch.data.normalisation import Stated, stated
+from cimarch.data.normalisation import Stated, brought, stated
 from cimarch.data.own import is_own, own
 from cimarch.data.problems import problem
 from cimarch.data.tokens import tokens
@@ -37,12 +37,15 @@ def read_data(
     `text` is `digits`, `cifar10:PATH`, `folder:PATH` (pictures by class), `npz:PATH`,
     `tokens:PATH`, or `module:function`, a function of your own that gives arrays or a `DataSet`.
     `normalise` is `MEAN/DEVIATION`, a number for each channel of inputs that are scaled to 0..1,
-    where the data set's own is not the network's; `tokenizer` cuts text (`cimarch.data.tokens`).
+    where the data set's own is not the network's, as the file of an adapted model may say too;
+    `tokenizer` cuts text (`cimarch.data.tokens`).
     Nothing but a function of your own is run. Raises DescriptionError where there is no such set,
     it is damaged or empty, or does not fit the network.
     """
     name, colon, path = text.partition(":")
     scale = stated(normalise) if isinstance(normalise, str) else normalise
+    if scale is None and network is not None:
+        scale = brought(network)
     if tokenizer is not None and name != "tokens":
         raise problem("E327", f"`{text}` holds no text: it takes no tokenizer")
     if name == "tokens":

@@ -10,8 +10,11 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import attrs
+
 from cimarch.data.dataset import DataSet
 from cimarch.evaluate.bench import Bench
+from cimarch.evaluate.brought import Brought
 from cimarch.evaluate.judge import Judge
 from cimarch.evaluate.options import How, Where, count, named
 from cimarch.functional.fit.calibrate import Policy
@@ -62,7 +65,7 @@ def evaluate(
     quantised: SavedModel | None = None,
     calibrate: int | None = None,
     ranges: SavedRanges | None = None,
-    range_policy: str = "unit",
+    range_policy: str | None = None,
     per: str = "layer",
     range_percentile: float = 99.9,
     statistics: int = STATISTICS,
@@ -76,14 +79,16 @@ def evaluate(
     number. Weights and inputs become whole as `quantising` says, inputs by `calibrate` examples
     that do not judge (128 without a number); or as a saved model `quantised` has them, with its
     bits. Converter ranges are what the description states; else those of `ranges` (a file, or what
-    `calibrate` gave); else chosen by `range_policy`, `per` layer, slice or column, on the same
-    calibration examples (`cimarch.functional.fit.calibrate`). `trials` runs of the chip draw what
-    is random anew, all from `seed`. Conversions are counted on the first `statistics` examples.
-    `path` asks for one way of computing (`cimarch.functional.matrix`); `device` is torch's. The
-    options before are those of `map_network`. Raises DescriptionError where any of this cannot be
-    done.
+    `calibrate` gave); else chosen by `range_policy` (`"unit"` without one), `per` layer, slice or
+    column, on the same calibration examples (`cimarch.functional.fit.calibrate`). The file of an
+    adapted model brings whole weights and ranges, which are taken where none of `precision`,
+    `quantising`, `quantised`, and of `ranges` and `range_policy`, is given. `trials` runs of the
+    chip draw what is random anew, all from `seed`. Conversions are counted on the first
+    `statistics` examples. `path` asks for one way of computing (`cimarch.functional.matrix`);
+    `device` is torch's. The options before are those of `map_network`. Raises DescriptionError
+    where any of this cannot be done.
     """
-    policy = Policy(range_policy, per, range_percentile)
+    policy = Policy(range_policy or "unit", per, range_percentile)
     policy.check()
     trials, statistics = count(trials, "trials"), count(statistics, "statistics")
     seed = count(seed, "seed", least=0)
@@ -92,18 +97,25 @@ def evaluate(
         duplicate=duplicate, spread_rows=spread_rows, placement=placement, attention=attention,
         allow_unmapped=allow_unmapped,
     )  # fmt: skip
-    how = _how(quantising, quantised, calibrate, batch, device, progress)
-    bench = Bench.of(system, network, data, where, how)
-    examples = bench.data.judging(images)
-    chosen = bench.ranges(ranges if ranges is not None else _beside(placement), policy)
+    given = ranges if ranges is not None else _beside(placement)
+    how, own = _how(
+        network, precision, quantising, quantised, calibrate, batch, device, progress,
+        ranges=given is None and range_policy is None,
+    )  # fmt: skip
+    with own.fitting():
+        bench = Bench.of(system, network, data, where, how)
+        examples = bench.data.judging(images)
+        chosen = bench.ranges(own.ranges if given is None else given, policy)
     asked = {
         **where.told(), **how.told(), "data": bench.data.told(), "images": images,
         "trials": trials, "seed": seed,
-        "ranges": named(ranges), "range_policy": range_policy, "per": per,
+        "ranges": named(ranges), "range_policy": policy.name, "per": per,
         "range_percentile": range_percentile, "statistics": statistics, "path": path,
         "set": {each.path: each.text for each in system.overrides},
+        **own.told(),
     }  # fmt: skip
-    return Judge(bench, examples, chosen, trials, seed, statistics, path).run(asked)
+    found = Judge(bench, examples, chosen, trials, seed, statistics, path).run(asked)
+    return attrs.evolve(found, notes=(*own.notes, *found.notes))
 
 
 def calibrate(
@@ -144,8 +156,9 @@ def calibrate(
         duplicate=duplicate, spread_rows=spread_rows, placement=placement, attention=attention,
         allow_unmapped=allow_unmapped,
     )  # fmt: skip
-    how = _how(quantising, quantised, images, batch, device, progress)
-    return Bench.of(system, network, data, where, how).calibration(chosen)
+    how, own = _how(network, precision, quantising, quantised, images, batch, device, progress)
+    with own.fitting():
+        return Bench.of(system, network, data, where, how).calibration(chosen)
 
 
 def quantise(
@@ -173,7 +186,10 @@ def quantise(
         weight_bits=weight_bits, input_bits=input_bits, precision=precision, place=place,
         allow_unmapped=allow_unmapped,
     )  # fmt: skip
-    how = _how(quantising, None, images, batch, device, progress)
+    how = How(
+        quantising=quantising or Quantising(), calibrate=images, batch=batch, device=device,
+        tell=progress or _silent,
+    )  # fmt: skip
     return Bench.of(system, network, data, where, how).quantised
 
 
@@ -198,17 +214,34 @@ def save_densities(found: Evaluation, path: str | Path) -> None:
 
 
 def _how(
+    network: Network,
+    precision: object,
     quantising: Quantising | None,
     quantised: SavedModel | None,
     calibrate: int | None,
     batch: int,
     device: str,
     progress: Progress | None,
-) -> How:
-    return How(
-        quantising=quantising or Quantising(), quantised=quantised, calibrate=calibrate,
-        batch=batch, device=device, tell=progress or (lambda stage, share: None),
+    *,
+    ranges: bool = False,
+) -> tuple[How, Brought]:
+    """How the network becomes whole, and what of that its own file brings."""
+    own = Brought.of(
+        network,
+        bits=precision is None and quantised is None,
+        whole=quantising is None,
+        ranges=ranges,
+    )
+    how = How(
+        quantising=quantising or Quantising(),
+        quantised=own.quantised if quantised is None else quantised,
+        calibrate=calibrate, batch=batch, device=device, tell=progress or _silent,
     )  # fmt: skip
+    return how, own
+
+
+def _silent(stage: str, share: float) -> None:
+    pass
 
 
 def _beside(placement: SavedPlacement | None) -> SavedRanges | None:

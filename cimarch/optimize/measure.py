@@ -15,7 +15,7 @@ from cimarch.mapping.precision import precision as bits_of
 from cimarch.optimize.record import Stand
 from cimarch.report.report import Report
 from cimarch.simulate import simulate
-from cimarch.workload.adapted import PRECISION
+from cimarch.workload.adapted import PRECISION, RANGES
 from cimarch.workload.network import Network
 
 
@@ -50,9 +50,9 @@ def stand(
     found = costs(simulate(system, network, **bits), network, at)
     if data is None:
         return found
-    judged = evaluate(
-        system, network, data, images=judge, range_policy=at.range_policy, **bits, **how
-    )
+    brings = at.precision is None and how.get("quantising") is None and RANGES in network.attached
+    policy = None if brings else at.range_policy
+    judged = evaluate(system, network, data, images=judge, range_policy=policy, **bits, **how)
     return attrs.evolve(
         found,
         accuracy_float=100 * judged.float_model.top1.value,

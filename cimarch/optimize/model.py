@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 from torch import fx
 
+from cimarch.data.normalisation import beside
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.saved_quantised import from_bytes, to_bytes
 from cimarch.functional.fit.saved_ranges import Calibration
@@ -29,6 +30,7 @@ from cimarch.report.files import whole
 from cimarch.workload.adapted import (
     MANIFEST,
     NETWORK,
+    NORMALISE,
     PRECISION,
     QUANTISED,
     RANGES,
@@ -65,7 +67,7 @@ class Model:
         data, source = contents(path), os.fspath(given)
         kind = sniff(data, source).kind
         if kind == "pt2":
-            return cls(path.stem, bytes(data), source=source)
+            return cls(path.stem, bytes(data), _normalised(path), source)
         if kind == "adapted":
             read = read_adapted(data, source)
             return cls(read.name, bytes(read.network), read.attached, source)
@@ -87,7 +89,8 @@ class Model:
 
     def network(self) -> Network:
         """The network for everything that is below training, with what is attached to it."""
-        digest = hashlib.sha256(self.archive).hexdigest()
+        content = self.to_bytes() if self.attached else self.archive
+        digest = hashlib.sha256(content).hexdigest()
         read = read_pt2(
             memoryview(self.archive), name=self.name, source=self.source or self.name, digest=digest
         )
@@ -115,8 +118,9 @@ class Model:
         return from_bytes(given, self.network(), f"{self.name}") if given else None
 
     def trained(self, archive: bytes, **attached: object) -> Model:
-        """The model with other parameters; of what was attached, only the records stay."""
-        kept = {n: v for n, v in self.attached.items() if n == RECORDS}
+        """The model with other parameters; of what was attached, only the records stay, and how
+        inputs are normalised."""
+        kept = {n: v for n, v in self.attached.items() if n in (RECORDS, NORMALISE)}
         made = attrs.evolve(self, archive=archive, attached=kept)
         return made.with_(**attached)  # type: ignore[arg-type]
 
@@ -154,6 +158,15 @@ class Model:
             for name in sorted(members):
                 archive.writestr(zipfile.ZipInfo(name), members[name])
         return buffer.getvalue()
+
+
+def _normalised(path: Path) -> dict[str, bytes]:
+    """What the JSON file beside a model states, which its own file is to bring from now on."""
+    stated = beside(path)
+    if stated is None:
+        return {}
+    told = {"mean": list(stated.mean), "deviation": list(stated.deviation)}
+    return {NORMALISE: json.dumps(told).encode()}
 
 
 def _listed(records: Sequence[Record]) -> bytes:

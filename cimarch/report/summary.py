@@ -25,7 +25,14 @@ def title(report: Report) -> str:
         for key, noun in (("weight_bits", "weights"), ("input_bits", "inputs"))
         if key in options
     ]
+    if _brings_bits(report):
+        bits = ["bits of its own"]
     return ", ".join([f"{report.network} on {report.system}", *bits, f"batch {report.batch}"])
+
+
+def _brings_bits(report: Report) -> bool:
+    """Whether the network's file says the bits of its operations (`cimarch.workload.adapted`)."""
+    return str(report.options.get("precision")).endswith(": precision.json")
 
 
 def lines(report: Report) -> list[Line]:

@@ -140,7 +140,12 @@ def read_ranges(saved: Saved) -> Calibration:
         return saved
     if isinstance(saved, Mapping):
         return _read(Field(saved, "", "the ranges", AGAIN))
-    return _read(parse(_bytes(Path(saved)), f"{saved}", once=True, help=AGAIN))
+    return from_bytes(_bytes(Path(saved)), f"{saved}")
+
+
+def from_bytes(data: bytes, saved: str) -> Calibration:
+    """The ranges that the content of a file says; as `read_ranges`."""
+    return _read(parse(data, saved, once=True, help=AGAIN))
 
 
 def _bytes(path: Path) -> bytes:
