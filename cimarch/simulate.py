@@ -87,23 +87,24 @@ def simulate(
     """Run `batch` inferences of a network on a system, and report.
 
     `precision` overrides the bits of single operations: a path of a JSON file, or what such a file
-    holds (`cimarch.mapping.precision`); without it an adapted model has its own. `weights="preloaded"` reports the writing of the weights
-    apart where all fit at once; `"cold"` counts it in. `schedule` is `"layers"` (each layer waits
-    for all of the one before) or `"pipeline"` (a row is worked on as soon as the rows that it reads
-    are there); None takes the pipeline where the network has rows and the buffers have room for
-    those that must be held. `place`, `duplicate`, `spread_rows`, `placement`, `attention` and
-    `densities` are those of `map_network`. `detail` is `"mvm"`, where the reads and conversions of
-    a product are merged as far as nothing can come between them, or `"wordline"`, where each read
-    and each burst of conversions is a task: times, counts and energy are the same. `granularity`
-    says when the arrays of an operation begin a window: `"operation"`, all together when the inputs
-    of all are there; `"product"`, each when its own are; `"wordline"`, each group of word lines
-    when its own are. With `overlap` an array is written for the next resident group as soon as its
-    last product is over. `engine` is `fast` or `simpy`, which give the same times. `timeline` and
-    `vcd` are files to write every task to, as Chrome trace events and as a value change dump;
-    `timeline_cycles` (first, behind the last) takes a part of the run. `power` is a file for
-    power over time and `bounds` one for what each operation holds and waits for: tables (`.csv`) or
-    pictures (`.svg`, `.pdf`, `.png`); `power=True` keeps the former in the report's `drawn` alone.
-    Raises DescriptionError where the system cannot run the network, or a file cannot be written.
+    holds (`cimarch.mapping.precision`); without it an adapted model has its own.
+    `weights="preloaded"` reports the writing of the weights apart where all fit at once; `"cold"`
+    counts it in. `schedule` is `"layers"` (each layer waits for all of the one before) or
+    `"pipeline"` (a row is worked on as soon as the rows that it reads are there); None takes the
+    pipeline where the network has rows and the buffers have room for those that must be held.
+    `place`, `duplicate`, `spread_rows`, `placement`, `attention` and `densities` are those of
+    `map_network`. `detail` is `"mvm"`, where the reads and conversions of a product are merged as
+    far as nothing can come between them, or `"wordline"`, where each read and each burst of
+    conversions is a task: times, counts and energy are the same. `granularity` says when the arrays
+    of an operation begin a window: `"operation"`, all together when the inputs of all are there;
+    `"product"`, each when its own are; `"wordline"`, each group of word lines when its own are.
+    With `overlap` an array is written for the next resident group as soon as its last product is
+    over. `engine` is `fast` or `simpy`, which give the same times. `timeline` and `vcd` are files
+    to write every task to, as Chrome trace events and as a value change dump; `timeline_cycles`
+    (first, behind the last) takes a part of the run. `power` is a file for power over time and
+    `bounds` one for what each operation holds and waits for: tables (`.csv`) or pictures (`.svg`,
+    `.pdf`, `.png`); `power=True` keeps the former in the report's `drawn` alone. Raises
+    DescriptionError where the system cannot run the network, or a file cannot be written.
     """
     batch = _checked_batch(batch)
     how = Options(detail, granularity, bool(overlap))
