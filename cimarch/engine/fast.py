@@ -44,10 +44,16 @@ def run(tasks: Tasks) -> Timeline:
 
 
 def run_work(
-    work: Work, *, weights: ArrayLike = 0, record: bool = False, reduce: bool = True
+    work: Work,
+    *,
+    weights: ArrayLike = 0,
+    record: bool = False,
+    reduce: bool = True,
+    check: bool = True,
 ) -> Outcome:
     """Run a work: see `cimarch.engine.run_work`."""
-    work.check()
+    if check:
+        work.check()
     folded = fold(work) if reduce else None
     if folded is None:
         return _outcome(work, lay_out(work, weights=weights, record=record), reduce)

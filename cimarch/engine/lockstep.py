@@ -114,7 +114,10 @@ def fold(work: Work) -> Folded | None:
         return None
     if any(int(each.edges.lag.max(initial=0)) >= GATE // 2 for each in work.templates):
         return None
-    nodes = _Nodes.of(work)
+    load = _load(work)
+    if _gain(load, load) <= GAIN:  # what is alike is held equally often
+        return None
+    nodes = _Nodes.of(work, load)
     likes = _likes(nodes)
     return None if likes is None else _folded(work, nodes, *likes)
 
@@ -149,19 +152,14 @@ class _Nodes:
     """Per piece: its links, each with its kind."""
 
     @classmethod
-    def of(cls, work: Work) -> _Nodes:
-        """The nodes of a work."""
+    def of(cls, work: Work, load: NDArray[np.float64]) -> _Nodes:
+        """The nodes of a work, of whose resources so many tasks hold each."""
         templates = work.templates
         first_slot = _starts([len(each) for each in templates])
         first_gate = first_slot[-1] + _starts([each.gates for each in templates])
         resource = np.full(first_gate[-1], JOIN, np.int32)
         for each, first in zip(templates, first_slot, strict=False):
             resource[first : first + len(each)] = each.resource
-        load = np.zeros(work.resources)
-        for each in templates:
-            times = sum(piece.repeat for piece in work.pieces_of(each))
-            real = each.resource[each.resource != JOIN]
-            load += times * np.bincount(real, minlength=work.resources)
         target, kind, source, links = _waits(work, first_slot, first_gate)
         order = np.argsort(target, kind="stable")
         return cls(
@@ -175,6 +173,16 @@ class _Nodes:
             source[order].astype(np.int32),
             links,
         )
+
+
+def _load(work: Work) -> NDArray[np.float64]:
+    """Per resource: how many tasks hold it, those that are cut off included."""
+    load = np.zeros(work.resources)
+    for each in work.templates:
+        times = sum(piece.repeat for piece in work.pieces_of(each))
+        real = each.resource[each.resource != JOIN]
+        load += times * np.bincount(real, minlength=work.resources)
+    return load
 
 
 def _columns(
@@ -296,7 +304,7 @@ def _refined(nodes: _Nodes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | N
             return colour, held
 
 
-def _gain(load: NDArray[np.float64], held: NDArray[np.uint64]) -> float:
+def _gain(load: NDArray[np.float64], held: NDArray[np.generic]) -> float:
     """The share of tasks that need not run if resources of one colour are alike."""
     used = np.flatnonzero(load)
     _, kind, amount = np.unique(held[used], return_inverse=True, return_counts=True)

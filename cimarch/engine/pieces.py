@@ -75,7 +75,7 @@ class Template:
             held,
             np.asarray(busy, np.int64),
             np.asarray(busy if latency is None else latency, np.int64),
-            np.broadcast_to(np.asarray(period, np.int16), held.shape).copy(),
+            np.full(held.shape, period, np.int16),
             edges if isinstance(edges, Edges) else Edges.of(edges),
             gates,
             np.asarray(opens, np.int32).reshape(-1, 2),
