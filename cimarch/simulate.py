@@ -208,12 +208,14 @@ def map_network(
     )  # fmt: skip
 
 
-def run_program(program: Program, engine: str = "fast", *, record: bool = False) -> Outcome:
+def run_program(
+    program: Program, engine: str = "fast", *, record: bool = False, check: bool = True
+) -> Outcome:
     """Run a program; DescriptionError where it does not fit this machine's memory."""
     pools = {pool.path for pool in program.placement.pools}
     arrays = [len(at) if at.path in pools else 0 for at in program.resources]
     try:
-        return run_work(program.work, engine, weights=arrays, record=record)
+        return run_work(program.work, engine, weights=arrays, record=record, check=check)
     except MemoryError as error:
         raise too_many_at_once(str(error)) from None
 

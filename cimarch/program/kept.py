@@ -12,8 +12,10 @@ from fractions import Fraction
 from cimarch.hardware.routes import Routes
 from cimarch.hardware.system import System
 from cimarch.mapping.wiring import Wiring
-from cimarch.program.products import Products
-from cimarch.program.transfers import Transfers
+from cimarch.program.charges import Charge
+from cimarch.program.products import Products, Vector
+from cimarch.program.transfers import Toll, Transfers
+from cimarch.program.writes import Writes
 
 MOST = 1 << 14
 """Products of a pool, and transfers of a kind, that are kept from one program to the next."""
@@ -30,6 +32,8 @@ class Kept:
     def __init__(self) -> None:
         self._products: dict[tuple[str, str], Products] = {}
         self._transfers: dict[tuple[tuple[str, Fraction], ...], Transfers] = {}
+        self._writings: dict[tuple[str, Vector], Writes] = {}
+        self._crossings: dict[tuple[Toll, int], tuple[Fraction, Fraction, tuple[Charge, ...]]] = {}
 
     def products(self, wiring: Wiring, detail: str) -> Products:
         """Those on the arrays of a pool."""
@@ -48,6 +52,21 @@ class Kept:
                 self._transfers.clear()
             self._transfers[key] = Transfers(system, routes, running)
         return self._transfers[key]
+
+    @property
+    def writings(self) -> dict[tuple[str, Vector], Writes]:
+        """What writing cells of a pool takes."""
+        if len(self._writings) > MOST:
+            self._writings.clear()
+        return self._writings
+
+    @property
+    def crossings(self) -> dict[tuple[Toll, int], tuple[Fraction, Fraction, tuple[Charge, ...]]]:
+        """Of rows that cross a part on their way to cells: seconds that it is held, seconds until
+        the first row is over, and the charges."""
+        if len(self._crossings) > MOST:
+            self._crossings.clear()
+        return self._crossings
 
 
 _MOST_RUNNING = 64

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from math import gcd
+from operator import attrgetter
 
 import attrs
 import numpy as np
@@ -209,7 +210,7 @@ class Laid:
     @cached_property
     def gates(self) -> Mapping[tuple[int, int], int]:
         """(what it waits for, row or strip of the block) -> the number of the gate."""
-        keys = dict.fromkeys(key for _, key in self._opens())
+        keys = dict.fromkeys(key for _, key in self._opens)
         return {key: number for number, key in enumerate(keys)}
 
     @cached_property
@@ -217,7 +218,7 @@ class Laid:
         """The block."""
         table = np.concatenate(self._parts, axis=1)
         values = dict(zip(FIELDS, table, strict=True))
-        opens = [(slot, self.gates[key]) for slot, key in self._opens()]
+        opens = [(slot, self.gates[key]) for slot, key in self._opens]
         return Template(
             values["resource"].astype(np.int32),
             values["busy"],
@@ -285,6 +286,7 @@ class Laid:
 
     # Gates
 
+    @cached_property
     def _opens(self) -> list[tuple[int, tuple[int, int]]]:
         """(slot, (what its gate waits for, row or strip))."""
         strip = self.strip
@@ -438,11 +440,12 @@ class Laid:
 
 
 NO_EDGES = Edges.of(())
+_VALUES = attrgetter(*FIELDS)
 _KEPT = {"kind": np.int8, "tile": np.int32, "charge": np.int32, "step": np.int16}
 
 
 def _columns(slots: Sequence[Slot]) -> NDArray[np.int64]:
-    rows = [[getattr(slot, name) for name in FIELDS] for slot in slots]
+    rows = list(map(_VALUES, slots))
     return np.array(rows, np.int64).reshape(len(rows), len(FIELDS)).T
 
 
