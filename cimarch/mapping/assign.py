@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
+import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.densities import Densities, chip_density
 from cimarch.mapping.duplicate import Duplicate, copies_of, read_duplicate, stages
-from cimarch.mapping.pools import Wanted, choices, pairs
+from cimarch.mapping.filling import tile
+from cimarch.mapping.pools import Wanted, choices, levels, pairs
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.saved import Saved, saved_tiles
 from cimarch.mapping.sites import Site
-from cimarch.mapping.tiling import Arrays, Tiles, Wish, tile
+from cimarch.mapping.tiling import Arrays, Tiles, Wish
 from cimarch.mapping.wiring import Wiring
 from cimarch.workload.network import Network
 
@@ -63,17 +65,37 @@ def assign(
     matrices = [site for site in sites if site.is_matrix]
     parts = tuple(wiring.pool for wiring in wirings)
     found = choices([site.anchor for site in matrices], parts, bits, asked.pools)
+    each = levels([site.anchor for site in matrices], parts, bits, asked.pools)
     wishes = [
-        Wish(site, bits[name], found[name], spaced=asked.spaced.get(name, 0))
+        Wish(
+            site, bits[name], found.get(name, ()), spaced=asked.spaced.get(name, 0),
+            levels=each.get(name, {}),
+        )
         for site in matrices
         for name in (site.anchor.name,)
-    ]
+    ]  # fmt: skip
     pools = [Arrays(wiring.pool, wiring.domains) for wiring in wirings]
     densities = asked.densities_on(wirings[0].system)
     assigner = _Assigner(wishes, pools, wirings, assume, densities)
     if asked.spread_rows:
         assigner.spread()
-    return assigner.duplicated(asked.duplicate)
+    tiles = assigner.duplicated(asked.duplicate)
+    for wish in wishes:
+        if len(wish.levels) > 1:
+            _tell_together(wish, tiles, parts, assume)
+    return tiles
+
+
+def _tell_together(
+    wish: Wish, tiles: Tiles, pools: Sequence[Part], assume: Callable[[str], None]
+) -> None:
+    """Say where strips of several precisions lie on one pool, which reads them in turn."""
+    mine = tiles.site == wish.site.index
+    for pool in np.unique(tiles.pool[mine]).tolist():
+        held = np.unique(tiles.level[mine & (tiles.pool == pool)]).tolist()
+        if len(held) > 1:
+            told = " and ".join(str(wish.bits.of_level(level).weight) for level in held)
+            assume(f"strips of {told} bits lie together on `{pools[pool].path}`")
 
 
 def _nothing_else(asked: Asked) -> None:
@@ -138,6 +160,9 @@ class _Assigner:
     def duplicated(self, duplicate: Duplicate) -> Tiles:
         """The tiles, with the copies that are asked for."""
         wanted = read_duplicate(duplicate, [wish.site.anchor.name for wish in self.wishes])
+        mixed = [wish.site.anchor.name for wish in self.wishes if wish.levels]
+        if wanted != "none" and mixed:
+            raise _held_once(mixed[0])
         tiles = tile(self.wishes, self.pools)
         if wanted == "none" or not len(tiles):
             return tiles
@@ -152,6 +177,17 @@ class _Assigner:
             for stage, count in zip(each, counts, strict=True)
         ]
         return tile(wishes, self.pools)
+
+
+def _held_once(name: str) -> DescriptionError:
+    return DescriptionError(
+        Diagnostic(
+            "E463",
+            "`--duplicate` and strips of several precisions exclude each other",
+            notes=(f"the precision policy gives `{name}` strips, which are held once",),
+            helps=("leave `--duplicate` out, or give whole operations their precision",),
+        )
+    )
 
 
 def _groups(pool: Part) -> int:

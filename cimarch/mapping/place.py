@@ -23,6 +23,7 @@ from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import Extent, Reach, Rows, extent
 from cimarch.mapping.sites import Site, Source, Views, map_rows, sites
 from cimarch.mapping.stores import Stores
+from cimarch.mapping.strips import depth_of
 from cimarch.mapping.tiling import Ints
 from cimarch.mapping.ways import Ways
 from cimarch.mapping.wiring import ADDERS, Wiring, wirings_of
@@ -137,7 +138,10 @@ class _Placer:
     def place(self, unmapped: tuple[str, ...]) -> Placement:
         self._assume_missing()
         blocks = [self._copies(site) for site in self.sites]
-        ways = [Ways(wiring, self.tiles, self._assume) for wiring in self.wirings]
+        ways = [
+            Ways(wiring, self.tiles, self._assume, self.wirings, self.bits)
+            for wiring in self.wirings
+        ]
         drafts = [
             [ways[self.pools[site.index]].of(site, b) for b in copies]
             for site, copies in zip(self.sites, blocks, strict=True)
@@ -198,7 +202,9 @@ class _Placer:
 
     def _assume_whole_inputs(self) -> None:
         """Say which pools have no dac, where others do."""
-        for wiring in dict.fromkeys(self.wiring_of(site) for site in self.sites):
+        used = [self.wiring_of(site) for site in self.sites]
+        used += [self.wirings[pool] for pool in np.unique(self.tiles.pool).tolist()]
+        for wiring in dict.fromkeys(used):
             if wiring.driver[0] is None:
                 self._assume(
                     f"inputs enter the word lines of `{wiring.pool.path}` whole, in one step: no "
@@ -219,10 +225,13 @@ class _Placer:
             return [()]
         chosen = np.flatnonzero(self.tiles.site == site.index)
         first = np.flatnonzero(np.diff(self.tiles.copy[chosen])) + 1
-        return [self._blocks(part) for part in np.split(chosen, first)]
+        return [self._blocks(part, site.anchor) for part in np.split(chosen, first)]
 
-    def _blocks(self, chosen: Ints) -> tuple[Block, ...]:
+    def _blocks(self, chosen: Ints, op: Operation) -> tuple[Block, ...]:
+        """The column blocks of some tiles; all strips of a channel group are one."""
         mine = self.tiles.take(chosen)
+        if self.bits[op.name].strips is not None:
+            return self._blocks_of_strips(chosen, op)
         key = mine.channel_group * (mine.column_block.max(initial=0) + 1) + mine.column_block
         _, first = np.unique(key, return_index=True)
         parts = np.split(chosen, np.sort(first)[1:])
@@ -233,6 +242,14 @@ class _Placer:
                 int(self.tiles.outputs[part[0]]),
                 (int(resident[part].min()), int(resident[part].max())),
             )
+            for part in parts
+        )
+
+    def _blocks_of_strips(self, chosen: Ints, op: Operation) -> tuple[Block, ...]:
+        group, resident = self.tiles.channel_group[chosen], self.tiles.resident
+        parts = [chosen[group == number] for number in range(op.groups)]
+        return tuple(
+            Block(part, op.columns, (int(resident[part].min()), int(resident[part].max())))
             for part in parts
         )
 
@@ -256,16 +273,22 @@ class _Placer:
         self, site: Site, flows: tuple[Flow, ...]
     ) -> tuple[tuple[Home | None, ...], tuple[Flow, ...]]:
         if site.is_matrix:
-            here: Instances | None = self._arrays_of(site)
-        else:
-            here = (
-                flows[0].origin if flows[0].origin.path != self.wiring_of(site).pool.path else None
-            )
-        anchor = tuple(
-            self._home(site, site.anchor, source, here, self._reads(site))
+            here, *also = self._arrays_of(site)
+            return self._homes_at(site, here, also), tuple(self._operands(site, f) for f in flows)
+        origin = flows[0].origin
+        at = origin if origin.path != self.wiring_of(site).pool.path else None
+        anchor = self._homes_at(site, at, ())
+        return anchor, tuple(self._operands(site, flow) for flow in flows)
+
+    def _homes_at(
+        self, site: Site, here: Instances | None, also: Sequence[Instances]
+    ) -> tuple[Home | None, ...]:
+        """The homes of what a site reads, near some place and, where strips lie on several pools,
+        on the way to others."""
+        return tuple(
+            self._home(site, site.anchor, source, here, self._reads(site), tuple(also))
             for source in site.reads[0]
         )
-        return anchor, tuple(self._operands(site, flow) for flow in flows)
 
     def _written_homes(self, written: Writing) -> tuple[Home | None, ...]:
         """Where the tensors of an operand are, from which it is written into its arrays."""
@@ -274,7 +297,7 @@ class _Placer:
     def _written_home(self, written: Writing, reach: Reach) -> Home | None:
         site, tensor = written.site, self.network.tensors[reach.source.tensor]
         op, wiring = site.anchor, self.wiring_of(site)
-        at = self._arrays_of(self._site_of(written))
+        at = self._arrays_of(self._site_of(written))[0]
         bits = max(self.bits[op.name].weight, self._widths[tensor.name])
         rows = map_rows(tensor)
         need = Need(
@@ -318,11 +341,16 @@ class _Placer:
     def _site_of(self, written: Writing) -> Site:
         return self.sites[-1 - written.site.index]
 
-    def _arrays_of(self, site: Site) -> Instances:
-        """The arrays of a site's tiles, and what lies between them."""
-        arrays = self.tiles.array[self.tiles.site == site.index]
-        path = self.wiring_of(site).pool.path
-        return Instances(path, int(arrays.min()), int(arrays.max()) + 1)
+    def _arrays_of(self, site: Site) -> list[Instances]:
+        """The arrays of a site's tiles, and what lies between them, pool by pool; the first is
+        that of its first tile."""
+        mine = self.tiles.site == site.index
+        found = []
+        for pool in dict.fromkeys(self.tiles.pool[mine].tolist()):
+            arrays = self.tiles.array[mine & (self.tiles.pool == pool)]
+            path = self.wirings[pool].pool.path
+            found.append(Instances(path, int(arrays.min()), int(arrays.max()) + 1))
+        return found
 
     def _operands(self, site: Site, flow: Flow) -> Flow:
         skip = 0 if site.is_matrix else 1
@@ -374,8 +402,9 @@ class _Placer:
         )
 
     def _home(
-        self, site: Site, op: Operation, source: Source, at: Instances | None, bits: int
-    ) -> Home | None:
+        self, site: Site, op: Operation, source: Source, at: Instances | None, bits: int,
+        also: tuple[Instances, ...] = (),
+    ) -> Home | None:  # fmt: skip
         if at is None:
             return None
         tensor = self.network.tensors[source.tensor]
@@ -395,6 +424,7 @@ class _Placer:
             allot=self._allot.get(source.tensor, {}).get((site.index, op.name), 0),
             height=rows,
             until=self._times[-1][1] if source.tensor in self._kept else -1,
+            also=also,
         )
         home = self.homes.find(need)
         if home is None:
@@ -520,12 +550,26 @@ class _Placer:
     def _weight_bits(self, pool: int) -> int:
         """Bits of all weights that a pool holds."""
         return sum(
-            op.rows * op.columns * op.groups * self.bits[op.name].weight
+            self._bits_held(site, pool)
             for site in self.sites
-            if site.is_matrix and self.pools[site.index] == pool
-            for op in (site.anchor,)
-            if not op.written
+            if site.is_matrix and not site.anchor.written
+            if site.anchor.name in self._mixed or self.pools[site.index] == pool
         )
+
+    @cached_property
+    def _mixed(self) -> frozenset[str]:
+        """Operations whose strips have several precisions."""
+        return frozenset(name for name, bits in self.bits.items() if bits.strips is not None)
+
+    def _bits_held(self, site: Site, pool: int) -> int:
+        """Bits of a site's weights that a pool holds."""
+        op, strips = site.anchor, self.bits[site.anchor.name].strips
+        if strips is None:
+            return op.rows * op.columns * op.groups * self.bits[op.name].weight
+        mine = (self.tiles.site == site.index) & (self.tiles.pool == pool)
+        held = np.unique(self.tiles.level[mine]).tolist()
+        count: int = sum(strips.counts[level] * strips.bits[level] for level in held)
+        return depth_of(op) * count
 
     def _check_weights(self) -> None:
         kept: dict[str, int] = {}

@@ -20,9 +20,11 @@ from cimarch.mapping.densities import Densities
 from cimarch.mapping.flows import Flow, Store
 from cimarch.mapping.homes import Home, Rooms
 from cimarch.mapping.operands import Writing
+from cimarch.mapping.packing import outputs_of
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import Reach
 from cimarch.mapping.sites import Site, Source
+from cimarch.mapping.strips import depth_of
 from cimarch.mapping.tiling import Ints, Tiles
 from cimarch.mapping.wiring import Wiring
 from cimarch.workload.network import Network, Operation
@@ -224,19 +226,55 @@ class Placement:
         """Cells that hold weights over the cells of the arrays allocated, summed over groups."""
         return self.utilisation_of(np.arange(len(self.tiles)))
 
+    def utilisation_of_pool(self, path: str) -> float:
+        """Cells of a pool that hold weights over the cells of its arrays that are allocated, over
+        all groups; 0 where nothing lies there. Raises KeyError where there is no such pool."""
+        paths = [pool.path for pool in self.pools]
+        if path not in paths:
+            raise KeyError(path)
+        return self.utilisation_of(np.flatnonzero(self.tiles.pool == paths.index(path)))
+
+    def pools_of(self, plan: Plan) -> tuple[Part, ...]:
+        """The pools that hold a site's weights: several where its strips lie on several."""
+        held = self.tiles.pool[self.tiles.site == plan.site.index]
+        return tuple(self.pools[pool] for pool in dict.fromkeys(held.tolist())) or (plan.pool,)
+
+    def wiring_of(self, tile: int) -> Wiring:
+        """The surroundings of the pool that a tile lies on."""
+        return self.wirings[int(self.tiles.pool[tile])]
+
+    def bits_of(self, tile: int) -> Bits:
+        """The precision of a tile's weights."""
+        name = self.plans[int(self.tiles.site[tile])].site.anchor.name
+        return self.bits[name].of_level(int(self.tiles.level[tile]))
+
+    def strips_of(self, tile: int) -> tuple[int, Ints]:
+        """The level of a tile of strips, and the outputs, of its channel group, that it makes sums
+        of, in the order of its columns; KeyError where its operation has no strips."""
+        op = self.plans[int(self.tiles.site[tile])].site.anchor
+        strips = self.bits[op.name].strips
+        if strips is None:
+            raise KeyError(op.name)
+        pool = self.wiring_of(tile).pool
+        return int(self.tiles.level[tile]), outputs_of(op, strips, self.tiles, tile, pool)
+
     def check(self) -> None:
         """Assert that no cell is taken twice, every weight is placed once and all limits hold."""
         tiles = self.tiles
         place = tiles.resident * self.available + self.arrays
-        order = np.lexsort((tiles.at_column, place))
-        beside = place[order][1:] == place[order][:-1]
+        band = place * max(pool.integer("rows") for pool in self.pools) + tiles.at_row
+        order = np.lexsort((tiles.at_column, band))
+        beside = band[order][1:] == band[order][:-1]
         ends = (tiles.at_column + tiles.columns)[order]
         overlap = beside & (tiles.at_column[order][1:] < ends[:-1])
         assert not overlap.any(), "a cell is taken twice"
+        above = (place[order][1:] == place[order][:-1]) & ~beside
+        tops = (tiles.at_row + tiles.rows)[order]
+        assert not (above & (tiles.at_row[order][1:] < tops[:-1])).any(), "a row is taken twice"
         for index, pool in enumerate(self.pools):
             mine = tiles.take(tiles.pool == index)
             assert (mine.array < pool.count).all()
-            assert (mine.rows <= pool.integer("rows")).all()
+            assert (mine.at_row + mine.rows <= pool.integer("rows")).all()
             assert (mine.at_column + mine.columns <= pool.integer("columns")).all()
         self.rooms.check()
         for plan in self.plans:
@@ -246,6 +284,9 @@ class Placement:
     def _check_weights(self, plan: Plan) -> None:
         """Assert that each copy of a site's tiles holds all cells of its weights, and no more."""
         op = plan.site.anchor
+        if self.bits[op.name].strips is not None:
+            self._check_strips(plan)
+            return
         across = columns_per_weight(plan.pool, self.bits[op.name].weight)
         deep = rows_per_input(plan.pool) * arrays_per_weight(plan.pool)
         cells = op.rows * deep * op.columns * across * op.groups
@@ -253,6 +294,21 @@ class Placement:
         held = np.bincount(mine.copy, weights=mine.cells, minlength=len(plan.copies))
         assert len(held) == len(plan.copies), f"copies of `{op.name}`"
         assert (held == cells).all(), f"weights of `{op.name}`"
+
+    def _check_strips(self, plan: Plan) -> None:
+        """Assert that the tiles of each level hold all cells of its strips, and no more."""
+        op = plan.site.anchor
+        bits = self.bits[op.name]
+        assert bits.strips is not None
+        mine = self.tiles.take(self.tiles.site == plan.site.index)
+        for level, count in enumerate(bits.strips.counts):
+            held = mine.take(mine.level == level)
+            pools = np.unique(held.pool).tolist()
+            assert len(pools) == (count > 0), f"strips of `{op.name}`"
+            for pool in (self.pools[index] for index in pools):
+                across = columns_per_weight(pool, bits.of_level(level).weight)
+                cells = count * depth_of(op) * rows_per_input(pool) * across
+                assert int(held.cells.sum()) == cells, f"strips of `{op.name}`"
 
 
 def _position(site: Site, op: Operation) -> int:

@@ -36,14 +36,17 @@ def choices(
 ) -> dict[str, tuple[int, ...]]:
     """The pools that may hold each operation, by name; several where any that has room will do.
 
-    Raises DescriptionError for a pattern that matches no operation, a pool that is none, and an
-    operation that no pool serves.
+    Operations whose strips have several precisions are left to `levels`. Raises DescriptionError
+    for a pattern that matches no operation, a pool that is none, and an operation that no pool
+    serves.
     """
     listed = list(operations)
     named = _named([op.name for op in listed], pools, wanted)
     found: dict[str, tuple[int, ...]] = {}
     wrong = []
     for op in listed:
+        if bits[op.name].strips is not None:
+            continue
         able = [i for i, pool in enumerate(pools) if not op.written or pool.flag("operands")]
         if op.name in named:
             found[op.name] = (named[op.name],)
@@ -54,6 +57,36 @@ def choices(
         if not fit:
             wrong.append(_served_by_none(op, pools, bits[op.name]))
         found[op.name] = tuple(fit)
+    if wrong:
+        raise DescriptionError(*wrong)
+    return found
+
+
+def levels(
+    operations: Iterable[Operation],
+    pools: tuple[Part, ...],
+    bits: Mapping[str, Bits],
+    wanted: Wanted = None,
+) -> dict[str, dict[int, tuple[int, ...]]]:
+    """Of each operation with strips, by name: the pools that may hold each level that is used.
+
+    A pool that a user names holds all levels. Raises DescriptionError where no pool serves one.
+    """
+    listed = list(operations)
+    named = _named([op.name for op in listed], pools, wanted)
+    found: dict[str, dict[int, tuple[int, ...]]] = {}
+    wrong = []
+    for op in listed:
+        strips = bits[op.name].strips
+        for level in strips.used if strips is not None else ():
+            mine = bits[op.name].of_level(level)
+            fit = tuple(i for i, pool in enumerate(pools) if serves(pool, op, mine))
+            chosen = (named[op.name],) if op.name in named else fit
+            if not chosen:
+                wrong.append(
+                    _served_by_none(op, pools, mine, f"the strips of {mine.weight} bits of ")
+                )
+            found.setdefault(op.name, {})[level] = chosen
     if wrong:
         raise DescriptionError(*wrong)
     return found
@@ -155,10 +188,12 @@ def _holds_no_operands(op: Operation, pool: Part) -> Diagnostic:
     )
 
 
-def _served_by_none(op: Operation, pools: tuple[Part, ...], bits: Bits) -> Diagnostic:
+def _served_by_none(
+    op: Operation, pools: tuple[Part, ...], bits: Bits, what: str = ""
+) -> Diagnostic:
     return Diagnostic(
         "E203",
-        f"no pool serves `{op.name}`",
+        f"no pool serves {what}`{op.name}`",
         span=pools[0].span,
         notes=(
             f"it is a `{op.kind}` of {op.rows} x {op.columns} weights of {bits.weight} bits, with "

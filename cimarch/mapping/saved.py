@@ -39,7 +39,11 @@ COLUMNS = (
 
 
 def to_dict(placement: Placement) -> dict[str, Any]:
-    """A placement as plain JSON values, the same for the same placement, byte for byte."""
+    """A placement as plain JSON values, the same for the same placement, byte for byte.
+
+    Raises DescriptionError where it holds strips of several precisions.
+    """
+    _refuse_strips(placement.bits)
     matrices = [plan for plan in placement.plans if plan.site.is_matrix]
     place = {plan.site.index: i for i, plan in enumerate(matrices)}
     t = placement.tiles
@@ -66,6 +70,19 @@ def to_dict(placement: Placement) -> dict[str, Any]:
         "columns": list(COLUMNS),
         "tiles": [list(row) for row in rows],
     }
+
+
+def _refuse_strips(bits: Mapping[str, Bits]) -> None:
+    """Raise DescriptionError for strips: their tiles follow from the precision policy."""
+    for name, each in bits.items():
+        if each.strips is not None:
+            raise DescriptionError(
+                Diagnostic(
+                    "E463",
+                    f"the strips of `{name}` are kept in no placement file",
+                    helps=("keep the precision policy: strips are placed alike every time",),
+                )
+            )
 
 
 def to_text(placement: Placement) -> str:
@@ -149,6 +166,7 @@ def saved_tiles(
     Raises DescriptionError where it was made of another description or network, names what is not
     there, leaves a weight out, holds one twice, or puts two tiles on the same cells.
     """
+    _refuse_strips(bits)
     content = read_saved(saved)
     _check_digests(content, system, network)
     pools = tuple(wiring.pool for wiring in wirings)

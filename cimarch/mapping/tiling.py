@@ -9,7 +9,7 @@ the next resident group; where there are several pools, they go from group to gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 
 import attrs
@@ -76,6 +76,13 @@ class Tiles:
     """Which copy of its site's weights it belongs to, from 0."""
     reads: Ints
     """Word-line groups that its rows were limited to when they were cut; 0: not limited."""
+    at_row: Ints
+    """Its first row there; 0 but where strips lie above each other."""
+    every: Ints
+    """Steps from one of its inputs to the next, of the operation's rows; 1 but where it holds one
+    kernel position's strips."""
+    level: Ints
+    """Which of its operation's precisions its weights have; 0 where there is only one."""
 
     def __len__(self) -> int:
         return len(self.site)
@@ -131,7 +138,7 @@ def cut(op: Operation, pool: Part, bits: Bits, reads: int = 0) -> Cut:
     straddles = pool.word("packing") == "straddle"
     together = merged_columns(pool, bits.weight) if straddles else across
     if array_rows < 1 or together > array_columns:
-        raise _too_small(op, pool, bits, together)
+        raise too_small(op, pool, bits, together)
     if reads:
         each = max(1, reads // 2 if is_read_apart(pool) else reads)
         array_rows = min(array_rows, each * inputs_per_group(pool))
@@ -201,8 +208,10 @@ def _straddled(columns: int, across: int, lines: int, array_columns: int) -> lis
     ]
 
 
-def _too_small(op: Operation, pool: Part, bits: Bits, across: int) -> DescriptionError:
-    """`across` are the columns that must lie on one array."""
+def too_small(op: Operation, pool: Part, bits: Bits, across: int) -> DescriptionError:
+    """The diagnostic for a weight that is wider than an array.
+
+    `across` are the columns that must lie on one array."""
     whole = pool.word("packing") == "whole"
     other = "`packing = straddle`" if whole else "`slice_merge = digital`"
     merged = () if whole else ("columns that are summed in analog lie on one array",)
@@ -281,49 +290,8 @@ class Wish:
     copies: int = 1
     spaced: int = 0
     """Where set, its first array is the first of so many."""
-
-
-def tile(wishes: Sequence[Wish], pools: Sequence[Arrays]) -> Tiles:
-    """Cut and place the weights of every matrix site.
-
-    A site goes whole to the first of its pools with room for all of it in the current resident
-    group, else to the first of them at all, in as many groups as it needs. Raises DescriptionError
-    where a weight is wider than the arrays of each of them.
-    """
-    takers = [Taker(pool) for pool in pools]
-    current = 0
-    tables = []
-    for wish in wishes:
-        parts, index = _chosen(wish, pools, takers, current)
-        taker = takers[index]
-        taker.advance(current)
-        taker.space(wish.spaced)
-        for number in range(wish.copies):
-            taken = taker.take(parts, np.array(parts.widths, np.int64))
-            tables.append(tiles_of(wish, parts, pools[index], taken, index, number))
-        current = taker.latest
-    return Tiles.joined(tables)
-
-
-def _chosen(
-    wish: Wish, pools: Sequence[Arrays], takers: Sequence[Taker], current: int
-) -> tuple[Cut, int]:
-    """The pool that takes a site's weights, and how they are cut for it."""
-    found: list[tuple[Cut, int]] = []
-    wrong: DescriptionError | None = None
-    for index in wish.pools:
-        try:
-            found.append((pools[index].cut(wish.site.anchor, wish.bits), index))
-        except DescriptionError as error:
-            wrong = wrong or error
-    if not found:
-        assert wrong is not None
-        raise wrong
-    if len(found) > 1:
-        for parts, index in found:
-            if takers[index].has_room(parts, current, wish.copies):
-                return parts, index
-    return found[0]
+    levels: Mapping[int, tuple[int, ...]] = attrs.field(factory=dict)
+    """Where its strips have several precisions, the pools that may take each level's."""
 
 
 def tiles_of(
@@ -361,7 +329,7 @@ def tiles_of(
     return Tiles(
         zeros + wish.site.index, diagonals[d, 0], size, r, c, sums[r, 0], inputs, rows,
         blocks[c, 0], outputs, columns, lines, cells, array, places, resident,
-        zeros + index, zeros + number, zeros + arrays.reads,
+        zeros + index, zeros + number, zeros + arrays.reads, zeros, zeros + 1, zeros,
     )  # fmt: skip
 
 
@@ -401,6 +369,12 @@ class Taker:
         trial.advance(group)
         trial.skip(parts, copies)
         return (trial.resident, trial.free) <= (group + 1, 0)
+
+    def has_arrays(self, count: int, group: int) -> bool:
+        """Whether so many arrays are free in what a resident group has left."""
+        trial = copy(self)
+        trial.advance(group)
+        return trial.resident == group and trial.free + count <= trial.arrays
 
     @property
     def is_within_first(self) -> bool:

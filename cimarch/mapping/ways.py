@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
+import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.flows import CARRY, Flow, Waypoint, route_from, unit_for
+from cimarch.mapping.packing import outputs_of
 from cimarch.mapping.placement import Block
+from cimarch.mapping.precision import Bits
 from cimarch.mapping.sites import Site
 from cimarch.mapping.tiling import Tiles
 from cimarch.mapping.wiring import ADDERS, Wiring
@@ -19,10 +22,16 @@ from cimarch.workload.network import Operation
 class Ways:
     """Finds the ways of results; `assume` is told what had to be filled in."""
 
-    def __init__(self, wiring: Wiring, tiles: Tiles, assume: Callable[[str], None]) -> None:
+    def __init__(
+        self, wiring: Wiring, tiles: Tiles, assume: Callable[[str], None],
+        wirings: Sequence[Wiring], bits: Mapping[str, Bits],
+    ) -> None:  # fmt: skip
         self._wiring = wiring
         self._tiles = tiles
         self._assume = assume
+        self._wirings = wirings
+        """Of all pools: strips of one operation may lie on several."""
+        self._bits = bits
 
     def of(self, site: Site, blocks: tuple[Block, ...]) -> tuple[Flow, ...]:
         """The adder, gathering place and units of each block; blocks with one way share a flow."""
@@ -44,6 +53,8 @@ class Ways:
 
     def _adder(self, site: Site, block: Block) -> Instances | None:
         """Where a block's sums meet: the nearest adder that all its arrays lead to."""
+        if self._bits[site.anchor.name].strips is not None:
+            return self._adder_of_strips(site, block)
         arrays = sorted({int(a) for a in self._tiles.array[block.tiles]})
         if len(block.tiles) == 1 or not self._wiring.domains:
             if len(block.tiles) > 1 and self._wiring.system.of_kind(*ADDERS):
@@ -63,16 +74,50 @@ class Ways:
                 raise self._no_adder(site, self._wiring.array(array))
         return adder
 
+    def _adder_of_strips(self, site: Site, block: Block) -> Instances | None:
+        """The same where arrays are of several pools; outputs of one sum each need none."""
+        system, routes = self._wiring.system, self._wiring.routes
+        held = zip(self._tiles.pool[block.tiles], self._tiles.array[block.tiles], strict=True)
+        places = [self._wirings[pool].array(int(array)) for pool, array in dict.fromkeys(held)]
+        if not system.of_kind(*ADDERS):
+            return None
+        for at in routes.downstream(places[0]):
+            if system.part(at.path).kind in ADDERS and len(block.tiles) > 1:
+                ways = (routes.find(place, at) for place in places[:0:-1])
+                if all(way is not None for way in ways):
+                    return at
+        if self._sums(site, block) > 1:
+            raise self._no_adder(site, places[0])
+        return None
+
+    def _sums(self, site: Site, block: Block) -> int:
+        """The most sums of strips that one output is made of."""
+        op, strips = site.anchor, self._bits[site.anchor.name].strips
+        assert strips is not None
+        count = np.zeros(op.columns, np.int64)
+        for tile in block.tiles.tolist():
+            pool = self._wirings[int(self._tiles.pool[tile])].pool
+            count[outputs_of(op, strips, self._tiles, tile, pool)] += 1
+        return int(count.max())
+
     def _no_adder(self, site: Site, array: Instances) -> DescriptionError:
         return DescriptionError(
             Diagnostic(
                 "E223",
                 f"no adder that `{array}` leads to joins the partial sums of `{site.anchor.name}`",
                 span=self._wiring.pool.span,
-                notes=(f"its {site.anchor.rows} inputs take several arrays of `{array.path}`",),
+                notes=(self._spread(site, array),),
                 helps=("connect the arrays to a common shift_add, accumulator or adder_tree",),
             )
         )
+
+    def _spread(self, site: Site, array: Instances) -> str:
+        """How the sums come to be several."""
+        if self._bits[site.anchor.name].strips is None:
+            return f"its {site.anchor.rows} inputs take several arrays of `{array.path}`"
+        held = np.unique(self._tiles.pool[self._tiles.site == site.index]).tolist()
+        paths = " and ".join(f"`{self._wirings[pool].pool.path}`" for pool in held)
+        return f"its strips lie on several arrays of {paths}"
 
     def _gathering(self, array: Instances, ways: tuple[Waypoint, ...]) -> Instances:
         """The first buffer on the way to the first unit; the array itself where there is none."""

@@ -41,8 +41,10 @@ def _hazards(program: Program, timeline: Timeline, idle: Set[int]) -> None:
     tasks = np.flatnonzero(np.isin(kind, [KIND[name] for name in (*USES, "convert", "write")]))
     tasks = tasks[tile[tasks] >= 0]
     placement = program.placement
-    array = placement.arrays[tile[tasks]] * max(p.integer("columns") for p in placement.pools)
-    array += tiles.at_column[tile[tasks]]
+    array = placement.arrays[tile[tasks]] * max(p.integer("rows") for p in placement.pools)
+    array = (array + tiles.at_row[tile[tasks]]) * max(
+        p.integer("columns") for p in placement.pools
+    ) + tiles.at_column[tile[tasks]]
     order = np.lexsort((tasks, timeline.start[tasks], array))
     tasks, array = tasks[order], array[order]
     is_write = kind[tasks] == KIND["write"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cimarch.engine.tasks import Ints
 from cimarch.hardware.encoding import inputs_per_group
-from cimarch.hardware.routes import Instances, Route
+from cimarch.hardware.routes import ARRAYS, Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
 from cimarch.program.charges import Charge, charge, latency_of
@@ -85,8 +85,7 @@ class _Slice:
     """Rows of the matrix, of all groups' rows, that reach an array together."""
 
     group: int
-    first: int
-    last: int
+    rows: range
 
 
 class Inputs:
@@ -105,7 +104,8 @@ class Inputs:
         self.op = plan.site.anchor
         self.arrays = arrays
         self.leads = leads
-        self.drivers = {tile: self.wiring.driver_of(array) for tile, array in arrays.items()}
+        self.wirings = {tile: context.placement.wiring_of(tile) for tile in arrays}
+        self.drivers = {t: self.wirings[t].driver_of(array) for t, array in arrays.items()}
         self.fetched: dict[int, list[Fetch]] = {tile: [] for tile in arrays}
         self._fed: dict[tuple[str, int, int], tuple[int, tuple[Charge, ...]]] = {}
         for source in self._sources():
@@ -129,13 +129,13 @@ class Inputs:
         for tile, array in self.arrays.items():
             channels = int(tiles.channel_group[tile])
             for rows in self._slices(tile, source):
-                member = self._member(source.home, array)
+                member = self._member(source.home, self.wirings[tile].array(array))
                 slices.setdefault((member, channels, rows), []).append(tile)
         for (member, _, rows), sharing in slices.items():
             tree = Tree(self.context, self.sketch, "fetch", sharing[0], ())
             staged: dict[Instances, Fetch] = {}
             for tile in sharing:
-                place = self.drivers[tile] or self.wiring.array(self.arrays[tile])
+                place = self.drivers[tile] or self.wirings[tile].array(self.arrays[tile])
                 if place == member:
                     continue
                 if place not in staged:
@@ -143,37 +143,41 @@ class Inputs:
                 self.fetched[tile].append(staged[place])
 
     def _transfer(self, tree: Tree, member: Instances, place: Instances, rows: _Slice) -> Fetch:
-        port = "in" if place.path == self.wiring.pool.path else None
+        port = "in" if self.context.system.part(place.path).kind in ARRAYS else None
         way = self.wiring.routes.find(member, place, port)
         assert way is not None
-        bits = (rows.last - rows.first) * self.plan.bits
-        slots = tree.add(self.context.hops(way, bits), self._fresh(way, rows.first, rows.last))
+        bits = len(rows.rows) * self.plan.bits
+        slots = tree.add(self.context.hops(way, bits), self._fresh(way, rows.rows))
         return Fetch(slots[0], slots[-1], place, bits, rows.group)
 
     def _slices(self, tile: int, source: Source) -> Iterator[_Slice]:
         """The rows of a tile that a source makes up, in as many slices as begin by themselves."""
+        mine = self._rows(tile)
+        each = len(mine)
+        if self.context.options.granularity == "wordline":
+            each = inputs_per_group(self.wirings[tile].pool)
+        for group, place in enumerate(range(0, len(mine), each)):
+            rows = _within(mine[place : place + each], source.first, source.last)
+            if rows:
+                yield _Slice(group, rows)
+
+    def _rows(self, tile: int) -> range:
+        """The rows of a tile, of all groups' rows."""
         tiles = self.context.placement.tiles
         begin = int(tiles.channel_group[tile]) * self.op.rows + int(tiles.row0[tile])
-        end = begin + int(tiles.inputs[tile])
-        each = end - begin
-        if self.context.options.granularity == "wordline":
-            each = inputs_per_group(self.wiring.pool)
-        for group, place in enumerate(range(begin, end, each)):
-            first = max(place, source.first)
-            last = min(place + each, end, source.last)
-            if first < last:
-                yield _Slice(group, first, last)
+        every = int(tiles.every[tile])
+        return range(begin, begin + int(tiles.inputs[tile]) * every, every)
 
-    def _member(self, home: Home, array: int) -> Instances:
+    def _member(self, home: Home, array: Instances) -> Instances:
         """The member of a home that an array reads."""
         if home.hi - home.lo == 1:
             return home.members[0]
-        for place in self.wiring.routes.upstream(self.wiring.array(array), "in"):
+        for place in self.wiring.routes.upstream(array, "in"):
             if place.path == home.path:
                 return Instances(home.path, place.lo, place.lo + 1)
-        raise AssertionError(f"array {array} does not read `{home.path}`")
+        raise AssertionError(f"`{array}` does not read `{home.path}`")
 
-    def _fresh(self, way: Route, first: int, last: int) -> list[tuple[Hop, ...]]:
+    def _fresh(self, way: Route, chosen: range) -> list[tuple[Hop, ...]]:
         """A slice's transfer where its staging keeps what the windows before it brought.
 
         `reuse = columns` keeps the window before: only the columns that the stride brings in are
@@ -187,7 +191,7 @@ class Inputs:
         if self.strip.copies > 1:  # the window before this one went to another copy
             return []
         (height, width), (down, across) = self.op.geometry.kernel, self.op.geometry.stride
-        rows = np.arange(first, last)
+        rows = np.arange(chosen.start, chosen.stop, chosen.step)
         # An element was there before only if this place staged the one that it takes over from.
         place = way[-1].at
         column_new = (rows % width >= width - across) | ~self._staged(place, rows + across)
@@ -202,12 +206,12 @@ class Inputs:
 
     def _staged(self, place: Instances, rows: Ints) -> NDArray[np.bool_]:
         """Which rows of the matrix a buffer stages for some array."""
-        tiles = self.context.placement.tiles
         found = np.zeros(len(rows), np.bool_)
         for tile, driver in self.drivers.items():
             if driver == place:
-                begin = int(tiles.channel_group[tile]) * self.op.rows + int(tiles.row0[tile])
-                found |= (begin <= rows) & (rows < begin + int(tiles.inputs[tile]))
+                mine = self._rows(tile)
+                inside = (mine.start <= rows) & (rows < mine.stop)
+                found |= inside & ((rows - mine.start) % mine.step == 0)
         return found
 
     def feed(self, tile: int) -> int | None:
@@ -290,3 +294,9 @@ class Inputs:
                 "it is read"
             )
         return min(2, max(1, room))
+
+
+def _within(rows: range, first: int, last: int) -> range:
+    """Those of some rows that are at least `first` and below `last`."""
+    low = max(0, -(-(first - rows.start) // rows.step))
+    return rows[low : max(low, -(-(last - rows.start) // rows.step))]

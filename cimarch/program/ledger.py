@@ -300,7 +300,7 @@ class Ledger:
             "rows": op.rows, "columns": op.columns,
             "weight_bits": self.placement.bits[op.name].weight,
             "copies": len(plan.copies),
-            "tiles": len(mine), "crossbars": len(np.unique(tiles.array[mine])),
+            "tiles": len(mine), "crossbars": len(np.unique(self.placement.arrays[mine])),
             "utilisation": self.placement.utilisation_of(mine),
             "products": self._products(plan, slots),
             "writes": int(slots.count[slots.kind == KIND["write"]].sum()),
@@ -310,13 +310,14 @@ class Ledger:
 
     def _products(self, plan: Plan, slots: Slots) -> int:
         """Every product has one task that charges its reads."""
-        path = plan.pool.path
-        return self._count(slots, lambda c: c.part == path and c.action == "read", once=True)
+        paths = {pool.path for pool in self.placement.pools_of(plan)}
+        return self._count(slots, lambda c: c.part in paths and c.action == "read", once=True)
 
     def _conversions(self, plan: Plan, slots: Slots) -> int:
-        converter = plan.wiring.converter
-        path = converter.path if converter else ""
-        return self._count(slots, lambda c: c.part == path and c.action == "convert")
+        pools = {pool.path for pool in self.placement.pools_of(plan)}
+        wirings = [each for each in self.placement.wirings if each.pool.path in pools]
+        paths = {each.converter.path for each in wirings if each.converter is not None}
+        return self._count(slots, lambda c: c.part in paths and c.action == "convert")
 
     def _count(self, slots: Slots, wanted: Callable[[Charge], bool], *, once: bool = False) -> int:
         times = self._times(slots)

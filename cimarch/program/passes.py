@@ -8,17 +8,20 @@ follows it is done once per strip.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, log2
 
 import attrs
+import numpy as np
 
 from cimarch.hardware.encoding import arrays_per_sum
-from cimarch.hardware.routes import Instances
+from cimarch.hardware.routes import ARRAYS, Instances
 from cimarch.mapping.flows import Flow
 from cimarch.mapping.placement import Copy, Placement, Plan
+from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import extent
+from cimarch.mapping.wiring import Wiring
 from cimarch.program.context import Context
 from cimarch.program.inputs import Fetch, Inputs, Stream, streams
 from cimarch.program.operands import OperandPass
@@ -45,7 +48,9 @@ class _Array:
 class SitePass:
     """Builds the strip of one site in one resident group."""
 
-    def __init__(self, context: Context, products: Products, plan: Plan, resident: int) -> None:
+    def __init__(
+        self, context: Context, products: Callable[[Wiring], Products], plan: Plan, resident: int
+    ) -> None:
         self.context = context
         self.placement: Placement = context.placement
         self.wiring = plan.wiring
@@ -109,19 +114,19 @@ class SitePass:
 
     def _windows(self, number: int, copy: Copy, leads: Sequence[Stream]) -> None:
         tiles = self.placement.tiles
-        bits = self.placement.bits[self.op.name]
         mine: dict[int, _Array] = {}
         for tile in (t for block in self._present(copy).values() for t in block):
             vector = Vector(
                 int(tiles.rows[tile]),
                 int(tiles.columns[tile]),
                 int(tiles.lines[tile]),
-                bits,
+                self.placement.bits_of(tile),
                 int(tiles.at_column[tile]),
                 self.placement.densities.of(self.op.name),
             )
             array = int(tiles.array[tile])
-            mine[tile] = _Array(tile, array, number, self.products.product(vector, array))
+            product = self.products(self.placement.wiring_of(tile)).product(vector, array)
+            mine[tile] = _Array(tile, array, number, product)
         arrays = {tile: each.array for tile, each in mine.items()}
         inputs = Inputs(self.context, self.strip, self.plan, number, arrays, leads)
         starts = {tile: self._product(each, inputs) for tile, each in mine.items()}
@@ -192,10 +197,7 @@ class SitePass:
         """Bits of a partial sum: input + weight + ceil(log2 rows), at most the accumulator's."""
         if not self.plan.site.is_matrix:
             return self.plan.bits
-        bits = self.placement.bits[self.op.name]
-        wide = bits.input + bits.weight + max(0, ceil(log2(rows)))
-        merger = self.wiring.merger
-        return min(wide, merger.integer("bits")) if merger is not None else wide
+        return _sum_bits(self.placement.bits[self.op.name], rows, self.wiring)
 
     def _sums(self, number: int, copy: Copy, flow: Flow, blocks: list[int]) -> tuple[int, ...]:
         """Bring a window's partial sums together; the slots that mean they are.
@@ -207,26 +209,36 @@ class SitePass:
         arrays = arrays_per_sum(self.plan.pool)
         for block in blocks:
             tiles = self._present(copy)[block]
-            outputs = copy.blocks[block].outputs
             target = flow.adder or flow.origin
             arrived: list[int] = []
             for tile in tiles:
+                outputs = int(self.placement.tiles.outputs[tile])
                 arrived += self._gather(self.arrays[tile], target, -(-outputs // arrays))
-            sums = len(tiles) // arrays
-            if flow.adder is not None and sums > 1:
-                count = outputs * (sums - 1)
+            count, sums = self._additions(copy.blocks[block].outputs, tiles)
+            if flow.adder is not None and count:
                 slot = add_slot(self.context, flow.adder, count, sums, tiles[0])
                 arrived = [sketch.add(slot, *arrived)]
             found += arrived
         return tuple(dict.fromkeys(found))
 
+    def _additions(self, outputs: int, tiles: Sequence[int]) -> tuple[int, int]:
+        """Additions of the sums of some tiles, and the sums of the output with the most of them."""
+        strips = self.placement.bits[self.op.name].strips if self.plan.site.is_matrix else None
+        if strips is None:
+            sums = len(tiles) // arrays_per_sum(self.plan.pool)
+            return outputs * (sums - 1), sums
+        made = [self.placement.strips_of(tile)[1] for tile in tiles]
+        count = np.bincount(np.concatenate(made), minlength=outputs)
+        return int(np.maximum(count - 1, 0).sum()), int(count.max())
+
     def _gather(self, each: _Array, target: Instances, outputs: int) -> tuple[int, ...]:
-        way = None
-        if target.path != self.plan.pool.path:
-            way = self.wiring.routes.find(self.wiring.array(each.array), target)
+        way, wiring = None, self.placement.wiring_of(each.tile)
+        if self.context.system.part(target.path).kind not in ARRAYS:
+            way = wiring.routes.find(wiring.array(each.array), target)
         if way is None:
             return each.ends
-        bits = outputs * self.sum_bits(int(self.placement.tiles.inputs[each.tile]))
+        inputs = int(self.placement.tiles.inputs[each.tile])
+        bits = outputs * _sum_bits(self.placement.bits_of(each.tile), inputs, wiring)
         sketch = self.strip.window[each.copy]
         slots = self.context.transfer(sketch, way, bits, "gather", each.tile, *each.ends)
         return slots[-1:] or each.ends
@@ -281,6 +293,12 @@ class SitePass:
         """The share of the operation's outputs that some of its column blocks make."""
         total = self._outputs(copy, list(range(len(copy.blocks))))
         return Fraction(self._outputs(copy, blocks), total)
+
+
+def _sum_bits(bits: Bits, rows: int, wiring: Wiring) -> int:
+    """Bits of a partial sum of some rows of a pool's arrays."""
+    wide = bits.input + bits.weight + max(0, ceil(log2(rows)))
+    return min(wide, wiring.merger.integer("bits")) if wiring.merger is not None else wide
 
 
 def _stage_of(product: Product, fetch: Fetch) -> int:

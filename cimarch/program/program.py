@@ -14,6 +14,7 @@ from cimarch.engine.pieces import Piece, Template, Work
 from cimarch.engine.tasks import Tasks
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
+from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge
 from cimarch.program.context import (
     MOST_HELD,
@@ -222,11 +223,15 @@ class _Writer:
     def _pass(self, plan: Plan, group: int) -> SitePass:
         key = (plan.site.index, group)
         if key not in self.passes:
-            path = plan.pool.path
-            if path not in self.products:
-                self.products[path] = self.context.products(plan.wiring)
-            self.passes[key] = SitePass(self.context, self.products[path], plan, group)
+            self.passes[key] = SitePass(self.context, self._products, plan, group)
         return self.passes[key]
+
+    def _products(self, wiring: Wiring) -> Products:
+        """The products on the arrays of a pool."""
+        path = wiring.pool.path
+        if path not in self.products:
+            self.products[path] = self.context.products(wiring)
+        return self.products[path]
 
     @cached_property
     def _tiles(self) -> dict[int, list[int]]:

@@ -441,13 +441,19 @@ def last_products(
     """Per array of a site (its pool and number) the ends of its last product in a piece."""
     if draft.cut:
         end = (End(piece, work.laid.signal_at[MADE, 0], draft.repeat - 1),)
-        return {(work.plan.pool.path, each.array): end for each in work.arrays.values()}
-    found = {}
+        return {_place(work, each.tile): end for each in work.arrays.values()}
+    found: dict[tuple[str, int], tuple[End, ...]] = {}
     for each in work.arrays.values():
         places = (int(work.laid.window_places(each.copy, slot)[-1]) for slot in each.ends)
         ends = tuple(End(piece, place, draft.repeat - 1) for place in places)
-        found[work.plan.pool.path, each.array] = ends
+        place = _place(work, each.tile)
+        found[place] = (*found.get(place, ()), *ends)
     return found
+
+
+def _place(work: SitePass, tile: int) -> tuple[str, int]:
+    """The pool and the array of a tile."""
+    return work.placement.wiring_of(tile).pool.path, int(work.placement.tiles.array[tile])
 
 
 def _products(work: SitePass, track: _Track, rows: Ints) -> Iterator[tuple[int, int, Ints]]:

@@ -235,7 +235,7 @@ class _Drawing:
     def _entry(self, site: int) -> str:
         plan, tiles = self.placement.plans[site], self.placement.tiles
         copies = f", {len(plan.copies)} copies" if len(plan.copies) > 1 else ""
-        arrays = len(np.unique(tiles.array[tiles.site == site]))
+        arrays = len(np.unique(self.placement.arrays[tiles.site == site]))
         return f"{self.names[site]}: {plural(arrays, 'array')}{copies}"
 
 

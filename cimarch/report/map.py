@@ -24,11 +24,11 @@ OPERATIONS = (
     Column("name", "text", "operation: the path of its parameters in the model"),
     Column("kind", "text", "conv2d, linear, matmul, pool, add, ..."),
     Column("tail", "text", "operations that its results pass before they are stored", ""),
-    Column("pool", "text", "path of the arrays that hold it; empty: it holds no weights", ""),
+    Column("pool", "text", "paths of the arrays that hold it; empty: it holds no weights", ""),
     Column("rows", "int", "rows of one group's weight matrix; 0: it holds no weights", 0),
     Column("columns", "int", "columns of one group's weight matrix, before encoding", 0),
     Column("matrices", "int", "channel groups of a convolution, repeats of a table", 0),
-    Column("weight_bits", "int", "bits of a weight", 0),
+    Column("weight_bits", "int", "bits of a weight; of strips those of the highest level", 0),
     Column("input_bits", "int", "bits of an input"),
     Column("windows", "int", "products per weight matrix and inference"),
     Column("copies", "int", "how often its weights are held", 0),
@@ -77,15 +77,19 @@ def _weights(placement: Placement, plan: Plan) -> dict[str, object]:
     mine = np.flatnonzero(tiles.site == plan.site.index)
     resident = tiles.resident[mine]
     return {
-        "pool": plan.pool.path,
+        "pool": ", ".join(pool.path for pool in placement.pools_of(plan)),
         "rows": op.rows,
         "columns": op.columns,
         "matrices": op.groups,
         "weight_bits": placement.bits[op.name].weight,
         "copies": len(plan.copies),
         "tiles": len(mine),
-        "arrays": len(np.unique(tiles.array[mine])),
-        "word_line_groups": len(groups(plan.pool, int(tiles.rows[mine].max()))),
+        "arrays": len(np.unique(placement.arrays[mine])),
+        "word_line_groups": max(
+            len(groups(pool, int(tiles.rows[mine[tiles.pool[mine] == index]].max())))
+            for index, pool in enumerate(placement.pools)
+            if (tiles.pool[mine] == index).any()
+        ),
         "first_group": int(resident.min()),
         "last_group": int(resident.max()),
         "utilisation": placement.utilisation_of(mine),

@@ -1,0 +1,254 @@
+"""How strips of mixed precision lie on arrays: packed beside and above each other, or with holes.
+
+`packed`: the strips of one level, position by position and output by output, fill the arrays of
+their pool. A strip of D weights takes D rows and the columns of one weight; strips lie side by side
+until a band of D rows is full, bands above each other until an array is. Strips that are longer
+than an array are cut, and their pieces fill arrays of their own. All strips of one position in one
+band are a tile: they meet the same inputs, and are read together. What lies on other positions of
+the same array is read by itself, for its inputs are others on its own word lines.
+
+`holes`: every level has the whole matrix in the layout of one precision (rows channel by channel,
+as a plain operation has them) and cells only where its strips are; an array without any is not
+allocated, a column without any is not converted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+import numpy as np
+
+from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.hardware.encoding import (
+    arrays_per_weight,
+    columns_per_weight,
+    extra_columns,
+    inputs_per_group,
+    is_read_apart,
+    rows_per_input,
+    sense_lines_per_weight,
+)
+from cimarch.hardware.system import Part
+from cimarch.mapping.precision import Bits
+from cimarch.mapping.strips import Strips, depth_of
+from cimarch.mapping.tiling import Arrays, Ints, Taker, Tiles, Wish, too_small
+from cimarch.workload.network import Operation
+
+
+@attrs.frozen
+class Shape:
+    """What of an operation's strips fits an array of a pool."""
+
+    beside: int
+    """Strips side by side."""
+    above: int
+    """Bands of strips above each other; 1 where a strip is as long as an array, or longer."""
+    longest: int
+    """The most weights of one strip on one array."""
+
+    @property
+    def strips(self) -> int:
+        """Strips on one array."""
+        return self.beside * self.above
+
+
+def shape_of(pool: Part, op: Operation, bits: Bits, reads: int = 0) -> Shape:
+    """How many strips of an operation, of `bits.weight` bits, an array of a pool has room for.
+
+    `reads`: where it is not 0, a strip is cut to at most the rows of so many word-line groups.
+    Raises DescriptionError where a weight is wider than an array, or where the pool's arrays take
+    no strips: two arrays a weight, or a column that measures the offset of all rows together.
+    """
+    if arrays_per_weight(pool) > 1 or extra_columns(pool):
+        raise _takes_none(pool, op)
+    rows = pool.integer("rows") // rows_per_input(pool)
+    across = columns_per_weight(pool, bits.weight)
+    if rows < 1 or across > pool.integer("columns"):
+        raise too_small(op, pool, bits, across)
+    longest = rows
+    if reads:
+        each = max(1, reads // 2 if is_read_apart(pool) else reads)
+        longest = min(rows, each * inputs_per_group(pool))
+    height = min(longest, depth_of(op))
+    return Shape(pool.integer("columns") // across, rows // height, longest)
+
+
+@attrs.frozen
+class _Piece:
+    """One tile, in the order of the columns of `Tiles` that differ between the tiles of a level."""
+
+    channel_group: int
+    row_block: int
+    column_block: int
+    row0: int
+    inputs: int
+    column0: int
+    outputs: int
+    wide: int
+    """Weights side by side that its columns have room for."""
+    weights: int
+    array: int
+    """Of those that its level takes, from 0."""
+    band: int
+    """Its first row, in inputs."""
+    place: int
+    """Its first column, in weights."""
+    every: int
+
+
+Layout = Callable[[Operation, Strips, int, Shape], Iterator[_Piece]]
+
+
+def _packed(op: Operation, strips: Strips, level: int, shape: Shape) -> Iterator[_Piece]:
+    """The strips of a level without gaps."""
+    depth, mine = depth_of(op), strips.holding(level)
+    counts = mine.reshape(strips.positions, op.groups, op.columns).sum(axis=2)
+    first_array = 0
+    firsts = range(0, depth, shape.longest)
+    for block, first in enumerate(firsts):
+        inputs = min(shape.longest, depth - first)
+        above = shape.above if len(firsts) == 1 else max(1, shape.longest // inputs)
+        used = 0
+        for group in range(op.groups):
+            for position in range(strips.positions):
+                row_block = position * len(firsts) + block
+                row0 = first * strips.positions + position
+                done, count = 0, int(counts[position, group])
+                number = 0
+                while done < count:
+                    band, place = divmod(used, shape.beside)
+                    outputs = min(count - done, shape.beside - place)
+                    yield _Piece(
+                        group, row_block, number, row0, inputs, done, outputs, outputs,
+                        inputs * outputs, first_array + band // above, band % above * inputs,
+                        place, strips.positions,
+                    )  # fmt: skip
+                    done, used, number = done + outputs, used + outputs, number + 1
+        first_array += -(-used // (shape.beside * above))
+
+
+def _holes(op: Operation, strips: Strips, level: int, shape: Shape) -> Iterator[_Piece]:
+    """The whole matrix, of which only the strips of a level are there."""
+    positions, array = strips.positions, 0
+    mine = strips.holding(level).reshape(positions, op.groups, op.columns)
+    for group in range(op.groups):
+        for number, column0 in enumerate(range(0, op.columns, shape.beside)):
+            held = mine[:, group, column0 : column0 + shape.beside]
+            for block, row0 in enumerate(range(0, op.rows, shape.longest)):
+                inputs = min(shape.longest, op.rows - row0)
+                rows = _rows_of_positions(row0, inputs, positions)
+                outputs = int(held[rows > 0].any(axis=0).sum())
+                if outputs:
+                    yield _Piece(
+                        group, block, number, row0, inputs, column0, outputs, held.shape[1],
+                        int(rows @ held.sum(axis=1)), array, 0, 0, 1,
+                    )  # fmt: skip
+                    array += 1
+
+
+def _rows_of_positions(row0: int, rows: int, positions: int) -> Ints:
+    """Of some rows of a matrix, how many are of each kernel position."""
+    found: Ints = np.bincount(np.arange(row0, row0 + rows) % positions, minlength=positions)
+    return found
+
+
+_LAYOUTS: dict[str, Layout] = {"packed": _packed, "holes": _holes}
+
+
+def place_strips(
+    wish: Wish, pools: Sequence[Arrays], takers: Sequence[Taker], current: int
+) -> Tiles:
+    """The tiles of an operation of mixed precision, level by level, each on arrays of its pool.
+
+    A level goes to the first of its pools with room in the resident group `current`, else to the
+    first of them at all, in as many groups as it takes.
+    """
+    strips = wish.bits.strips
+    assert strips is not None
+    tables = []
+    for level in strips.used:
+        index, pieces = _chosen(wish, level, pools, takers, current)
+        taker = takers[index]
+        taker.advance(current)
+        taker.space(wish.spaced)
+        arrays, resident = taker.blocks(1 + max(piece.array for piece in pieces), 1)
+        tables.append(_tiles(wish, level, pools[index], index, pieces, arrays, resident))
+    return Tiles.joined(tables)
+
+
+def _chosen(
+    wish: Wish, level: int, pools: Sequence[Arrays], takers: Sequence[Taker], current: int
+) -> tuple[int, list[_Piece]]:
+    """The pool that takes the strips of a level, and how they lie there."""
+    found: list[tuple[int, list[_Piece]]] = []
+    wrong: DescriptionError | None = None
+    for index in wish.levels[level]:
+        try:
+            found.append((index, pieces_of(wish.site.anchor, wish.bits, level, pools[index])))
+        except DescriptionError as error:
+            wrong = wrong or error
+    if not found:
+        assert wrong is not None
+        raise wrong
+    for index, pieces in found:
+        if takers[index].has_arrays(1 + max(piece.array for piece in pieces), current):
+            return index, pieces
+    return found[0]
+
+
+def pieces_of(op: Operation, bits: Bits, level: int, arrays: Arrays) -> list[_Piece]:
+    """How the strips of a level lie on the arrays of a pool."""
+    assert bits.strips is not None
+    shape = shape_of(arrays.part, op, bits.of_level(level), arrays.reads)
+    return list(_LAYOUTS[bits.strips.layout](op, bits.strips, level, shape))
+
+
+def _tiles(
+    wish: Wish, level: int, arrays: Arrays, index: int, pieces: Sequence[_Piece],
+    taken: Ints, resident: Ints,
+) -> Tiles:  # fmt: skip
+    """The tiles of one level, on the arrays that were taken for it."""
+    pool, bits = arrays.part, wish.bits.of_level(level).weight
+    across, deep = columns_per_weight(pool, bits), rows_per_input(pool)
+    lines = sense_lines_per_weight(pool, bits)
+    table = np.array([attrs.astuple(piece) for piece in pieces], np.int64).T
+    (group, row_block, column_block, row0, inputs, column0, outputs, wide, weights, array, band,
+     place, every) = table  # fmt: skip
+    zeros = np.zeros(len(pieces), np.int64)
+    return Tiles(
+        zeros + wish.site.index, group, zeros + 1, row_block, column_block, row0, inputs,
+        inputs * deep, column0, outputs, wide * across, outputs * lines,
+        weights * across * deep, taken[array], place * across, resident[array], zeros + index,
+        zeros, zeros + arrays.reads, band * deep, every, zeros + level,
+    )  # fmt: skip
+
+
+def outputs_of(op: Operation, strips: Strips, tiles: Tiles, tile: int, pool: Part) -> Ints:
+    """The outputs, of its channel group, that a tile of strips makes sums of; in order."""
+    group, level = int(tiles.channel_group[tile]), int(tiles.level[tile])
+    row0, column0 = int(tiles.row0[tile]), int(tiles.column0[tile])
+    mine = strips.holding(level)[:, group * op.columns : (group + 1) * op.columns]
+    if strips.layout == "packed":
+        found = np.flatnonzero(mine[row0 % strips.positions])
+        return found[column0 : column0 + int(tiles.outputs[tile])]
+    wide = int(tiles.columns[tile]) // columns_per_weight(pool, strips.bits[level])
+    rows = _rows_of_positions(row0, int(tiles.inputs[tile]), strips.positions)
+    return column0 + np.flatnonzero(mine[rows > 0, column0 : column0 + wide].any(axis=0))
+
+
+def _takes_none(pool: Part, op: Operation) -> DescriptionError:
+    apart = arrays_per_weight(pool) > 1
+    return DescriptionError(
+        Diagnostic(
+            "E462",
+            f"the arrays of `{pool.path}` take no strips of `{op.name}`",
+            span=pool.span,
+            notes=(
+                "the halves of a weight lie on two of them"
+                if apart
+                else "one column of each measures the offset of all its rows together",
+            ),
+            helps=("`pair = column`",) if apart else ("`encoding = offset`",),
+        )
+    )
