@@ -34,8 +34,9 @@ Ints = NDArray[np.int64]
 class Ranges:
     """The ranges of the converters of one operation.
 
-    `low` and `step` have the shape (lines or 1, outputs or 1). The reference column of
-    `offset_column` takes the first line's first.
+    `low` and `step` have the shape (lines or 1, outputs or 1), or with a third axis of row tiles
+    where each array has ranges of its own. The reference column of `offset_column` takes the first
+    line's first.
     """
 
     low: Floats
@@ -47,6 +48,17 @@ class Ranges:
     def of(cls, low: float, step: float, source: str = "stated") -> Ranges:
         """One range for all lines and outputs."""
         return cls(np.full((1, 1), float(low)), np.full((1, 1), float(step)), source)
+
+    @property
+    def by_tile(self) -> bool:
+        """Whether each row tile has ranges of its own."""
+        return self.low.ndim == 3
+
+    def at(self, tile: int) -> Ranges:
+        """Those of a row tile, (lines or 1, outputs or 1)."""
+        if not self.by_tile:
+            return self
+        return Ranges(self.low[:, :, tile], self.step[:, :, tile], self.source)
 
 
 @attrs.frozen(eq=False)

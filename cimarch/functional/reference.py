@@ -84,13 +84,13 @@ class Bench:
         """What a tile's adder holds in the end, in quanta, and what its codes do not stand for."""
         register, constant = 0.0, 0.0
         for line in range(len(self.lines.digits)):
-            base, quantum = self._scale(line, output)
+            base, quantum = self._scale(line, output, tile)
             codes, taken = 0, 0
             factor = int(self.lines.factors[line, output, tile])
             for section in self._sections(tile):
                 digits = self.lines.digits[line, output, section.first : section.end]
                 for place, levels in self._steps(x[section.first : section.end]):
-                    code = self._convert(int((digits * levels).sum()), line, output)
+                    code = self._convert(int((digits * levels).sum()), line, output, tile)
                     codes += factor * place * code
                     taken += factor * place
             register += quantum / self.quantum * codes
@@ -103,27 +103,29 @@ class Bench:
             return [(1, x)]
         return list(zip(step_factors(self.scheme), step_digits(x, self.scheme), strict=True))
 
-    def _scale(self, line: int, output: int) -> tuple[float, float]:
+    def _scale(self, line: int, output: int, tile: int = 0) -> tuple[float, float]:
         """What a code of a line stands for: base + quantum x code."""
         if self.ranges is None or self.scheme.converter is None:
             return 0.0, 1.0
-        low, step = self._range(line, output)
+        low, step = self._range(line, output, tile)
         base, quantum = scale(self.scheme.converter, low, step)
         return float(base), float(quantum)
 
-    def _range(self, line: int, output: int) -> tuple[np.ndarray, np.ndarray]:
+    def _range(self, line: int, output: int, tile: int) -> tuple[np.ndarray, np.ndarray]:
         assert self.ranges is not None
-        low, step = self.ranges.low, self.ranges.step
+        ranges = self.ranges.at(tile)
+        low, step = ranges.low, ranges.step
         return low[line % len(low), output % low.shape[1]], step[
             line % len(step), output % step.shape[1]
         ]
 
-    def _convert(self, total: int, line: int, output: int, times: int = 1) -> int:
+    def _convert(self, total: int, line: int, output: int, tile: int = 0, times: int = 1) -> int:
         """The code of one column sum."""
         if self.ranges is None or self.scheme.converter is None:
             self.counts += Counts(conversions=times)
             return total
-        code = convert(self.scheme.converter, np.array(float(total)), *self._range(line, output))
+        where = self._range(line, output, tile)
+        code = convert(self.scheme.converter, np.array(float(total)), *where)
         self.counts += Counts(times, times * int(code.clipped), times * int(code.rounded))
         return int(code.values)
 
@@ -134,7 +136,7 @@ class Bench:
         codes, taken = 0, 0
         for section in self.lines.sections:
             for place, levels in self._steps(x[section.first : section.end]):
-                codes += place * self._convert(int(levels.sum()), 0, 0, times)
+                codes += place * self._convert(int(levels.sum()), 0, 0, times=times)
                 taken += place
         return quantum * codes + base * taken
 

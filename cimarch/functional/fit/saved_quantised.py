@@ -2,7 +2,9 @@
 
 The tensor `manifest` holds JSON as bytes: the schema, the network it is a model of, and each
 operation's bits, scale of inputs, zero point and range. Tensors `NAME.weights` (groups, outputs,
-rows), `NAME.weight_scale` and `NAME.bias` hold its numbers. Nothing in a file is run.
+rows), `NAME.weight_scale` and `NAME.bias` hold its numbers. Where strips have several precisions,
+the operation has `strips` as a precision file does (`cimarch.mapping.strips`), and `NAME.ratios`
+(positions, outputs). Nothing in a file is run.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ from numpy.typing import NDArray
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import MOST_BITS, matrices
-from cimarch.functional.quantised import Quantised, QuantisedNetwork
+from cimarch.functional.fit.strips import are_ratios
+from cimarch.functional.quantised import Quantised, QuantisedNetwork, by_row
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.saved import network_digest
+from cimarch.mapping.strips import read_strips
 from cimarch.workload.fields import Field, parse
 from cimarch.workload.network import Network, Operation, Weight
 from cimarch.workload.tensor_files import read_tensors
@@ -45,6 +49,8 @@ def to_bytes(quantised: QuantisedNetwork) -> bytes:
         tensors[f"{name}.weight_scale"] = each.weight_scale
         if each.bias is not None:
             tensors[f"{name}.bias"] = each.bias
+        if each.ratios is not None:
+            tensors[f"{name}.ratios"] = each.ratios
     manifest = json.dumps(_manifest(quantised), sort_keys=True).encode("utf-8")
     tensors["manifest"] = np.frombuffer(manifest, np.uint8)
     return save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
@@ -54,7 +60,7 @@ def model_digest(quantised: QuantisedNetwork) -> str:
     """SHA-256 of all that a file of the model would say."""
     found = sha256(json.dumps(_manifest(quantised), sort_keys=True).encode("utf-8"))
     for each in quantised.operations.values():
-        for numbers in (each.weights, each.weight_scale, each.bias):
+        for numbers in (each.weights, each.weight_scale, each.bias, each.ratios):
             if numbers is not None:
                 found.update(np.ascontiguousarray(numbers).data)
     return found.hexdigest()
@@ -79,6 +85,7 @@ def _manifest(quantised: QuantisedNetwork) -> dict[str, Any]:
                 "input_scale": each.input_scale,
                 "input_zero": each.input_zero,
                 "input_range": list(each.input_range),
+                **({"strips": each.bits.strips.to_dict()} if each.bits.strips else {}),
             }
             for name, each in quantised.operations.items()
         ],
@@ -141,7 +148,9 @@ def _check_network(name: str, digest: str, network: Network) -> None:
 
 
 def _operation(entry: Field, op: Operation, tensors: Mapping[str, Weight]) -> Quantised:
-    bits = Bits(entry["weight_bits"].integer(), entry["input_bits"].integer())
+    given = entry.get("strips")
+    strips = None if given is None else read_strips(given.value, op, f"`{entry.file}`")
+    bits = Bits(entry["weight_bits"].integer(), entry["input_bits"].integer(), strips)
     low, high = _range(entry)
     scale = entry["input_scale"].number()
     zero = entry["input_zero"].integer()
@@ -151,20 +160,28 @@ def _operation(entry: Field, op: Operation, tensors: Mapping[str, Weight]) -> Qu
     bias = None
     if f"{op.name}.bias" in tensors:
         bias = _tensor(entry, tensors, op, "bias", (op.groups * op.columns,), "f")
-    top = max(1, 2 ** min(bits.weight - 1, MOST_BITS) - 1)
+    ratios = None
+    each = np.array(bits.weight)
+    if strips is not None:
+        level_shape = strips.level.shape
+        ratios = _tensor(entry, tensors, op, "ratios", level_shape, "f").astype(np.float64)
+        each = by_row(np.array(strips.bits)[strips.level], shape)
+    top = np.maximum(1, 2 ** np.minimum(each - 1, MOST_BITS) - 1)
     for is_good, what in (
-        (1 <= bits.weight <= MOST_BITS and 1 <= bits.input <= MOST_BITS, "bits"),
+        (1 <= each.min() and each.max() <= MOST_BITS and 1 <= bits.input <= MOST_BITS, "bits"),
+        (strips is None or bits.weight == strips.bits[0], "weight_bits"),
+        (ratios is None or are_ratios(ratios), "ratios"),
         (math.isfinite(scale) and scale > 0, "input_scale"),
         (low <= zero <= high and (zero == 0 or low == 0), "input_zero"),
         (bool((np.abs(weights.astype(np.int64)) <= top).all()), "weights"),
-        (bits.weight > 1 or bool((weights != 0).all()), "weights"),
-        (bool((weight_scale > 0).all()), "weight_scale"),
+        (bool(((each > 1) | (weights != 0)).all()), "weights"),
+        (bool(np.isfinite(weight_scale).all()), "weight_scale"),
     ):
         if not is_good:
             raise _wrong(f"`{what}` of `{op.name}` in `{entry.file}` is out of range")
     return Quantised(
         bits, weights.astype(np.int32), weight_scale.astype(np.float64), scale, zero, (low, high),
-        None if bias is None else bias.astype(np.float64),
+        None if bias is None else bias.astype(np.float64), ratios,
     )  # fmt: skip
 
 

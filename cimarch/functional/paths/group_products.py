@@ -59,9 +59,12 @@ class GroupProducts:
         self.at: Arithmetic = arithmetic(on)
         self.ranges = ranges if lines.scheme.converter is not None else None
         self.quantum = min_quantum(lines, self.ranges)
-        self.base, self.quanta = _scales(lines, self.ranges)
-        self.share = self.quanta / self.quantum
-        self.conversion = _conversion(lines, self.ranges)
+        self.tiles_alike = self.ranges is None or not self.ranges.by_tile
+        tiles = 1 if self.tiles_alike else lines.factors.shape[2]
+        each = [None if self.ranges is None else self.ranges.at(tile) for tile in range(tiles)]
+        self.scales = [_scales(lines, ranges) for ranges in each]
+        """Base and quantum of each line of each output; of each tile, or one for all."""
+        self.conversions = [_conversion(lines, ranges) for ranges in each]
         self.kind = self.real.kind if self.real else exact_type(lines)
         self.tiles = [self._tile(tile) for tile in range(lines.factors.shape[2])]
         self.column: GroupProducts | None = None
@@ -99,8 +102,12 @@ class GroupProducts:
     @property
     def is_whole(self) -> bool:
         """Whether results are whole numbers."""
-        whole = (self.base % 1 == 0).all() and (self.quanta % 1 == 0).all()
-        return self.real is None and bool(whole)
+        whole = all((each % 1 == 0).all() for scales in self.scales for each in scales)
+        return self.real is None and whole
+
+    def _of(self, tile: int) -> int:
+        """Where scales and conversions of a tile stand."""
+        return 0 if self.tiles_alike else tile
 
     @property
     def one_read(self) -> bool:
@@ -144,7 +151,9 @@ class GroupProducts:
     ) -> Any:
         """What a tile's adder holds in the end, (outputs, windows), in quanta."""
         factors, lines = self.factors[tile], len(self.lines.digits)
-        alike = bool((self.share == 1).all())
+        conversion = self.conversions[self._of(tile)]
+        share = self.scales[self._of(tile)][1] / self.quantum
+        alike = bool((share == 1).all())
         codes = self.at.zeros(len(factors) // (lines if alike else 1), inputs.shape[1])
         for columns in self.tiles[tile]:
             for place, level in self._levels(inputs[columns.first : columns.end]):
@@ -152,20 +161,20 @@ class GroupProducts:
                 if self.real is not None:
                     power = self._power(level, noise)
                     sums = self.real.read(sums, columns.variances, power, noise, self.at)
-                    sums = self.real.converted(sums, tile, self.conversion, noise, self.at)
-                self.at.add(self.conversion, sums, factors * place, codes)
+                    sums = self.real.converted(sums, tile, conversion, noise, self.at)
+                self.at.add(conversion, sums, factors * place, codes)
                 if counts is not None:
-                    clipped, rounded = self.at.count(self.conversion, sums)
+                    clipped, rounded = self.at.count(conversion, sums)
                     counts.append(Counts(len(factors) * inputs.shape[1], clipped, rounded))
-        return codes if alike else self._joined(codes)
+        return codes if alike else self._joined(codes, share)
 
-    def _joined(self, codes: Any) -> Any:
+    def _joined(self, codes: Any, share: Floats) -> Any:
         """The lines of each output, whose codes count differently, in their order."""
         lines = len(self.lines.digits)
         each = codes.reshape(-1, lines, codes.shape[1])
         register = 0.0
         for line in range(lines):
-            register = register + self.at.hold(self.share[line])[:, None] * each[:, line]
+            register = register + self.at.hold(share[line])[:, None] * each[:, line]
         return register
 
     def _levels(self, x: Any) -> Iterator[tuple[int, Any]]:
@@ -227,7 +236,8 @@ class GroupProducts:
         if counts is not None and found is not None:
             counts += found * self.lines.blocks
         taken = len(self.lines.sections) * self.places
-        return self.quanta[0, 0] * codes + self.base[0, 0] * taken
+        base, quanta = self.scales[0]
+        return quanta[0, 0] * codes + base[0, 0] * taken
 
     @cached_property
     def factors(self) -> list[Floats]:
@@ -246,7 +256,7 @@ class GroupProducts:
         constant = np.zeros(self.lines.outputs)
         for tile, sections in enumerate(self.tiles):
             of_tile = np.zeros(self.lines.outputs)
-            for line, base in enumerate(self.base):
+            for line, base in enumerate(self.scales[self._of(tile)][0]):
                 of_tile += base * (self.lines.factors[line, :, tile] * len(sections) * self.places)
             constant += of_tile
         return constant
@@ -271,7 +281,8 @@ def first_range(ranges: Ranges | None) -> Ranges | None:
     """That of the first line's first output."""
     if ranges is None:
         return None
-    return Ranges(ranges.low[:1, :1], ranges.step[:1, :1], ranges.source)
+    first = ranges.at(0)
+    return Ranges(first.low[:1, :1], first.step[:1, :1], ranges.source)
 
 
 def _by_row(lines: Lines, each: Floats) -> Floats:

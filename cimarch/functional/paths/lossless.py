@@ -59,7 +59,7 @@ class Proof:
 def proof(lines: Lines, ranges: Ranges | None) -> Proof:
     """What of a matrix on its arrays loses nothing; `ranges` None: there is no converter."""
     spans = _spans(lines, ranges)
-    least, most = _sums(lines)
+    least, most = column_sums(lines)
     exact = (spans[0][:, :, None, None] <= least) & (most <= spans[1][:, :, None, None])
     exact &= _is_power_of_two(min_quantum(lines, ranges))  # of one line that all are counted in
     return Proof(exact, _adders(lines, ranges), _reference(lines, spans))
@@ -72,7 +72,7 @@ def _levels(lines: Lines) -> list[tuple[int, int]]:
     return list(step_range(lines.scheme))
 
 
-def _sums(lines: Lines) -> tuple[Array, Array]:
+def column_sums(lines: Lines) -> tuple[Array, Array]:
     """The least and the largest column sums, (lines, outputs, sections, steps) each."""
     rising = _of_sections(np.maximum(lines.digits, 0), lines)[..., None]
     falling = _of_sections(np.minimum(lines.digits, 0), lines)[..., None]
@@ -237,6 +237,8 @@ class Lossless:
     @staticmethod
     def takes(lines: Sequence[Lines], ranges: Ranges | None) -> bool:
         """Whether nothing can be lost in any channel group."""
+        if ranges is not None and ranges.by_tile:
+            return False
         return all(proof(group, ranges).holds for group in lines)
 
     def __call__(self, inputs: NDArray[np.integer]) -> Array:

@@ -56,7 +56,9 @@ class Planes:
     @staticmethod
     def takes(lines: Sequence[Lines], ranges: Ranges | None) -> bool:
         """Whether bit planes can compute an operation: digits of up to 16 bits, at most 4 million
-        codes in tables, and sums of up to 32 bits."""
+        codes in tables, and sums of up to 32 bits; ranges that are the same in all row tiles."""
+        if ranges is not None and ranges.by_tile:
+            return False
         try:
             _prepared(lines, ranges)
         except UnsuitableError:

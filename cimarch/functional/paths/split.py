@@ -43,10 +43,11 @@ class Parts:
 def parts_of(lines: Sequence[Lines], ranges: Ranges | None) -> Parts | None:
     """Part the outputs of an operation; None where it is not worth it, or cannot be.
 
-    It cannot where there are several channel groups, a reference column that all outputs share, or
-    adders that count in a quantum of outputs on the other side.
+    It cannot where there are several channel groups, a reference column that all outputs share,
+    ranges of each row tile, or adders that count in a quantum of outputs on the other side.
     """
-    if len(lines) != 1 or lines[0].reference:
+    by_tile = ranges is not None and ranges.by_tile
+    if len(lines) != 1 or lines[0].reference or by_tile:
         return None
     (whole,) = lines
     truth = proof(whole, ranges).outputs

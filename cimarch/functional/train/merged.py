@@ -19,8 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cimarch.functional.converter import Ranges, convert
+from cimarch.functional.converter import Ranges, convert, unit_ranges
 from cimarch.functional.converter import scale as scale_of
+from cimarch.functional.fit.calibrate import POLICIES, Policy, Seen
+from cimarch.functional.fit.histograms import Histogram
 from cimarch.functional.lines import Lines, Section
 from cimarch.functional.reference import min_quantum
 from cimarch.functional.scheme import Converter, Scheme
@@ -30,6 +32,12 @@ from cimarch.functional.train.straight import Gradients, Sums, along
 
 _VECTOR = 16
 """Channels that a convolution takes at once."""
+STEP_PER = ("layer", "macro", "column")
+"""Of what one learned step is: a layer, each array (row tile) of it, or each output."""
+FULL_RANGE = "full_range"
+"""The start at which nothing can clip."""
+STARTS = ("mse", "min_max", "percentile", "power_of_two", FULL_RANGE)
+"""How steps are found before they are learned."""
 _EXACT_IN_SINGLE = 2.0**24
 """Whole numbers below this are exact in float32, sums of them in any order too."""
 
@@ -48,8 +56,10 @@ def merged(scheme: Scheme) -> Scheme:
     takes an input in one step; converter and adders stay."""
     if is_merged(scheme):
         return scheme
-    if scheme.kind.one_bit:
-        return attrs.evolve(scheme, input_accumulation="analog")
+    if scheme.kind.one_bit or scheme.weight_bits == 1:
+        return attrs.evolve(
+            scheme, encoding="binary", slice_merge="digital", input_accumulation="analog"
+        )
     return attrs.evolve(
         scheme,
         encoding="signed_cell",
@@ -268,7 +278,15 @@ class Merged:
         exact = largest < _EXACT_IN_SINGLE and weight.device.type == "cpu"
         self.type = weight.dtype if exact and weight.dtype == torch.float32 else torch.float64
         self.digits = torch.from_numpy(digits).to(weight.device, self.type).reshape(weight.shape)
-        self.range = Range.of(self.scheme.converter, ranges, len(digits), weight.device)
+        tiles = lines[0].factors.shape[2] if ranges is not None and ranges.by_tile else 1
+        self.ranges = [
+            Range.of(
+                self.scheme.converter, ranges.at(tile) if ranges else None, len(digits),
+                weight.device,
+            )
+            for tile in range(tiles)
+        ]  # fmt: skip
+        """Of each row tile, or one for all."""
         self.quantum = min_quantum(lines[0], ranges)
         self.pieces = list(self._pieces())
         self.sums: list[Tensor] = []
@@ -284,7 +302,19 @@ class Merged:
     @property
     def most_code(self) -> int:
         """The largest number of steps that a code stands for."""
-        return self.range.most_code
+        return self.ranges[0].most_code
+
+    def _range(self, tile: int) -> Range:
+        """That of a row tile."""
+        return self.ranges[tile % len(self.ranges)]
+
+    @property
+    def _is_even(self) -> bool:
+        """Whether a code's unit is the same everywhere."""
+        first = self.ranges[0]
+        return first.is_even and all(
+            bool((each.quantum == first.quantum[0]).all()) for each in self.ranges
+        )
 
     def _pieces(self) -> Iterator[Piece]:
         groups = len(self.lines)
@@ -345,7 +375,7 @@ class Merged:
     def _tiles(self) -> list[list[Piece]]:
         """Pieces by tile; all in one where it makes no difference."""
         fits = self._fits(self.scheme.tile_bits) and self._fits(self.scheme.sum_bits)
-        if self.range.is_even and fits:
+        if self._is_even and fits:
             return [self.pieces]
         tiles = sorted({piece.tile for piece in self.pieces})
         return [[piece for piece in self.pieces if piece.tile == tile] for tile in tiles]
@@ -358,12 +388,13 @@ class Merged:
             sums = affine.product(taken, piece.digits).contiguous()
             if codes is None:
                 codes = sums.new_zeros(len(sums), len(self.digits), *sums.shape[2:])
-            self.clipped += self.range.add(sums, piece, codes)
+            self.clipped += self._range(piece.tile).add(sums, piece, codes)
             if self.keep:
                 self.sums.append(sums)
         assert codes is not None
-        if not self.range.is_even:
-            codes = codes.double() * along(self.range.quantum / self.quantum, codes, 1)
+        if not self._is_even:
+            quanta = self._range(pieces[0].tile).quantum / self.quantum
+            codes = codes.double() * along(quanta, codes, 1)
         return self._held(codes, self.scheme.tile_bits)
 
     def _held(self, sums: Tensor, bits: int | None) -> Tensor:
@@ -378,14 +409,17 @@ class Merged:
 
     def _fits(self, bits: int | None) -> bool:
         """Whether no sum can be too wide for an adder."""
-        most = self.range.most
-        return bits is None or (most is not None and len(self.pieces) * most < 2 ** (bits - 1))
+        if bits is None:
+            return True
+        each = [found.most for found in self.ranges]
+        most = None if None in each or not self._is_even else max(m for m in each if m is not None)
+        return most is not None and len(self.pieces) * most < 2 ** (bits - 1)
 
     def _constant(self) -> Tensor:
         """(outputs,): what the codes of all pieces do not stand for."""
-        found = torch.zeros_like(self.range.base)
+        found = torch.zeros_like(self.ranges[0].base)
         for piece in self.pieces:
-            found[piece.outputs] += self.range.base[piece.outputs] * piece.factor
+            found[piece.outputs] += self._range(piece.tile).base[piece.outputs] * piece.factor
         return found
 
     def _corrections(self, centred: Tensor) -> Tensor | None:
@@ -428,7 +462,7 @@ class Merged:
             factor=torch.ones_like(piece.factor),
             shift=torch.zeros_like(piece.shift),
         )
-        reference = self.range.of_first(inputs.shape[1])
+        reference = self.ranges[0].of_first(inputs.shape[1])
         self.clipped += reference.add(inputs, first, codes)
         return unit * (reference.quantum[0] * codes.double() + reference.base[0])
 
@@ -448,10 +482,10 @@ class Merged:
             return Gradients(*self.affine.gradients(gradient, centred, scaled, wanted[:2]), None)
         of_inputs = torch.zeros_like(centred) if for_inputs else None
         of_weight = torch.zeros_like(weights) if for_weight else None
-        slopes = torch.zeros_like(self.range.step)
+        slopes = torch.stack([torch.zeros_like(each.step) for each in self.ranges])
         for piece, sums in zip(self.pieces, self.sums, strict=True):
-            passed, slope = self.range.passed(gradient, sums, piece)
-            slopes[piece.outputs] += slope * piece.factor
+            passed, slope = self._range(piece.tile).passed(gradient, sums, piece)
+            slopes[piece.tile % len(slopes), piece.outputs] += slope * piece.factor
             self._add(passed, gradient, centred, piece, scale, of_inputs, of_weight)
         if of_inputs is not None:
             self._add_corrections(gradient, centred, scale, of_inputs)
@@ -506,44 +540,103 @@ def _wide(first: int, end: int, channels: int) -> slice:
     return slice(first, first + wide)
 
 
-_SHARES = np.geomspace(1 / 64, 1, 61)
-"""Of the step that holds all sums: where `best_steps` looks."""
-_LOOKED_AT = 1 << 14
-"""Sums of each step that it looks at, about."""
+_LOOKED_AT = 1 << 16
+"""Sums of an operation that a range is chosen on, about."""
 
 
-def best_steps(
-    converter: Converter, begins: NDArray[np.float64], product: Merged
-) -> NDArray[np.float64]:
-    """The steps with the least squared error on the sums of a product's last `forward`.
+def start_ranges(product: Merged, policy: Policy, per: str, largest: int) -> Ranges:
+    """The ranges that a policy chooses on the sums of a product's last `forward`, without ranges.
 
-    `begins`, (1, 1) or (1, outputs of a channel group), is where the ranges begin, in steps; the
-    result has its shape. No step is below one unit.
+    `per` is one of `STEP_PER`. The policy `full_range` holds every sum that the rows of a section
+    could make of inputs times weights up to `largest`, whatever lies in the cells; `mse` has the
+    step of the least squared error and begins as many steps below 0 as at one unit a step; the
+    others are those of `cimarch.functional.fit.calibrate`.
     """
-    sums = _sums_by_step(product, begins.shape[1])
-    start = begins.reshape(-1, 1)
-    most = max(1.0, float(np.abs(start + converter.codes - 1).max()))
+    converter = product.scheme.converter
+    assert converter is not None
+    outputs = product.lines[0].outputs
+    seen = _sums_by_range(product, per)
+    signed = np.full(len(seen), bool(product.lines[0].signed.any()))
+    if policy.name == FULL_RANGE:
+        lows, steps = full_range(converter, _rows(product) * float(largest), signed)
+    elif policy.name == "mse":
+        lows, steps = _best_steps(converter, seen, signed)
+    else:
+        chosen = [_histogram(values) for values in seen]
+        found = [POLICIES[policy.name](Seen(converter, one, signed[:1], policy)) for one in chosen]
+        lows, steps = (np.concatenate(each) for each in zip(*found, strict=True))
+    shape = {"layer": (1, 1), "column": (1, outputs), "macro": (1, 1, len(seen))}[per]
+    source = "full range" if policy.name == FULL_RANGE else policy.told(0).partition(",")[0]
+    return Ranges(lows.reshape(shape), steps.reshape(shape), source)
+
+
+def full_range(
+    converter: Converter, largest: float, signed: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low ends and steps at which sums up to `largest` of either sign do not clip."""
+    if converter.transfer == "thresholds":
+        most = max(float(abs(level)) for level in converter.levels) or 1.0
+        return np.zeros(len(signed)), np.full(len(signed), largest / most)
+    low = unit_ranges(converter, signed).low.ravel()
+    intervals = converter.codes - (converter.transfer != "mid_rise")
+    reach = np.minimum(np.where(low < 0, -low, np.inf), low + intervals)
+    steps = largest / reach
+    return low * steps, steps
+
+
+_SHARES = np.geomspace(1 / 64, 1, 61)
+"""Of the step that holds all sums: where the best one is looked for."""
+
+
+def _best_steps(
+    converter: Converter, seen: Sequence[NDArray[np.float64]], signed: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low end and step of the least squared error for each range; no step is below one unit."""
+    start = unit_ranges(converter, signed[:1]).low.item()
+    most = max(1.0, abs(start), abs(start + converter.codes - 1))
     if converter.transfer == "thresholds":
         most = max(1.0, float(max(converter.levels)))
-    best = np.ones_like(start)
-    least = np.full(start.shape, np.inf)
-    for share in _SHARES:
-        step = np.maximum(1, share * np.abs(sums).max(axis=1, keepdims=True) / most)
-        base, quantum = scale_of(converter, start * step, step)
-        codes = convert(converter, sums, start * step, step).values
-        error = ((base + quantum * codes - sums) ** 2).mean(axis=1, keepdims=True)
-        best = np.where(error < least, step, best)
-        least = np.minimum(error, least)
-    return best.reshape(begins.shape)
+    best = np.ones(len(seen))
+    for i, sums in enumerate(seen):
+        steps = np.maximum(1, _SHARES * np.abs(sums).max(initial=0) / most)
+        best[i] = steps[np.argmin([_error(converter, sums, start * s, s) for s in steps])]
+    return start * best, best
 
 
-def _sums_by_step(product: Merged, steps: int) -> NDArray[np.float64]:
-    """(steps, some of their sums), in units."""
-    found = []
+def _error(converter: Converter, sums: NDArray[np.float64], low: float, step: float) -> float:
+    """The mean squared difference of sums and what their codes stand for."""
+    base, quantum = scale_of(converter, np.array(low), np.array(step))
+    codes = convert(converter, sums, np.array(low), np.array(step)).values
+    return float(((base + quantum * codes - sums) ** 2).mean())
+
+
+def _rows(product: Merged) -> int:
+    """Rows of the largest section."""
+    return max(cut.end - cut.first for lines in product.lines for cut in lines.sections)
+
+
+def _histogram(values: NDArray[np.float64]) -> Histogram:
+    """Of sums of one range; each counts alike."""
+    found, counts = np.unique(values, return_counts=True)
+    return Histogram(found, counts[None], counts[None].astype(np.float64))
+
+
+def _sums_by_range(product: Merged, per: str) -> list[NDArray[np.float64]]:
+    """Some of the sums of each range, in units."""
+    outputs = product.lines[0].outputs
+    parts: dict[int, list[Tensor]] = {}
     for piece, sums in zip(product.pieces, product.sums, strict=True):
         whole = (sums.double() + along(piece.shift, sums, 1)).movedim(1, 0).flatten(1)
-        found.append(whole.reshape(-1, steps, whole.shape[1]).movedim(1, 0).flatten(1))
-    joined = torch.cat(found, 1)
-    every = max(1, joined.shape[1] // _LOOKED_AT)
-    taken: NDArray[np.float64] = joined[:, ::every].cpu().numpy()
+        if per == "column":
+            for output, row in enumerate(whole):
+                parts.setdefault(output % outputs, []).append(row)
+        else:
+            parts.setdefault(piece.tile if per == "macro" else 0, []).append(whole.flatten())
+    return [_some(parts[key], max(1, len(parts))) for key in sorted(parts)]
+
+
+def _some(parts: list[Tensor], ranges: int) -> NDArray[np.float64]:
+    joined = torch.cat(parts)
+    every = max(1, len(joined) * ranges // _LOOKED_AT)
+    taken: NDArray[np.float64] = joined[::every].cpu().numpy()
     return taken

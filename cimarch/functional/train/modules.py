@@ -20,6 +20,7 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.cells.device import Device
 from cimarch.functional.cells.randomness import Draw
 from cimarch.functional.converter import Ranges, stated_ranges, unit_ranges
+from cimarch.functional.fit.calibrate import Policy
 from cimarch.functional.fit.quantise import Quantising, input_scale, quantised_weights
 from cimarch.functional.fit.spread import Spreads
 from cimarch.functional.lines import Lines, Section, lines_of, sections_of
@@ -27,8 +28,22 @@ from cimarch.functional.matrix import path_of
 from cimarch.functional.quantised import Quantised
 from cimarch.functional.scheme import Scheme
 from cimarch.functional.train.affine import Affine
-from cimarch.functional.train.merged import Merged, best_steps, is_merged, merged
-from cimarch.functional.train.straight import Exact, Numbers, StraightThrough, whole_inputs
+from cimarch.functional.train.merged import (
+    STARTS,
+    STEP_PER,
+    Merged,
+    is_merged,
+    merged,
+    start_ranges,
+)
+from cimarch.functional.train.straight import (
+    DivergedError,
+    Exact,
+    Numbers,
+    StraightThrough,
+    rescaled,
+    whole_inputs,
+)
 from cimarch.functional.windows import Windows
 from cimarch.mapping.precision import Bits
 from cimarch.workload.network import Geometry
@@ -73,7 +88,15 @@ class Chip:
     """Of what one weight scale is: the whole `tensor`, or one output `channel`."""
     ranges: Ranges | None = None
     """Of its converters, where the description states none; None: one unit a step, or where the
-    mode is `merged` those with the least error on the first batch."""
+    mode is `merged` those that `start` chooses on the first batch."""
+    start: str = attrs.field(default="mse", validator=attrs.validators.in_(STARTS))
+    """How ranges are chosen before their steps are learned, one of `STARTS`."""
+    step_per: str = attrs.field(default="layer", validator=attrs.validators.in_(STEP_PER))
+    """Of what one learned step is, one of `STEP_PER`."""
+    power_of_two: bool = False
+    """Whether a learned step is the power of two next to what was learned."""
+    percentile: float = 99.9
+    """Of the start `percentile`."""
 
     @property
     def scheme(self) -> Scheme:
@@ -112,10 +135,20 @@ class _OnArrays(nn.Module):
         self.ranges = self._given_ranges()
         self.converter_step = None
         if chip.mode == "merged" and chip.scheme.converter and self._stated() is None:
-            step = np.zeros((1, 1)) if self.ranges is None else self.ranges.step
+            step = np.zeros(self._steps()) if self.ranges is None else self.ranges.step
             self.converter_step = nn.Parameter(torch.from_numpy(step).to(like))
         self._known: _Known | None = None
         self._drawn = 0
+        self._norm: list[nn.BatchNorm2d] = []
+
+    def _steps(self) -> tuple[int, ...]:
+        """The shape of learned steps, as that of `cimarch.functional.converter.Ranges`."""
+        if self.chip.step_per == "column":
+            return 1, len(self.weight) // self.affine.groups
+        if self.chip.step_per == "layer":
+            return 1, 1
+        cut = self.chip.arrays.cut(self.rows, self.affine.groups)
+        return 1, 1, 1 + max(section.tile for sections in cut for section in sections)
 
     # What it keeps
 
@@ -187,6 +220,8 @@ class _OnArrays(nn.Module):
         if self.converter_step is None:
             return self.ranges
         step = self.converter_step.detach().double().cpu().numpy()
+        if self.chip.power_of_two:
+            step = np.exp2(np.rint(np.log2(step)))
         return Ranges(self._begins() * step, step, "trained")
 
     def _begins(self) -> NDArray[np.float64]:
@@ -216,14 +251,16 @@ class _OnArrays(nn.Module):
         )
 
     def quantised(self) -> Quantised:
-        """The layer in whole numbers, as a quantised network holds it."""
+        """The layer, and the norm that it takes in, in whole numbers, as a quantised network holds
+        them."""
         scheme = self.chip.scheme
-        scale = self.weight_scale.detach().double().cpu().numpy()
-        bias = None if self.bias is None else self.bias.detach().double().cpu().numpy()
+        share, shifted = self._share_and_bias()
+        scale = (self.weight_scale.detach().double() * share).cpu().numpy()
+        bias = None if shifted is None else shifted.cpu().numpy()
         return Quantised(
             bits=Bits(scheme.weight_bits, scheme.input_bits),
             weights=self.whole_weights().astype(np.int32),
-            weight_scale=np.broadcast_to(scale, len(self.weight)).copy(),
+            weight_scale=scale,
             input_scale=float(self.input_scale.detach()),
             input_zero=int(self.input_zero),
             input_range=scheme.input_range,
@@ -242,10 +279,62 @@ class _OnArrays(nn.Module):
         self._check()
         numbers = self.numbers
         product = self._product(numbers)
+        if self.is_folded:
+            return self._folded(product, numbers, x)
         return StraightThrough.apply(  # type: ignore[no-untyped-call, no-any-return]
             product, numbers, x, self.weight, self.bias, self.input_scale, self.weight_scale,
             self.converter_step,
         )  # fmt: skip
+
+    # The batch norm behind it
+
+    def fold(self, norm: nn.BatchNorm2d) -> None:
+        """Take the batch norm behind the layer into its scale and bias wherever no gradient is
+        asked for outside of training, as the chip does; the norm then passes on what it gets.
+
+        `norm` stays where it is, and a parameter of the model.
+        """
+        self._norm = [norm]
+
+    @property
+    def norm(self) -> nn.BatchNorm2d | None:
+        """The batch norm that it takes in."""
+        return self._norm[0] if self._norm else None
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether its outputs are now those behind the norm."""
+        return bool(self._norm) and not self.training and not torch.is_grad_enabled()
+
+    def _share_and_bias(self) -> tuple[Tensor, Tensor | None]:
+        """What each output is multiplied by behind its scales, and what is added, in float64.
+
+        With a norm W x + b becomes (g W) x + g (b - mean) + shift, g = gain / sqrt(variance + eps)
+        (Jacob et al., CVPR 2018, section 3.2).
+        """
+        bias = None if self.bias is None else self.bias.detach().double()
+        norm = self.norm
+        if norm is None:
+            return torch.ones(len(self.weight), dtype=torch.float64).to(self.weight.device), bias
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        share = (norm.running_var.double() + norm.eps).rsqrt()
+        if norm.weight is not None:
+            share = share * norm.weight.detach().double()
+        moved = (0 if bias is None else bias) - norm.running_mean.double()
+        shift = 0 if norm.bias is None else norm.bias.detach().double()
+        return share, moved * share + shift
+
+    def _folded(self, product: Exact | Merged, numbers: Numbers, x: Tensor) -> Tensor:
+        """The outputs behind the norm, by the same steps as the tail of a chip's product
+        (`cimarch.functional.run.tail`)."""
+        share, bias = self._share_and_bias()
+        whole = whole_inputs(x, self.input_scale, numbers)
+        weights = numbers.weights(self.weight, self.weight_scale)
+        scale = (self.input_scale.double() * (self.weight_scale.double() * share)).float()
+        offset = numbers.input_zero * weights.flatten(1).sum(1, dtype=torch.float64)
+        made = rescaled(product.forward(whole, weights), offset, scale.detach(), bias)
+        return made.to(x.dtype)
 
     def _product(self, numbers: Numbers) -> Exact | Merged:
         if self.chip.mode == "exact" or (self.chip.is_chips and not torch.is_grad_enabled()):
@@ -284,13 +373,13 @@ class _OnArrays(nn.Module):
     # What it must know first
 
     def _check(self) -> None:
-        """Raise ValueError where training has led parameters to where nothing is computed."""
+        """Raise DivergedError where training has led parameters to where nothing is computed."""
         if not bool(torch.isfinite(self.weight).all()):
-            raise ValueError("a weight is not a finite number: training has diverged")
+            raise DivergedError("a weight is not a finite number: training has diverged")
         for name in ("weight_scale", "input_scale", "converter_step"):
             scale = getattr(self, name)
             if scale is not None and not bool((scale > 0).all()):
-                raise ValueError(
+                raise DivergedError(
                     f"`{name}` has become {float(scale.detach().min()):g}, and must be above 0: "
                     "give scales a lower learning rate"
                 )
@@ -341,15 +430,17 @@ class _OnArrays(nn.Module):
 
     @torch.no_grad()
     def find_step(self, x: Tensor) -> None:
-        """Set the learned step of the converters to that of the least squared error on these."""
-        converter = self.chip.scheme.converter
+        """Set the ranges of the converters to those that the chip's `start` chooses on these."""
         assert self.converter_step is not None
-        assert converter is not None
-        whole = whole_inputs(x, self.input_scale, self.numbers)
+        numbers = self.numbers
+        whole = whole_inputs(x, self.input_scale, numbers)
         product = self._merged(None, keep=True)
-        product.forward(whole, self.numbers.weights(self.weight, self.weight_scale))
-        found = best_steps(converter, self._begins(), product)
-        self.converter_step.copy_(torch.from_numpy(found).to(self.converter_step))
+        product.forward(whole, numbers.weights(self.weight, self.weight_scale))
+        largest = int(max(abs(end) for end in numbers.inside)) * numbers.weight_top
+        policy = Policy(self.chip.start, percentile=self.chip.percentile)
+        found = start_ranges(product, policy, self.chip.step_per, largest)
+        self.ranges = found
+        self.converter_step.copy_(torch.from_numpy(found.step).to(self.converter_step))
 
 
 @attrs.frozen(eq=False)
@@ -372,6 +463,30 @@ class _Known:
             same = same and np.array_equal(self.ranges.step, ranges.step)
         same = same and windows == self.windows and draw == self.draw
         return same and np.array_equal(weights, self.weights)
+
+
+class Norm(nn.BatchNorm2d):
+    """A batch norm behind a layer on arrays, which takes it in where no gradient is asked for."""
+
+    def __init__(self, layer: _OnArrays, norm: nn.BatchNorm2d) -> None:
+        """Share the parameters and the statistics of a norm, and have `layer` take it in."""
+        super().__init__(
+            norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
+        )
+        share_norm(self, norm)
+        self._layer = [layer]
+        layer.fold(self)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised maps; as they are where the layer has done it."""
+        return input if self._layer[0].is_folded else super().forward(input)
+
+
+def share_norm(norm: nn.BatchNorm2d, other: nn.BatchNorm2d) -> None:
+    """Give a norm the parameters, statistics and mode of another."""
+    for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+        setattr(norm, name, getattr(other, name))
+    norm.train(other.training)
 
 
 class Linear(_OnArrays, nn.Linear):  # type: ignore[misc]  # torch: its bias is never None

@@ -20,13 +20,17 @@ from cimarch.functional.train import straight_kernels as kernels
 from cimarch.functional.train.affine import Affine
 
 
+class DivergedError(ValueError):
+    """Training has led a parameter or an input to where nothing can be computed."""
+
+
 class Gradients(NamedTuple):
     """Of the inputs (over the input scale), of the weight (over both scales), of the step."""
 
     inputs: Tensor | None
     weight: Tensor | None
     step: Tensor | None
-    """(outputs,)."""
+    """(1 or row tiles, outputs)."""
 
 
 class Sums(NamedTuple):
@@ -106,7 +110,7 @@ def whole_inputs(x: Tensor, scale: Tensor, numbers: Numbers) -> Tensor:
     """clamp(round(x x f32(1 / scale)) + zero), ties to even, as `whole` of
     `cimarch.functional.run.tail`.
 
-    Raises ValueError where an input is not a number.
+    Raises DivergedError where an input is not a number.
     """
     low, high = numbers.input_range
     share = reciprocal(scale)
@@ -122,7 +126,7 @@ def whole_inputs(x: Tensor, scale: Tensor, numbers: Numbers) -> Tensor:
         strange = bool(places.isnan().any())
         whole = places.clamp_(low, high).to(numbers.whole_type)
     if strange:
-        raise ValueError("an input is not a number: training has diverged, or the data are broken")
+        raise DivergedError("an input is not a number: training has diverged, or data are broken")
     return whole
 
 
@@ -277,11 +281,11 @@ def _through_weights(
 
 
 def _of_step(slopes: Tensor, step: Tensor, conversions: int, top: int) -> Tensor:
-    """The gradient of a learned step (1, 1) or (1, outputs of a channel group).
+    """The gradient of a learned step (1, 1), (1, outputs of a channel group) or (1, 1, row tiles).
 
-    `conversions` are those of one image.
+    `slopes` are (1 or row tiles, outputs), `conversions` those of one image.
     """
-    shared = slopes.reshape(-1, step.numel()).sum(0)
+    shared = slopes.sum(1) if step.dim() == 3 else slopes.reshape(-1, step.numel()).sum(0)
     return (_slope(conversions // step.numel(), top) * shared).to(step.dtype).reshape(step.shape)
 
 

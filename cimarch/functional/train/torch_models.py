@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import fx, nn
 
 from cimarch.diagnostics import DescriptionError, Diagnostic, suggestion
 from cimarch.functional.cells.device import device_of
@@ -27,7 +27,15 @@ from cimarch.functional.fit.quantise import bias_of, matrices, weight_matrix
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
 from cimarch.functional.scheme import scheme_of
 from cimarch.functional.tiles import sections_of_placement
-from cimarch.functional.train.modules import Arrays, Chip, Conv2d, Linear, from_float
+from cimarch.functional.train.modules import (
+    Arrays,
+    Chip,
+    Conv2d,
+    Linear,
+    Norm,
+    from_float,
+    share_norm,
+)
 from cimarch.mapping.placement import Placement
 from cimarch.workload.network import Network, Operation
 from cimarch.workload.trace import trace
@@ -51,11 +59,15 @@ def convert_(
     model, or a layer cannot lie on arrays.
     """
     for op in matrices(placement.network):
-        layer = _layer(model, op)
         chip = Chip(arrays_of(placement, op.name), mode, per, (ranges or {}).get(op.name))
-        made = from_float(layer, chip)
-        made.draw = Draw(seed, 0, op.name)
-        _replace(model, op.name, made)
+        put_(model, op, chip, seed=seed)
+
+
+def put_(model: nn.Module, op: Operation, chip: Chip, *, seed: int = 0) -> None:
+    """Put the layer of one operation on a chip; as `convert_`."""
+    made = from_float(_layer(model, op), chip)
+    made.draw = Draw(seed, 0, op.name)
+    _replace(model, op.name, made)
 
 
 def arrays_of(placement: Placement, name: str) -> Arrays:
@@ -69,6 +81,26 @@ def arrays_of(placement: Placement, name: str) -> Arrays:
         blocks=layouts[0].blocks,
         device=device_of(wiring.pool, wiring.converter),
     )
+
+
+def fold_norms_(model: fx.GraphModule) -> None:
+    """Have each layer on arrays take in the batch norm that alone reads its result.
+
+    Training goes on through the norms; where no gradient is asked for, model and chip then compute
+    the same to the last bit.
+    """
+    called = {
+        node: model.get_submodule(str(node.target))
+        for node in model.graph.nodes
+        if node.op == "call_module"
+    }
+    for node, norm in called.items():
+        for before in node.all_input_nodes[:1]:
+            layer = called.get(before)
+            if not isinstance(norm, nn.BatchNorm2d) or not isinstance(layer, (Conv2d, Linear)):
+                continue
+            if len(before.users) == 1:
+                _replace(model, str(node.target), Norm(layer, norm))
 
 
 def layers(model: nn.Module) -> dict[str, Conv2d | Linear]:
@@ -107,9 +139,21 @@ def _replace(model: nn.Module, path: str, layer: nn.Module) -> None:
 def float_model(model: nn.Module) -> nn.Module:
     """A copy of a model whose layers are torch's again, with the weights that were learned."""
     copy = deepcopy(model)
+    for path, norm in list(copy.named_modules()):
+        if isinstance(norm, Norm):
+            _replace(copy, path, _plain(norm))
     for path, layer in layers(copy).items():
         _replace(copy, path, layer.float_layer())
     return copy
+
+
+def _plain(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
+    """torch's own batch norm with the same parameters and statistics."""
+    made = nn.BatchNorm2d(
+        norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
+    )
+    share_norm(made, norm)
+    return made
 
 
 def quantised_network(
@@ -120,7 +164,11 @@ def quantised_network(
     The whole weights are those that the layers hold. A batch norm behind a layer becomes part of
     its scale and bias, which leaves them as they are.
     """
-    network = trace(float_model(model), example_inputs, name=name)
+    return whole_network(model, trace(float_model(model), example_inputs, name=name))
+
+
+def whole_network(model: nn.Module, network: Network) -> QuantisedNetwork:
+    """The same of a network that was traced or read already."""
     mine = layers(model)
     found = {op.name: _folded(network, op, mine[op.name]) for op in matrices(network)}
     return QuantisedNetwork(network, found, "trained through the chip")
@@ -129,6 +177,8 @@ def quantised_network(
 def _folded(network: Network, op: Operation, layer: Conv2d | Linear) -> Quantised:
     """A layer in whole numbers, with what the network has folded into its weights."""
     quantised = layer.quantised()
+    if layer.norm is not None:
+        return quantised
     folded = weight_matrix(network, op).reshape(len(layer.weight), -1)
     shares = _shares(folded, layer.weight.detach().double().cpu().numpy().reshape(folded.shape))
     return attrs.evolve(
