@@ -44,6 +44,8 @@ class Recipe:
     """Pixels that images are shifted by at most; 0: none."""
     mirror: bool = True
     seed: int = 0
+    bfloat16: bool = False
+    """Whether products are computed in bfloat16 while training, weights kept in float32."""
 
 
 class Training:
@@ -66,6 +68,8 @@ class Training:
         """`stage` names the stage in what is told and kept, and takes part in what is drawn;
         `penalty` is added to the loss; `after_step` may hold parameters where they belong. What is
         done is kept every so many seconds, and after each epoch."""
+        if recipe.bfloat16:
+            model.to(memory_format=torch.channels_last)  # the form in which processors have it
         self.model, self.train, self.held_back, self.recipe = model, train, held_back, recipe
         self.stage, self.penalty, self.after_step = stage, penalty, after_step
         self.going = going or Going()
@@ -139,7 +143,9 @@ class Training:
             group["lr"] = group["highest"] * share
         self.model.train()
         images, labels = (each.to(self.device) for each in self._batch(epoch, step))
-        loss = F.cross_entropy(self.model(images), labels)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.bfloat16):
+            answers = self.model(images).float()
+        loss = F.cross_entropy(answers, labels)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model)
         if not bool(torch.isfinite(loss)):
