@@ -21,11 +21,12 @@ from cimarch.engine.tasks import JOIN
 from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.wiring import Wiring
+from cimarch.program.charges import Charge
 from cimarch.program.context import KIND, Context
 from cimarch.program.products import Vector
 from cimarch.program.streams import Draft, End
 from cimarch.program.transfers import Hop, Toll
-from cimarch.program.writes import writing
+from cimarch.program.writes import Writes, writing
 
 
 @attrs.frozen
@@ -52,7 +53,12 @@ class Loads:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.placement: Placement = context.placement
-        self._crossed: dict[tuple[Toll, int], tuple[int, int, int]] = {}
+        self._written: dict[tuple[str, Vector], Writes] = (
+            {} if context.kept is None else context.kept.writings
+        )
+        self._crossed: dict[tuple[Toll, int], tuple[Fraction, Fraction, tuple[Charge, ...]]] = (
+            {} if context.kept is None else context.kept.crossings
+        )
         self._known: dict[
             tuple[str, Vector, tuple[Toll, ...]], list[tuple[int, int, str, int]]
         ] = {}
@@ -106,7 +112,7 @@ class Loads:
     def _place(self, tile: int) -> tuple[str, int]:
         """The pool and the array of a tile."""
         tiles = self.placement.tiles
-        return self.placement.plans[int(tiles.site[tile])].pool.path, int(tiles.array[tile])
+        return self.placement.wiring_of(tile).pool.path, int(tiles.array[tile])
 
     def _tasks(self, tile: int) -> list[_Task]:
         tiles = self.placement.tiles
@@ -116,12 +122,13 @@ class Loads:
             int(tiles.rows[tile]),
             int(tiles.columns[tile]),
             0,
-            self.placement.bits[plan.site.anchor.name],
+            self.placement.bits_of(tile),
             density=self.placement.densities.of(plan.site.anchor.name),
         )
-        key = (plan.pool.path, array, vector)
+        wiring = self.placement.wiring_of(tile)
+        key = (wiring.pool.path, array, vector)
         if key not in self._templates:
-            self._templates[key] = self._load(plan.wiring, array, vector)
+            self._templates[key] = self._load(wiring, array, vector)
         return self._templates[key]
 
     def _load(self, wiring: Wiring, array: int, vector: Vector) -> list[_Task]:
@@ -141,7 +148,7 @@ class Loads:
         """Busy cycles, latency, kind and charge of each crossing, then of the writing itself."""
         key = (pool.path, vector, tuple(hop.toll for hop in crossed))
         if key not in self._known:
-            write = writing(pool, vector)
+            write = self._writing(pool, vector)
             slowest = max([write.each, *(hop.toll.busy for hop in crossed)])
             seconds = write.final + (vector.rows - 1) * slowest
             last = self.context.cycles(seconds, f"writing `{pool.path}`")
@@ -150,21 +157,27 @@ class Loads:
             self._known[key] = [*found, (last, last, "write", self.context.charge((write.priced,)))]
         return self._known[key]
 
+    def _writing(self, pool: Part, vector: Vector) -> Writes:
+        key = (pool.path, vector)
+        if key not in self._written:
+            self._written[key] = writing(pool, vector)
+        return self._written[key]
+
     def _crossing(self, hop: Hop, rows: int) -> tuple[int, int, int]:
         """Busy cycles of a part that all rows cross, cycles until the first is over, the charge."""
         toll = hop.toll
         key = (toll, rows)
         if key not in self._crossed:
-            busy = self.context.cycles(toll.busy * rows, f"a load over `{hop.at.path}`")
             charges = tuple(
                 attrs.evolve(
                     c, count=c.count * rows, joules=None if c.joules is None else c.joules * rows
                 )
                 for c in toll.charges
             )
-            late = self._cycles(toll.head + toll.tail)
-            self._crossed[key] = (busy, late, self.context.charge(charges))
-        return self._crossed[key]
+            self._crossed[key] = (toll.busy * rows, toll.head + toll.tail, charges)
+        busy, late, priced = self._crossed[key]
+        held = self.context.cycles(busy, f"a load over `{hop.at.path}`")
+        return held, self._cycles(late), self.context.charge(priced)
 
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.context.clock))
