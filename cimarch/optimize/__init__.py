@@ -27,6 +27,8 @@ class Method:
     """The name of its options class, beside it."""
     summary: str
     """What it does, in one line."""
+    chip: str = "edge_macro"
+    """A chip that its page of help shows it on."""
 
     def load(self) -> tuple[Any, Any]:
         """The function and the class of its options."""
@@ -34,7 +36,13 @@ class Method:
         return getattr(found, self.function), getattr(found, self.options)
 
 
-METHODS: dict[str, Method] = {}
+METHODS: dict[str, Method] = {
+    "strips": Method(
+        "mixed.method", "strips", "Strips",
+        "more bits where weights are sensitive, strip by strip, without training",
+        chip="two_pools",
+    ),
+}  # fmt: skip
 """By name, in the order in which a person would try them."""
 
 _OTHERS = {

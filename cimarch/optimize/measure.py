@@ -11,12 +11,14 @@ from cimarch.data.dataset import DataSet
 from cimarch.evaluate import evaluate
 from cimarch.functional.fit.quantise import matrices
 from cimarch.hardware.system import System
+from cimarch.mapping.precision import Bits
 from cimarch.mapping.precision import precision as bits_of
+from cimarch.mapping.strips import depth_of
 from cimarch.optimize.record import Stand
 from cimarch.report.report import Report
 from cimarch.simulate import simulate
 from cimarch.workload.adapted import PRECISION, RANGES
-from cimarch.workload.network import Network
+from cimarch.workload.network import Network, Operation
 
 
 @attrs.frozen(kw_only=True)
@@ -73,8 +75,14 @@ def costs(report: Report, network: Network, at: At) -> Stand:
         utilisation=100 * report.utilisation,
         load_cycles=report.load_cycles,
         parameters=sum(counts.values()),
-        weight_bits=sum(count * bits[name].weight for name, count in counts.items()),
+        weight_bits=sum(_weight_bits(op, bits[op.name]) for op in matrices(network)),
     )
+
+
+def _weight_bits(op: Operation, bits: Bits) -> int:
+    if bits.strips is not None:
+        return bits.strips.weight_bits(depth_of(op))
+    return op.rows * op.columns * op.groups * bits.weight
 
 
 def _policy(network: Network, at: At) -> Any:
