@@ -29,6 +29,7 @@ COMMANDS = (
     "compare",
     "calibrate",
     "eval",
+    "optimize",
     "generate",
     "validate",
     "export",
@@ -70,6 +71,8 @@ def cli() -> None:
     cimarch sim isaac models/resnet20.pt     run a network on it
     cimarch compare isaac puma --model digits  which of them is better at it?
     cimarch eval isaac digits --data digits  how often is it right on it?
+    cimarch optimize METHOD isaac models/resnet20.pt --data cifar10:PATH -o OUT.adapted
+                                             change it so that it suits it
     cimarch generate language_chip gpt2 --prompt 128 --tokens 64
                                              generate text on it
     cimarch validate isaac                   is it what its paper prints?

@@ -49,6 +49,18 @@ _OTHERS = {
     "Going": "going",
     "Model": "model",
     "Record": "record",
+    "two_stage": Method(
+        "morph.two_stage",
+        "two_stage",
+        "TwoStage",
+        "Widths that fit the macros: shrink by bit lines, expand, train (arXiv 2510.14379).",
+    ),
+    "uniform_width": Method(
+        "morph.two_stage",
+        "uniform_width",
+        "UniformWidth",
+        "One factor for all widths that fits the macros, and training: a baseline.",
+    ),
 }
 
 

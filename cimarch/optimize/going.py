@@ -46,7 +46,7 @@ class Going:
         text = json.dumps(asked, sort_keys=True, indent=1)
         place = self.kept / "asked.json"
         if place.exists() and place.read_text() != text:
-            raise _another(self.kept, json.loads(place.read_text()), asked)
+            raise _another(self.kept, _read(place), asked)
         self.kept.mkdir(parents=True, exist_ok=True)
         with whole(place) as file:
             file.write(text.encode())
@@ -59,7 +59,7 @@ class Going:
         """Plain JSON values that `make` gives, or gave before the run was interrupted."""
         place = self.place(f"{name}.json")
         if place is not None and place.exists():
-            return json.loads(place.read_text())
+            return _read(place)
         found = json.loads(json.dumps(make()))
         if place is not None:
             with whole(place) as file:
@@ -83,6 +83,24 @@ def digest_of(*parts: bytes) -> str:
     for part in parts:
         found.update(part)
     return found.hexdigest()
+
+
+def damaged(place: Path) -> DescriptionError:
+    """The error for a file that a run has kept, and that is not what it wrote."""
+    return DescriptionError(
+        Diagnostic(
+            "E456",
+            f"`{place}`, which a run has kept, is damaged",
+            helps=(f"begin that run again: `rm -r {place.parent}`",),
+        )
+    )
+
+
+def _read(place: Path) -> Any:
+    try:
+        return json.loads(place.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise damaged(place) from None
 
 
 def _another(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> DescriptionError:

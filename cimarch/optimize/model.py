@@ -24,7 +24,7 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.saved_quantised import from_bytes, to_bytes
 from cimarch.functional.fit.saved_ranges import Calibration
 from cimarch.functional.quantised import QuantisedNetwork
-from cimarch.optimize.record import Record
+from cimarch.optimize.record import Record, records_of
 from cimarch.optimize.trainee import module_of
 from cimarch.report.files import whole
 from cimarch.workload.adapted import (
@@ -104,7 +104,7 @@ class Model:
     def records(self) -> tuple[Record, ...]:
         """What each method did, the first one first."""
         given = self.attached.get(RECORDS)
-        return tuple(Record.from_dict(each) for each in json.loads(given)) if given else ()
+        return records_of(given, f"{self.source or self.name}: {RECORDS}") if given else ()
 
     @property
     def precision(self) -> Any:

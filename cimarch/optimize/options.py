@@ -6,6 +6,7 @@ sentence that both the command line and a reader need. `cimarch optimize` makes 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,9 @@ def _check(field: attrs.Attribute[Any], value: Any) -> None:
     if told["least"] is None and told["most"] is None:
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    whole = not _is_whole(field) or (number and value == int(value))
-    low = float("-inf") if told["least"] is None else told["least"]
-    high = float("inf") if told["most"] is None else told["most"]
+    whole = not _is_whole(field) or (number and value == value // 1)
+    low = -sys.float_info.max if told["least"] is None else told["least"]
+    high = sys.float_info.max if told["most"] is None else told["most"]
     if not (number and whole and low <= value <= high):
         what = "a whole number" if _is_whole(field) else "a number"
         reach = f"from {low:g} up" if told["most"] is None else f"in {low:g}..{high:g}"

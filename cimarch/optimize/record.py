@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from cimarch import __version__
+from cimarch.workload.adapted import AGAIN
+from cimarch.workload.fields import Field, parse
+from cimarch.workload.problems import problem
 
 SCHEMA = "cimarch.record/1"
 
@@ -102,11 +106,47 @@ class Record:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Record:
-        """A record that was written by `to_dict`."""
-        known = {field.name for field in attrs.fields(cls)}
-        rest = {name: value for name, value in given.items() if name in known}
-        for name, make in (("before", Stand), ("after", Stand)):
-            rest[name] = make(**given[name])
-        rest["epochs"] = tuple(Epoch(**each) for each in given["epochs"])
-        rest["notes"] = tuple(given["notes"])
-        return cls(**rest)
+        """A record that was written by `to_dict`; DescriptionError where it is damaged."""
+        return _record(Field(given, "", "the record", AGAIN))
+
+
+def records_of(data: bytes, file: str) -> tuple[Record, ...]:
+    """The records that the content of a file says; DescriptionError where it is damaged."""
+    return tuple(_record(each) for each in parse(data, file, once=True, help=AGAIN).items())
+
+
+def _record(given: Field) -> Record:
+    schema = given["schema"].text()
+    if schema != SCHEMA:
+        raise problem("E114", f"a record of `{given.file}` is of `{schema}`, not `{SCHEMA}`")
+    words = {name: given[name].text() for name in _WORDS}
+    plain = {name: given[name].object() for name in ("options", "split", "details")}
+    rest: dict[str, Any] = {**words, **plain}
+    return Record(
+        **rest,
+        before=_stand(given["before"]),
+        after=_stand(given["after"]),
+        epochs=tuple(_epoch(each) for each in given["epochs"].items()),
+        notes=tuple(each.text() for each in given["notes"].items()),
+        digests={name: each.text() for name, each in given["digests"].members()},
+    )
+
+
+_WORDS = ("method", "system", "network", "data", "version")
+
+
+def _stand(given: Field) -> Stand:
+    names = [field.name for field in attrs.fields(Stand)]
+    return Stand(**{name: _number(given[name]) for name in names if given.get(name) is not None})
+
+
+def _epoch(given: Field) -> Epoch:
+    numbers = {name: _number(given[name]) for name in ("loss", "held_back", "seconds")}
+    return Epoch(given["stage"].text(), given["epoch"].integer(), **numbers)
+
+
+def _number(given: Field) -> Any:
+    """A number that is one: whole where it was written so."""
+    if not math.isfinite(given.number()):
+        raise problem("E114", f"`{given.where}` of `{given.file}` is not finite", helps=[AGAIN])
+    return given.value

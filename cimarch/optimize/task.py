@@ -55,6 +55,8 @@ class Task:
         network = model.network()
         found = read_data(data, network) if isinstance(data, str) else data.fitted(network)
         task = cls(method, model, system, found, options, going)
+        found.judging(options.judge)  # what there is too little of is told before anything is kept
+        assert task.split
         going.begin(task.asked())
         return task
 
@@ -87,13 +89,19 @@ class Task:
     def stand(self, model: Model, at: At, *, name: str) -> Stand:
         """Where a model stands, judged by the test examples; kept under a name of its own."""
         judge = self.options.judge
+
+        def tell(stage: str, share: float) -> None:
+            self.going.tell(f"{name}: {stage}", share)
+            if self.going.stopped():  # nothing of a stand is kept but all of it
+                raise KeyboardInterrupt
+
         self.going.tell(name, 0.0)
         found = self.going.once(
             f"stand {name}".replace(" ", "_"),
             lambda: attrs.asdict(
                 stand(
                     self.system, model.network(), self.data, at,
-                    judge=judge, device=self.options.torch_device,
+                    judge=judge, device=self.options.torch_device, progress=tell,
                 )
             ),
         )  # fmt: skip

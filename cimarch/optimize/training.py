@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from cimarch.data.dataset import Examples
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.optimize.augment import augmented
-from cimarch.optimize.going import Going
+from cimarch.optimize.going import Going, damaged
 from cimarch.optimize.record import Epoch
 from cimarch.report.files import whole
 
@@ -69,7 +70,7 @@ class Training:
         `penalty` is added to the loss; `after_step` may hold parameters where they belong. What is
         done is kept every so many seconds, and after each epoch."""
         if recipe.bfloat16:
-            model.to(memory_format=torch.channels_last)  # the form in which processors have it
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model, self.train, self.held_back, self.recipe = model, train, held_back, recipe
         self.stage, self.penalty, self.after_step = stage, penalty, after_step
         self.going = going or Going()
@@ -185,11 +186,21 @@ class Training:
     def _resume(self) -> None:
         if self.kept is None or not self.kept.exists():
             return
-        state = torch.load(self.kept, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.done, self._loss = state["done"], state["loss"]
-        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        try:
+            state = torch.load(self.kept, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.done, self._loss = state["done"], state["loss"]
+            self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        except _DAMAGED:
+            raise damaged(self.kept) from None
+
+
+_DAMAGED = (
+    pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError,
+    AttributeError,
+)  # fmt: skip
+"""What torch raises of a state that is none, or of another model."""
 
 
 def rate_at(step: int, total: int, warm: float) -> float:

@@ -17,7 +17,7 @@ def texts(report: Report) -> dict[str, str]:
     """File name to content: `summary.csv`, `layers.csv`, `parts.csv` and `ledger.csv`."""
     figures = report.to_dict()
     found = {
-        "summary.csv": _text(
+        "summary.csv": text(
             ("figure", "value", "definition"),
             ((figure.key, figures[figure.key], figure.definition) for figure in FIGURES),
         )
@@ -25,7 +25,7 @@ def texts(report: Report) -> dict[str, str]:
     for table, columns in TABLES.items():
         rows = to_rows(getattr(report, table))
         names = [column.name for column in columns]
-        found[f"{table}.csv"] = _text(names, (row.values() for row in rows))
+        found[f"{table}.csv"] = text(names, (row.values() for row in rows))
     return found
 
 
@@ -41,17 +41,18 @@ def evaluation_texts(found: Evaluation) -> dict[str, str]:
     ]
     layers = to_rows(found.layers)
     return {
-        "models.csv": _text(list(rows[0]), (row.values() for row in rows)),
-        "layers.csv": _text([c.name for c in LAYERS], (row.values() for row in layers)),
+        "models.csv": text(list(rows[0]), (row.values() for row in rows)),
+        "layers.csv": text([c.name for c in LAYERS], (row.values() for row in layers)),
     }
 
 
 def table_text(table: Columns) -> str:
     """One table."""
-    return _text(list(table), (row.values() for row in to_rows(table)))
+    return text(list(table), (row.values() for row in to_rows(table)))
 
 
-def _text(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+def text(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """One table, from its head and its rows."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(names)

@@ -1,0 +1,145 @@
+"""Panels of pictures of an optimisation, drawn from plain values: what is left, training, widths,
+trade-offs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cimarch.optimize.details import Row
+from cimarch.optimize.points import Point
+from cimarch.optimize.record import FIGURES, Epoch, Stand
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+GREY = "#999999"
+
+
+# before and after
+
+
+def remaining(before: Stand, after: Stand) -> dict[str, float]:
+    """What is left of each figure that is no percentage, as a share of what there was."""
+    found = {}
+    for figure in FIGURES:
+        first, last = getattr(before, figure.name), getattr(after, figure.name)
+        if figure.unit != "%" and first and last is not None:
+            found[figure.title] = last / first
+    return found
+
+
+def bars(figure: SubFigure, left: Mapping[str, float]) -> None:
+    """Shares as bars beside each other, with a line where nothing has changed."""
+    axes = figure.subplots()
+    places = range(len(left))
+    values = [100 * share for share in left.values()]
+    made = axes.barh(places, values, 0.7, color="C0")
+    axes.bar_label(made, [f" {value:.1f} %" for value in values], fontsize=7)
+    axes.axvline(100, color="black", linewidth=0.8)
+    axes.set_yticks(places, list(left), fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(100.0, *values) * 1.15)
+    finish(axes, "after, in percent of before")
+
+
+# training
+
+
+def training(figure: SubFigure, epochs: Sequence[Epoch]) -> None:
+    """Loss and accuracy on examples held back, epoch after epoch; a line between stages."""
+    from matplotlib.ticker import MaxNLocator
+
+    lower = figure.subplots()
+    upper = lower.twinx()
+    places = np.arange(1, len(epochs) + 1)
+    lower.plot(places, [e.loss for e in epochs], ".-", color=GREY, linewidth=1, markersize=4)
+    upper.plot(places, [e.held_back for e in epochs], ".-", color="C0", linewidth=1, markersize=4)
+    lower.set_ylabel("loss", fontsize=8, color=GREY)
+    upper.set_ylabel("right of those held back, %", fontsize=8, color="C0")
+    lower.set_ylim(bottom=0)
+    lower.set_xlabel("epoch", fontsize=8)
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    upper.set_ylim(*_around([epoch.held_back for epoch in epochs]))
+    for number, (stage, first) in enumerate(_stages(epochs).items()):
+        if number:
+            lower.axvline(first + 0.5, color="black", linewidth=0.5, linestyle=":")
+        lower.annotate(
+            stage, (first + 1, 1), xycoords=("data", "axes fraction"), fontsize=6, rotation=20,
+            va="bottom", annotation_clip=False,
+        )  # fmt: skip
+    upper.tick_params(labelsize=7)
+    upper.spines["top"].set_visible(False)
+    finish(lower, "")
+
+
+def _around(shares: Sequence[float]) -> tuple[float, float]:
+    """Limits of an axis of percentages, which has nothing below 0 or above 100."""
+    room = max(1.0, 0.08 * (max(shares) - min(shares)))
+    return max(0.0, min(shares) - room), min(100.0, max(shares) + room)
+
+
+def _stages(epochs: Sequence[Epoch]) -> dict[str, int]:
+    """Where each stage begins."""
+    found: dict[str, int] = {}
+    for place, epoch in enumerate(epochs):
+        found.setdefault(epoch.stage, place)
+    return found
+
+
+# widths
+
+
+def widths(figure: SubFigure, title: str, rows: Sequence[Row]) -> None:
+    """Two bars a layer: what it had, and what it has."""
+    axes = figure.subplots()
+    names = [str(next(iter(row.values()))) for row in rows]
+    places = np.arange(len(rows))
+    axes.bar(places - 0.2, [row["before"] for row in rows], 0.4, label="before", color=GREY)
+    axes.bar(places + 0.2, [row["after"] for row in rows], 0.4, label="after", color="C0")
+    axes.set_xticks(places, names, fontsize=6, rotation=45, ha="right", rotation_mode="anchor")
+    axes.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
+    finish(axes, "")
+    axes.set_title(f"{title}, before and after", fontsize=8, loc="left")
+
+
+# trade-offs
+
+
+def tradeoff(figure: SubFigure, points: Sequence[Point]) -> None:
+    """Accuracy against each thing that is left: a point a group of runs, with its deviation."""
+    kinds = list(dict.fromkeys(kind for point in points for kind in point.left))
+    grid = figure.subplots(1, len(kinds), squeeze=False, sharey=True)
+    series = list(dict.fromkeys(point.series for point in points))
+    for axes, kind in zip(grid.flat, kinds, strict=True):
+        for number, name in enumerate(series):
+            mine = sorted(
+                (p for p in points if p.series == name and kind in p.left),
+                key=lambda p: p.left[kind].mean,
+            )
+            axes.errorbar(
+                [p.left[kind].mean for p in mine],
+                [p.accuracy.mean for p in mine],
+                [p.accuracy.deviation for p in mine],
+                [p.left[kind].deviation for p in mine],
+                fmt="o-", color=f"C{number}", label=name, markersize=4, linewidth=1, capsize=2,
+            )  # fmt: skip
+        axes.set_xlabel(f"{kind}, % of before", fontsize=8)
+        finish(axes, "")
+    grid[0, 0].set_ylabel(points[0].judged, fontsize=8)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=7,
+        frameon=False,
+    )  # fmt: skip
+
+
+def finish(axes: Axes, title: str) -> None:
+    """Small figures, no frame above and beside, and a title."""
+    axes.tick_params(axis="both", labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    if title:
+        axes.set_title(title, fontsize=8, loc="left")
