@@ -26,7 +26,7 @@ from cimarch.mapping.precision import Bits
 from cimarch.mapping.wiring import Convert, Wiring
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Vector:
     """What one product is: the used part of an array, the precision, and how full both are."""
 

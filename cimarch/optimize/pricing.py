@@ -7,6 +7,9 @@ added up. What hangs on the chip alone (ways, products, transfers) is worked out
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -68,6 +71,10 @@ class Prices:
 
         Raises DescriptionError where the system cannot hold or route the network so.
         """
+        with _uncollected():
+            return self._of(policy)
+
+    def _of(self, policy: object) -> Price:
         placed = map_network(self.system, self.network, precision=policy, **self._how)
         program = write_program(placed, kept=self._kept)
         ran = run_program(program, check=False)
@@ -83,3 +90,19 @@ class Prices:
         if not (program.preloaded and program.placement.groups):
             return load_cycles(program, ran)
         return run_program(load_program(program.placement, self._kept), check=False).makespan
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let Python look for cycles once, at the end, and only in what was made within.
+
+    A program is so many objects that every other one would have the whole heap searched.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect(0)
+        if was_on:
+            gc.enable()

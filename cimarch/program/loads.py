@@ -59,6 +59,7 @@ class Loads:
         self._crossed: dict[tuple[Toll, int], tuple[Fraction, Fraction, tuple[Charge, ...]]] = (
             {} if context.kept is None else context.kept.crossings
         )
+        self._crossings: dict[tuple[Toll, int], tuple[int, int, int]] = {}
         self._known: dict[
             tuple[str, Vector, tuple[Toll, ...]], list[tuple[int, int, str, int]]
         ] = {}
@@ -165,7 +166,15 @@ class Loads:
 
     def _crossing(self, hop: Hop, rows: int) -> tuple[int, int, int]:
         """Busy cycles of a part that all rows cross, cycles until the first is over, the charge."""
-        toll = hop.toll
+        key = (hop.toll, rows)
+        if key not in self._crossings:
+            busy, late, priced = self._crossing_of(hop.toll, rows)
+            held = self.context.cycles(busy, f"a load over `{hop.at.path}`")
+            self._crossings[key] = held, self._cycles(late), self.context.charge(priced)
+        return self._crossings[key]
+
+    def _crossing_of(self, toll: Toll, rows: int) -> tuple[Fraction, Fraction, tuple[Charge, ...]]:
+        """The same in exact seconds, and the charges."""
         key = (toll, rows)
         if key not in self._crossed:
             charges = tuple(
@@ -175,9 +184,7 @@ class Loads:
                 for c in toll.charges
             )
             self._crossed[key] = (toll.busy * rows, toll.head + toll.tail, charges)
-        busy, late, priced = self._crossed[key]
-        held = self.context.cycles(busy, f"a load over `{hop.at.path}`")
-        return held, self._cycles(late), self.context.charge(priced)
+        return self._crossed[key]
 
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.context.clock))
