@@ -20,9 +20,15 @@ from cimarch.functional.fit.quantise import check_weights, matrices, quantise, s
 from cimarch.functional.fit.saved_quantised import read_quantised
 from cimarch.functional.fit.saved_ranges import Calibration, check_names, check_shape, read_ranges
 from cimarch.functional.fit.saved_ranges import Saved as SavedRanges
-from cimarch.functional.matrix import Matrix, matrix_of, plan_of
+from cimarch.functional.matrix import Matrix, matrix_of
 from cimarch.functional.quantised import QuantisedNetwork
 from cimarch.functional.scheme import Scheme
+from cimarch.functional.shares import (
+    check_inputs,
+    schemes_of_shares,
+    weights_of_shares,
+    wirings_of,
+)
 from cimarch.hardware.system import System
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.saved import network_digest
@@ -39,6 +45,9 @@ class Bench:
     placement: Placement
     data: DataSet
     schemes: Mapping[str, Scheme]
+    """By operation; of strips of several precisions, that of the highest."""
+    pools: Mapping[str, Scheme]
+    """By share: the operation, or its strips of one precision (`cimarch.functional.shares`)."""
     quantised: QuantisedNetwork
     how: How
 
@@ -52,27 +61,33 @@ class Bench:
         how.tell("place", 0.0)
         model = None if how.quantised is None else read_quantised(how.quantised, network)
         if model is not None:
-            bits = {name: (o.bits.weight, o.bits.input) for name, o in model.operations.items()}
+            bits = {name: each.bits.to_entry() for name, each in model.operations.items()}
             where = attrs.evolve(where, precision=bits)
         placement = where.placed(system, network)
         schemes = schemes_of(placement)
         if not schemes:
             raise _nothing_placed(placement.network)
         for name in schemes:  # what is said of cells and converters goes together, or is told now
-            wiring = plan_of(placement, name).wiring
-            device_of(wiring.pool, wiring.converter)
+            check_inputs(placement, name)
+            for wiring in wirings_of(placement, name):
+                device_of(wiring.pool, wiring.converter)
         how.tell("read data", 0.0)
         data = read_data(data, network) if isinstance(data, str) else data.fitted(network)
         if model is None:
-            model = _quantised(network, schemes, data, how)
+            model = _quantised(network, placement, schemes, data, how)
         else:
-            model = _taken_over(model, network, schemes)
-        return cls(placement, data, schemes, model, how)
+            model = _taken_over(model, network, placement, schemes)
+        pools = {
+            share: scheme
+            for name in schemes
+            for share, scheme in schemes_of_shares(placement, name).items()
+        }
+        return cls(placement, data, schemes, pools, model, how)
 
     def calibration(self, policy: Policy) -> Calibration:
         """Converter ranges by a policy, on the examples that calibrate."""
         how = self.how
-        _check_converters(self.schemes)
+        _check_converters(self.pools)
         chosen = _calibrating(self.data, how.calibrate, "converter ranges are chosen on data")
         watch = watched(
             self.placement, self.quantised, lambda: _inputs(chosen, how.batch), len(chosen),
@@ -81,7 +96,7 @@ class Bench:
         found = watch.ranges(policy, len(chosen))
         return Calibration(
             ranges=found,
-            schemes={name: self.schemes[name] for name in found},
+            schemes={name: self.pools[name] for name in found},
             network=self.placement.network.name,
             network_digest=network_digest(self.placement.network),
             system=self.placement.system.name,
@@ -97,23 +112,27 @@ class Bench:
         if given is not None:
             found = self._given(given)
             for op in matrices(self.placement.network):
-                if op.name in found:
-                    check_shape(found[op.name], self.schemes[op.name], op)
+                mine = schemes_of_shares(self.placement, op.name) if op.name in self.schemes else {}
+                for share in mine.keys() & found.keys():
+                    check_shape(found[share], mine[share], op)
             return found
-        has_any = any(scheme.converter is not None for scheme in self.schemes.values())
+        has_any = any(scheme.converter is not None for scheme in self.pools.values())
         return self.calibration(policy).ranges if policy.needs_data and has_any else {}
 
     def _given(self, given: SavedRanges) -> Mapping[str, Ranges]:
         """Ranges that were given, by operation, checked against what they are for."""
         if isinstance(given, Mapping) and all(isinstance(r, Ranges) for r in given.values()):
-            check_names(given, self.schemes)
+            check_names(given, self.pools)
             return given
         read = read_ranges(given)
-        read.check(self.placement.network, self.schemes)
+        read.check(self.placement.network, self.pools)
         return read.ranges
 
-    def matrix(self, name: str, ranges: Ranges | None, **how: Any) -> Matrix:
-        """A matrix operation with its path; DescriptionError where the one asked for is none."""
+    def matrix(self, name: str, ranges: Mapping[str, Ranges], **how: Any) -> Matrix:
+        """A matrix operation with its path; DescriptionError where the one asked for is none.
+
+        `ranges` are those of all shares, by name.
+        """
         whole = self.quantised.operations[name]
         try:
             return matrix_of(self.placement, name, whole, ranges, on=self.how.device, **how)
@@ -124,7 +143,7 @@ class Bench:
 
 
 def _quantised(
-    network: Network, schemes: Mapping[str, Scheme], data: DataSet, how: How
+    network: Network, placement: Placement, schemes: Mapping[str, Scheme], data: DataSet, how: How
 ) -> QuantisedNetwork:
     """The network in whole numbers, by the examples that calibrate.
 
@@ -137,23 +156,30 @@ def _quantised(
         histograms=how.quantising.method != "minmax", device=how.device,
         tell=lambda part: how.tell("quantise", part),
     )  # fmt: skip
-    return quantise(network, schemes, spreads, how.quantising)
+    strips = {name: strips for name in schemes if (strips := placement.bits[name].strips)}
+    return quantise(network, schemes, spreads, how.quantising, strips)
 
 
 def _taken_over(
-    model: QuantisedNetwork, network: Network, schemes: Mapping[str, Scheme]
+    model: QuantisedNetwork,
+    network: Network,
+    placement: Placement,
+    schemes: Mapping[str, Scheme],
 ) -> QuantisedNetwork:
     """A quantised model on the pools of a placement; DescriptionError where one cannot take it."""
     for name, scheme in schemes.items():
         each = model.operations.get(name)
         if each is None:
             raise _unfit(f"the quantised model holds no `{name}`, which lies on arrays")
-        low, high = scheme.weight_range
-        if not (low <= each.weights.min() and each.weights.max() <= high):
-            raise _unfit(
-                f"weights of `{name}` are {each.weights.min()}..{each.weights.max()}, and its "
-                f"encoding `{scheme.encoding}` holds {low}..{high}"
-            )
+        for part, weights in zip(
+            schemes_of_shares(placement, name).values(), weights_of_shares(each), strict=True
+        ):
+            low, high = part.weight_range
+            if not (low <= weights.min() and weights.max() <= high):
+                raise _unfit(
+                    f"weights of `{name}` are {weights.min()}..{weights.max()}, and its "
+                    f"encoding `{part.encoding}` holds {low}..{high}"
+                )
         if each.input_range != scheme.input_range:
             raise _unfit(
                 f"inputs of `{name}` are {_span(each.input_range)}, and its pool takes "

@@ -18,9 +18,10 @@ from cimarch.functional.converter import Ranges
 from cimarch.functional.fit.calibrate import ends
 from cimarch.functional.fit.quantise import matrices
 from cimarch.functional.fit.saved_quantised import model_digest
-from cimarch.functional.matrix import Matrix, plan_of
+from cimarch.functional.matrix import Matrix
 from cimarch.functional.quantised import QuantisedNetwork
 from cimarch.functional.run.answers import Answers
+from cimarch.functional.shares import wirings_of
 from cimarch.mapping.placement import Placement
 from cimarch.report.accuracy import LAYERS, Evaluation, Score
 from cimarch.report.columns import from_rows
@@ -147,16 +148,18 @@ class Judge:
     def _runs(self) -> int:
         """How many trials can differ: one, where cells and converters are ideal."""
         placement = self.bench.placement
-        plans = [plan_of(placement, name) for name in self.bench.quantised.operations]
-        are_real = any(device_of(plan.wiring.pool, plan.wiring.converter) for plan in plans)
+        wirings = [
+            wiring
+            for name in self.bench.quantised.operations
+            for wiring in wirings_of(placement, name)
+        ]
+        are_real = any(device_of(wiring.pool, wiring.converter) for wiring in wirings)
         return self.trials if are_real else 1
 
     def _matrices(self, trial: int) -> dict[str, Matrix]:
         names = self.bench.quantised.operations
         return {
-            name: self.bench.matrix(
-                name, self.ranges.get(name), seed=self.seed, trial=trial, path=self.path
-            )
+            name: self.bench.matrix(name, self.ranges, seed=self.seed, trial=trial, path=self.path)
             for name in names
         }
 
@@ -169,7 +172,11 @@ class Judge:
             bench.quantised, held, self.examples.inputs(0, self.statistics), device=how.device,
             tell=lambda part: how.tell("statistics", part),
         )  # fmt: skip
-        return [_layer(matrix, bench.placement, found[name]) for name, matrix in held.items()]
+        return [
+            _layer(matrix, which, bench.placement, found[name])
+            for name, matrix in held.items()
+            for which in range(len(matrix.shares))
+        ]
 
     def _score(self, answers: Answers) -> Score:
         classes = len(self.bench.data.classes)
@@ -200,11 +207,12 @@ def _p_value(model: Answers, chip: Sequence[Answers]) -> float | None:
     return mcnemar(int((mine & ~other).sum()), int((other & ~mine).sum()))
 
 
-def _layer(matrix: Matrix, placement: Placement, found: Measured) -> dict[str, object]:
-    """A row of the table of layers."""
+def _layer(matrix: Matrix, which: int, placement: Placement, found: Measured) -> dict[str, object]:
+    """A row of the table of layers: one share of an operation."""
     windows = next(op for op in placement.network.operations if op.name == matrix.name).windows
-    scheme, counts = matrix.scheme, found.counts
-    converter, ranges = scheme.converter, matrix.ranges
+    share, counts, density = matrix.shares[which], found.counts[which], found.densities[which]
+    scheme, ranges = share.scheme, share.ranges
+    converter = scheme.converter
     row: dict[str, object] = {
         "name": matrix.name,
         "path": matrix.path.name,
@@ -212,11 +220,11 @@ def _layer(matrix: Matrix, placement: Placement, found: Measured) -> dict[str, o
         "input_bits": scheme.input_bits,
         "encoding": scheme.encoding,
         "range_source": ranges.source if ranges else "no converter: sums are exact",
-        "conversions": matrix.conversions * windows if converter else 0,
+        "conversions": share.conversions * windows if converter else 0,
         "error": found.alone.ratio,
         "error_to_here": found.to_here.ratio,
-        "input_density": float(found.density.input),
-        "weight_density": float(found.density.weight),
+        "input_density": float(density.input),
+        "weight_density": float(density.weight),
     }
     if converter and ranges:
         low, high = ends(converter, ranges)

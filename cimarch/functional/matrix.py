@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from cimarch.functional.cells.device import Device, device_of
 from cimarch.functional.cells.randomness import Draw
 from cimarch.functional.converter import Ranges, stated_ranges, unit_ranges
-from cimarch.functional.lines import Lines, lines_of
+from cimarch.functional.lines import Lines
 from cimarch.functional.path import Path
+from cimarch.functional.paths.joining import check_sums, of_outputs
 from cimarch.functional.paths.lossless import Lossless
+from cimarch.functional.paths.mixed import Entrance, Laid, Mixed
 from cimarch.functional.paths.planes import Planes
 from cimarch.functional.paths.products import Products
 from cimarch.functional.paths.split import Split, parts_of
 from cimarch.functional.quantised import Quantised
 from cimarch.functional.reference import Reference
-from cimarch.functional.scheme import Scheme, scheme_of
-from cimarch.functional.tiles import sections_of_placement
+from cimarch.functional.scheme import Scheme
+from cimarch.functional.shares import Share, plan_of, ratios_of, shares_of
 from cimarch.functional.windows import Windows
-from cimarch.mapping.placement import Placement, Plan
+from cimarch.mapping.placement import Placement
 
 MOST_PLANES = 5
 """Bits of an input in one conversion up to which bit planes are faster than matrix products."""
@@ -36,34 +38,36 @@ class Matrix:
     name: str
     quantised: Quantised
     windows: Windows
-    lines: tuple[Lines, ...]
-    """One per channel group."""
-    ranges: Ranges | None
-    """None where its pool has no converter."""
+    shares: tuple[Share, ...]
+    """One; one per precision where strips have several, the highest first."""
     path: Path
 
     @property
+    def lines(self) -> tuple[Lines, ...]:
+        """Of all shares."""
+        return tuple(lines for share in self.shares for lines in share.lines)
+
+    @property
+    def ranges(self) -> Ranges | None:
+        """Of the first share."""
+        return self.shares[0].ranges
+
+    @property
     def scheme(self) -> Scheme:
-        """How its arrays multiply."""
-        return self.lines[0].scheme
+        """How the arrays of the first share multiply."""
+        return self.shares[0].scheme
 
     @property
     def conversions(self) -> int:
-        """Conversions of one window, over all channel groups."""
-        each = 1 if self.scheme.input_accumulation == "analog" else self.scheme.steps
-        return sum(
-            len(lines.sections)
-            * each
-            * (len(lines.digits) * lines.outputs + (lines.blocks if lines.reference else 0))
-            for lines in self.lines
-        )
+        """Conversions of one window, over all channel groups and shares."""
+        return sum(share.conversions for share in self.shares)
 
 
 def matrix_of(
     placement: Placement,
     name: str,
     quantised: Quantised,
-    ranges: Ranges | None = None,
+    ranges: Ranges | Mapping[str, Ranges] | None = None,
     *,
     seed: int = 0,
     trial: int = 0,
@@ -72,42 +76,59 @@ def matrix_of(
 ) -> Matrix:
     """A matrix operation of a placement, with the path that suits it.
 
-    `ranges` are those of its converters where the description states none; None takes one unit a
-    step. What the description says of cells and converters that are not ideal is drawn from `seed`,
-    the operation's name and `trial`. `path` asks for one of `PATHS`, `on` is where to multiply
-    (`cpu`, or a torch device such as `cuda`). Raises ValueError where the path asked for does not
-    suit the operation, DescriptionError where what is said of cells and converters does not go
-    together.
+    `ranges` are those of its converters where the description states none, or those of several
+    operations by name (of strips, by `Share.name`); None takes one unit a step. What the
+    description says of cells and converters that are not ideal is drawn from `seed`, the
+    operation's name and `trial`. `path` asks for one of `PATHS`, `on` is where to multiply (`cpu`,
+    or a torch device such as `cuda`). Raises ValueError where the path asked for does not suit the
+    operation, DescriptionError where what is said of cells and converters does not go together, or
+    the sums of strips do not.
     """
-    plan = plan_of(placement, name)
-    lines = placed_lines(placement, plan, quantised)
-    chosen = ranges_of(lines, ranges)
-    windows = Windows.of(plan.site.anchor, quantised.input_zero)
-    wiring = plan.wiring
-    device = device_of(wiring.pool, wiring.converter)
-    way = path_of(
-        lines, chosen, windows, device=device, draw=Draw(seed, trial, name), path=path, on=on
+    if not isinstance(ranges, Mapping):
+        ranges = {} if ranges is None else {name: ranges}
+    shares = tuple(
+        attrs.evolve(share, ranges=ranges_of(share.lines, ranges.get(share.name)))
+        for share in shares_of(placement, name, quantised)
     )
-    return Matrix(name, quantised, windows, lines, chosen, way)
+    windows = Windows.of(plan_of(placement, name).site.anchor, quantised.input_zero)
+    draw = Draw(seed, trial, name)
+    if quantised.bits.strips is not None:
+        way: Path = mixed_of(name, quantised, windows, shares, draw=draw, path=path, on=on)
+    else:
+        (share,) = shares
+        device = device_of(share.wiring.pool, share.wiring.converter)
+        way = path_of(
+            share.lines, share.ranges, windows, device=device, draw=draw, path=path, on=on
+        )
+    return Matrix(name, quantised, windows, shares, way)
 
 
-def plan_of(placement: Placement, name: str) -> Plan:
-    """The plan of a matrix operation; KeyError where it is none, or lies on no arrays."""
-    for plan in placement.plans:
-        if plan.site.anchor.name == name and plan.site.is_matrix:
-            return plan
-    raise KeyError(name)
+def mixed_of(
+    name: str,
+    quantised: Quantised,
+    windows: Windows,
+    shares: Sequence[Share],
+    *,
+    draw: Draw,
+    path: str | None = None,
+    on: str = "cpu",
+) -> Mixed:
+    """The path of an operation whose strips have several precisions; the rest as `matrix_of`.
 
-
-def placed_lines(placement: Placement, plan: Plan, quantised: Quantised) -> tuple[Lines, ...]:
-    """The sense lines of each channel group of an operation, as its tiles are placed."""
-    name = plan.site.anchor.name
-    scheme = scheme_of(plan.wiring, placement.bits[name])
-    layouts = sections_of_placement(placement, name)
-    return tuple(
-        lines_of(weights, scheme, layout.sections, layout.blocks)
-        for weights, layout in zip(quantised.weights, layouts, strict=True)
-    )
+    Cells and converters of each piece are drawn for themselves.
+    """
+    laid = []
+    for share in shares:
+        check_sums(name, share)
+        device = device_of(share.wiring.pool, share.wiring.converter)
+        for number, (piece, lines) in enumerate(zip(share.pieces, share.lines, strict=True)):
+            entrance = Entrance(piece, windows)
+            way = path_of(
+                [lines], of_outputs(share.ranges, piece.outputs), entrance.inner, device=device,
+                draw=attrs.evolve(draw, operation=f"{share.name}, {number}"), path=path, on=on,
+            )  # fmt: skip
+            laid.append(Laid(lines, way, entrance, ratios_of(quantised, piece, name)))
+    return Mixed(quantised, windows, laid, joins=path in (None, "lossless"), device=on)
 
 
 def ranges_of(lines: Sequence[Lines], given: Ranges | None = None) -> Ranges | None:

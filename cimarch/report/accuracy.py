@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 SCHEMA = "cimarch.evaluation/1"
 
 LAYERS = (
-    Column("name", "text", "operation with a stored weight matrix that lies on arrays"),
+    Column("name", "text", "operation with a stored weight matrix that lies on arrays; a row for"
+           " each precision of its strips, where they have several"),
     Column("path", "text", "what computed it: `lossless` (one exact integer product), `bit planes`,"
            " `products` or `reference`, all with the same numbers; two of them where some outputs"
            " alone are lossless"),
@@ -122,7 +123,7 @@ class Evaluation:
     p_value: float | None = None
     """McNemar's, exact: that chip and quantised model are equally good; None with trials."""
     layers: Columns = attrs.field(converter=_layers, repr=False)
-    """One row an operation; columns as in `LAYERS`."""
+    """One row an operation, or one for each precision of its strips; columns as in `LAYERS`."""
     runs: int = 1
     """Of the chip: the trials, or one where cells and converters are ideal."""
     statistics: int
@@ -172,10 +173,19 @@ class Evaluation:
     @property
     def densities(self) -> dict[str, dict[str, float]]:
         """How full inputs and weights of each operation are: what `simulate` takes as its
-        `densities`; measured on the first `statistics` examples."""
-        fields = ("input_density", "weight_density")
-        rows = zip(*(self.layers[name].tolist() for name in ("name", *fields)), strict=True)
-        return {name: dict(zip(fields, values, strict=True)) for name, *values in rows}
+        `densities`; measured on the first `statistics` examples. Of strips of several precisions,
+        the mean over their conversions."""
+        found: dict[str, dict[str, float]] = {}
+        names, counts = self.layers["name"].tolist(), self.layers["conversions"].tolist()
+        total = dict.fromkeys(names, 0.0)
+        for name, count in zip(names, counts, strict=True):
+            total[name] += count
+        for field in ("input_density", "weight_density"):
+            for name, count, value in zip(names, counts, self.layers[field].tolist(), strict=True):
+                share = count / total[name] if total[name] else 1 / names.count(name)
+                mean = found.setdefault(name, {})
+                mean[field] = value if share == 1 else mean.get(field, 0.0) + share * value
+        return found
 
     @property
     def is_equal(self) -> bool:

@@ -49,14 +49,25 @@ class Histogram:
 class Histograms:
     """Counts the sums of one operation, as its windows come by.
 
-    Lines whose sums may be negative never share a range with others. Channel groups share theirs.
+    Lines whose sums may be negative never share a range with others. Channel groups share theirs,
+    and so do pieces of strips (`cimarch.functional.pieces`): `outputs` are those of each, of
+    `columns` in a channel group.
     """
 
-    def __init__(self, lines: Sequence[Lines], per: str) -> None:
+    def __init__(
+        self,
+        lines: Sequence[Lines],
+        per: str,
+        outputs: Sequence[Ints] | None = None,
+        columns: int | None = None,
+    ) -> None:
         self.lines, self.per = tuple(lines), per
         first = self.lines[0]
         self.scheme: Scheme = first.scheme
-        self.keys = _keys(first, per)
+        self.keys = _keys(first, per, columns or first.outputs)
+        self._mine = [self.keys for _ in lines]
+        if outputs is not None:
+            self._mine = [self.keys[:, each] for each in outputs]
         low, high = np.array([_ends(each) for each in self.lines]).T
         self.low, self.high = int(low.min()), int(high.max())
         self.kind = np.dtype(np.float32 if max(self.high, -self.low) < 2**24 else np.float64)
@@ -75,16 +86,16 @@ class Histograms:
             for lines in self.lines
         )
 
-    def add(self, windows: Ints) -> None:
-        """Count the sums of windows (groups, windows, rows)."""
-        for lines, group in zip(self.lines, windows, strict=True):
+    def add(self, windows: Ints | Sequence[Ints]) -> None:
+        """Count the sums of windows, (windows, rows) for each of the lines."""
+        for lines, keys, group in zip(self.lines, self._mine, windows, strict=True):
             for first in range(0, len(group), step := self._chunk(lines)):
-                self._add(lines, group[first : first + step])
+                self._add(lines, keys, group[first : first + step])
 
     def _chunk(self, lines: Lines) -> int:
         return max(1, _AT_ONCE // lines.digits[:, :, 0].size)
 
-    def _add(self, lines: Lines, group: Ints) -> None:
+    def _add(self, lines: Lines, keys: Ints, group: Ints) -> None:
         levels = _levels(group, self.scheme)
         for section in lines.sections:
             rows = slice(section.first, section.end)
@@ -95,12 +106,12 @@ class Histograms:
             for place, level in zip(_places(self.scheme), levels, strict=True):
                 seen = level[:, rows]
                 sums = seen.astype(self.kind) @ digits
-                self._count(sums, self.keys.ravel(), place * factors)
+                self._count(sums, keys.ravel(), place * factors)
                 if lines.reference:
                     total = seen.sum(axis=1, keepdims=True)
                     every = np.repeat(total, lines.blocks, axis=1)
-                    keys = np.full(lines.blocks, self.keys[0, 0])
-                    self._count(every, keys, np.full(lines.blocks, place * lines.reference))
+                    of_column = np.full(lines.blocks, self.keys[0, 0])
+                    self._count(every, of_column, np.full(lines.blocks, place * lines.reference))
 
     def _count(self, sums: NDArray[Any], keys: Ints, factors: Ints) -> None:
         """Sums (windows, columns), the range of each column, and what one unit of it counts."""
@@ -125,9 +136,9 @@ class Histograms:
         return Histogram(values.astype(np.float64), self.counts[:, seen], self.weights[:, seen])
 
 
-def _keys(lines: Lines, per: str) -> Ints:
+def _keys(lines: Lines, per: str, outputs: int) -> Ints:
     """(lines, outputs): which range each column has."""
-    count, outputs = len(lines.digits), lines.outputs
+    count = len(lines.digits)
     if per == "column":
         return np.arange(count * outputs).reshape(count, outputs)
     each = np.arange(count) if per == "slice" else np.unique(lines.signed, return_inverse=True)[1]

@@ -13,8 +13,9 @@ from cimarch.functional.fit.calibrate import Policy, calibrated
 from cimarch.functional.fit.histograms import SUMS, Histograms
 from cimarch.functional.fit.spread import Spread, Spreads
 from cimarch.functional.lines import Lines
-from cimarch.functional.matrix import placed_lines, plan_of, ranges_of
+from cimarch.functional.matrix import ranges_of
 from cimarch.functional.quantised import QuantisedNetwork
+from cimarch.functional.shares import Share, plan_of, shares_of
 from cimarch.functional.windows import Windows
 from cimarch.mapping.placement import Placement
 from cimarch.workload.network import Network
@@ -57,37 +58,47 @@ def spreads_of(
 
 
 class Watch:
-    """Counts the column sums of the operations of a placed network while it runs."""
+    """Counts the column sums of the operations of a placed network while it runs.
+
+    All is kept by the names of shares: of the operation, or of its strips of one precision.
+    """
 
     def __init__(
         self, placement: Placement, quantised: QuantisedNetwork, per: str, images: int
     ) -> None:
-        self.lines: dict[str, tuple[Lines, ...]] = {}
+        self.shares: dict[str, Share] = {}
+        self.of: dict[str, list[str]] = {}
+        """The shares that are counted, by operation."""
         self.windows: dict[str, Windows] = {}
         self.sums: dict[str, Histograms] = {}
         self._share: dict[str, float] = {}
         for name, each in quantised.operations.items():
-            plan = plan_of(placement, name)
-            lines = placed_lines(placement, plan, each)
-            if lines[0].scheme.converter is None:
-                continue
-            self.lines[name] = lines
-            self.windows[name] = Windows.of(plan.site.anchor, each.input_zero)
-            self.sums[name] = made = Histograms(lines, per)
-            every = images * plan.site.anchor.windows * made.sums_of_a_window
-            self._share[name] = min(1.0, SUMS / max(1, every))
+            op = plan_of(placement, name).site.anchor
+            self.windows[name] = Windows.of(op, each.input_zero)
+            for share in shares_of(placement, name, each):
+                if share.scheme.converter is None:
+                    continue
+                self.of.setdefault(name, []).append(share.name)
+                self.shares[share.name] = share
+                outputs = [piece.outputs for piece in share.pieces] or None
+                self.sums[share.name] = made = Histograms(share.lines, per, outputs, op.columns)
+                every = images * op.windows * made.sums_of_a_window
+                self._share[share.name] = min(1.0, SUMS / max(1, every))
 
     def see(self, name: str, inputs: Array, sums: Array) -> None:
         """Count the sums that the inputs of an operation make; the product's are not looked at."""
         del sums
-        if name in self.sums:
-            windows = self.windows[name].unfold(inputs)
-            self.sums[name].add(windows[:, some(windows.shape[1], self._share[name])])
+        if name not in self.of:
+            return
+        windows = self.windows[name].unfold(inputs)
+        for share in self.of[name]:
+            mine = windows[:, some(windows.shape[1], self._share[share])]
+            self.sums[share].add(self.shares[share].inputs(mine))
 
     def ranges(self, policy: Policy, images: int) -> dict[str, Ranges]:
         """The ranges of every operation's converters; where the description states one, that."""
         return {
-            name: _stated(self.lines[name]) or calibrated(sums, policy, images)
+            name: _stated(self.shares[name].lines) or calibrated(sums, policy, images)
             for name, sums in self.sums.items()
         }
 

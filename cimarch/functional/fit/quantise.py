@@ -21,14 +21,19 @@ from numpy.typing import NDArray
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.spread import Spread
+from cimarch.functional.fit.strips import RATIOS, quantised_strips
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
-from cimarch.functional.scheme import Scheme, scheme_of
+from cimarch.functional.scheme import Scheme
+from cimarch.functional.shares import schemes_of_shares, summed_together
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.precision import Bits
+from cimarch.mapping.strips import Strips
 from cimarch.workload.network import Network, Operation
 
-PER = ("tensor", "channel")
-"""Of what one weight scale is: the whole tensor, or one output."""
+PER = ("tensor", "channel", "strip")
+"""Of what one weight scale is: the whole tensor, one output, or one strip. Of strips of several
+precisions each has its own; where all of an operation has one precision, `strip` is `channel`, for
+its kernel positions are read together."""
 METHODS = ("minmax", "percentile", "mse")
 """How the range of inputs is chosen from those that were seen."""
 WEIGHT_METHODS = ("minmax", "mse")
@@ -54,6 +59,8 @@ class Quantising:
     """Of method `percentile`: how much of the inputs the range holds, in percent, on each side."""
     weights: str = "minmax"
     """One of `WEIGHT_METHODS`."""
+    ratio: str = "free"
+    """One of `RATIOS`: what the scales of strips may be of that of their output."""
 
     def check(self) -> None:
         """Raise DescriptionError where a choice is none."""
@@ -61,6 +68,7 @@ class Quantising:
             ("per", self.per, PER),
             ("method", self.method, METHODS),
             ("weights", self.weights, WEIGHT_METHODS),
+            ("ratio", self.ratio, RATIOS),
         ):
             if value not in known:
                 raise _wrong(
@@ -82,12 +90,13 @@ def matrices(network: Network) -> tuple[Operation, ...]:
 
 
 def schemes_of(placement: Placement) -> dict[str, Scheme]:
-    """The scheme of each operation with a stored weight matrix, by its name."""
+    """The scheme of each operation with a stored weight matrix, by its name; of strips of several
+    precisions, that of the highest."""
     held = {op.name for op in matrices(placement.network)}
     return {
-        plan.site.anchor.name: scheme_of(plan.wiring, placement.bits[plan.site.anchor.name])
-        for plan in placement.plans
-        if plan.site.anchor.name in held
+        name: next(iter(schemes_of_shares(placement, name).values()))
+        for name in (plan.site.anchor.name for plan in placement.plans)
+        if name in held
     }
 
 
@@ -96,24 +105,34 @@ def quantise(
     schemes: Mapping[str, Scheme],
     spreads: Mapping[str, Spread],
     choices: Quantising | None = None,
+    strips: Mapping[str, Strips] | None = None,
 ) -> QuantisedNetwork:
     """A float network in whole numbers, for the pools that its matrices lie on.
 
     `spreads` is what the inputs of each operation of `schemes` were on calibration data
-    (`cimarch.functional.fit.spread`). Raises DescriptionError where a weight is missing or not
-    finite, or the bits of an operation are outside what can be quantised.
+    (`cimarch.functional.fit.spread`); `strips` are those of operations whose weights have several
+    precisions. Raises DescriptionError where a weight is missing or not finite, or the bits of an
+    operation are outside what can be quantised.
     """
     choices = choices or Quantising()
     choices.check()
     check_weights(network)
     found = {
-        op.name: _operation(network, op, schemes[op.name], spreads[op.name], choices)
+        op.name: _operation(
+            network, op, schemes[op.name], spreads[op.name], choices, (strips or {}).get(op.name)
+        )
         for op in matrices(network)
         if op.name in schemes
     }
     images = next((spread.images for spread in spreads.values()), 0)
     where = f"inputs by {_told(choices)} over {images} calibration images"
-    return QuantisedNetwork(network, found, f"weights per {choices.per}, {where}")
+    return QuantisedNetwork(network, found, f"{_weights_told(choices, found)}, {where}")
+
+
+def _weights_told(choices: Quantising, found: Mapping[str, Quantised]) -> str:
+    mixed = any(each.ratios is not None for each in found.values())
+    shifts = " by powers of two" if mixed and choices.ratio == "power_of_two" else ""
+    return f"weights per {choices.per}{shifts}"
 
 
 def _told(choices: Quantising) -> str:
@@ -121,23 +140,43 @@ def _told(choices: Quantising) -> str:
 
 
 def _operation(
-    network: Network, op: Operation, scheme: Scheme, spread: Spread, choices: Quantising
-) -> Quantised:
-    _check_bits(op.name, scheme, spread)
+    network: Network, op: Operation, scheme: Scheme, spread: Spread, choices: Quantising,
+    strips: Strips | None,
+) -> Quantised:  # fmt: skip
+    check_bits(op.name, scheme)
     matrix = weight_matrix(network, op)
-    weights, weight_scale = quantised_weights(
-        matrix, scheme, per=choices.per, method=choices.weights
-    )
+    ratios = None
+    if strips is not None:
+        _check_scales(op.name, strips, choices)
+        made = quantised_strips(
+            matrix, strips, per=choices.per, method=choices.weights, ratio=choices.ratio
+        )
+        weights, weight_scale, ratios = made.weights, made.scale, made.ratios
+    else:
+        per = "channel" if choices.per == "strip" else choices.per
+        weights, weight_scale = quantised_weights(matrix, scheme, per=per, method=choices.weights)
     scale, zero = input_scale(scheme, spread, choices)
     return Quantised(
-        bits=Bits(scheme.weight_bits, scheme.input_bits),
+        bits=Bits(strips.bits[0] if strips else scheme.weight_bits, scheme.input_bits, strips),
         weights=weights,
         weight_scale=weight_scale,
         input_scale=scale,
         input_zero=zero,
         input_range=scheme.input_range,
         bias=bias_of(network, op),
+        ratios=ratios,
     )
+
+
+def _check_scales(name: str, strips: Strips, choices: Quantising) -> None:
+    """Raise DescriptionError where strips cannot have the scales that are asked for."""
+    if choices.per == "strip" and strips.layout == "holes":
+        raise DescriptionError(summed_together(name))
+    most = max(strips.bits[level] for level in strips.used)
+    if most > MOST_BITS:
+        raise _wrong(
+            f"`{name}` has strips of {most} bits, above the {MOST_BITS} that are quantised"
+        )
 
 
 def weight_matrix(network: Network, op: Operation) -> Floats:
@@ -260,7 +299,8 @@ def _best_scale(scheme: Scheme, spread: Spread) -> tuple[float, int]:
     return best
 
 
-def _check_bits(name: str, scheme: Scheme, spread: Spread) -> None:
+def check_bits(name: str, scheme: Scheme) -> None:
+    """Raise DescriptionError where an operation has bits that cannot be quantised on its arrays."""
     for what, bits in (("weights", scheme.weight_bits), ("inputs", scheme.input_bits)):
         if bits > MOST_BITS:
             raise _wrong(

@@ -168,7 +168,7 @@ def _operation(entry: Field, op: Operation, tensors: Mapping[str, Weight]) -> Qu
         each = by_row(np.array(strips.bits)[strips.level], shape)
     top = np.maximum(1, 2 ** np.minimum(each - 1, MOST_BITS) - 1)
     for is_good, what in (
-        (1 <= each.min() and each.max() <= MOST_BITS and 1 <= bits.input <= MOST_BITS, "bits"),
+        (each.min() >= 1 and each.max() <= MOST_BITS and 1 <= bits.input <= MOST_BITS, "bits"),
         (strips is None or bits.weight == strips.bits[0], "weight_bits"),
         (ratios is None or are_ratios(ratios), "ratios"),
         (math.isfinite(scale) and scale > 0, "input_scale"),

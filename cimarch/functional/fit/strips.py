@@ -27,6 +27,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from cimarch.functional.quantised import by_row
 from cimarch.mapping.strips import Strips
 
 PER = ("tensor", "channel", "strip")
@@ -62,18 +63,6 @@ class WholeStrips:
         """The weights in float, (groups, outputs, rows)."""
         made: Floats = self.weights * by_row(self.ratios * self.scale, self.weights.shape)
         return made
-
-
-def by_row(each: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """A figure of strips (positions, groups x outputs) for every weight (groups, outputs, rows).
-
-    Rows are channel by channel, in each the kernel's positions.
-    """
-    groups, outputs, rows = shape
-    positions = len(each)
-    one_channel = each.T.reshape(groups, outputs, 1, positions)
-    spread = np.broadcast_to(one_channel, (groups, outputs, rows // positions, positions))
-    return spread.reshape(shape)
 
 
 def quantised_strips(
@@ -131,6 +120,13 @@ def _multiples(ratios: Floats) -> Floats:
     """
     one = 2.0**FRACTION
     return np.clip(np.ceil(ratios * one * (1 - 2.0**-50)), 1.0, one * one) / one
+
+
+def are_ratios(ratios: Floats) -> bool:
+    """Whether numbers can be ratios of strips: whole multiples of 2^-16, from 2^-16 to 2^16."""
+    one = 2.0**FRACTION
+    inside = (ratios >= 1 / one) & (ratios <= one)
+    return bool((inside & (ratios * one % 1 == 0)).all())
 
 
 @attrs.frozen(eq=False)

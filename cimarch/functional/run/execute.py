@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cimarch.functional.path import Path
-from cimarch.functional.paths.exact import Product
+from cimarch.functional.paths.mixed import InUnits
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
 from cimarch.functional.run.digital import Stored, check_computable, compute
 from cimarch.functional.run.sequence import Step, sequence
@@ -253,7 +253,7 @@ def _product(op: Operation, quantised: Quantised, path: Path | None, device: str
     """What computes the sums of an operation, on tensors of a device."""
     if path is None:
         windows = Windows.of(op, quantised.input_zero)
-        return Product(quantised.weights, windows, quantised.input_range, device=device).tensor
+        return InUnits(quantised, windows, device=device).tensor
     direct: Multiply | None = getattr(path, "tensor", None)
     if direct is not None:
         return direct

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from cimarch.functional.densities import InputLevels, density
 from cimarch.functional.matrix import Matrix
 from cimarch.functional.path import Path
-from cimarch.functional.paths.exact import Product
+from cimarch.functional.paths.mixed import InUnits, Mixed
 from cimarch.functional.quantised import Quantised, QuantisedNetwork
 from cimarch.functional.run.execute import Executor
 from cimarch.functional.sums import Counts
 from cimarch.functional.windows import Windows
-from cimarch.mapping.densities import HALVES, Density
+from cimarch.mapping.densities import Density
 
 Array = NDArray[Any]
 
@@ -27,7 +27,8 @@ class Counting:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.total = Counts()
+        self.totals: dict[int, Counts] = {}
+        """By the level of strips; of all others, by 0."""
 
     @property
     def name(self) -> str:
@@ -40,9 +41,14 @@ class Counting:
 
     def counted(self, inputs: NDArray[np.integer]) -> tuple[NDArray[np.generic], Counts]:
         """The path's results, and what happened; both are kept in mind."""
-        values, counts = self.path.counted(inputs)
-        self.total += counts
-        return values, counts
+        if isinstance(self.path, Mixed):
+            values, each = self.path.counted_each(inputs)
+        else:
+            values, counts = self.path.counted(inputs)
+            each = {0: counts}
+        for level, counts in each.items():
+            self.totals[level] = self.totals.get(level, Counts()) + counts
+        return values, sum(each.values(), Counts())
 
 
 @attrs.define
@@ -55,7 +61,7 @@ class Power:
     def add(self, found: Array, exact: Array, quantised: Quantised) -> None:
         """Add results (first axis: images or windows, second: outputs) in units of the sums."""
         other = tuple(axis for axis in range(exact.ndim) if axis != 1)
-        totals = quantised.weights.sum(axis=2, dtype=np.int64).ravel() * quantised.input_zero
+        totals = quantised.totals * quantised.input_zero
         centred = exact - totals.reshape(1, -1, *(1,) * (exact.ndim - 2))
         scales = (quantised.input_scale * quantised.weight_scale) ** 2
         difference = np.asarray(found, np.float64) - exact
@@ -72,13 +78,14 @@ class Power:
 class Measured:
     """What was measured of one operation."""
 
-    counts: Counts
     alone: Power
     """Against the exact product of the same inputs."""
     to_here: Power
     """Against the quantised model's result, with what operations before did."""
-    density: Density = HALVES
-    """How full its inputs and weights are, as its arrays get them."""
+    counts: tuple[Counts, ...] = ()
+    """One per share."""
+    densities: tuple[Density, ...] = ()
+    """How full inputs and weights of each share are, as its arrays get them."""
 
 
 def measured(
@@ -92,8 +99,11 @@ def measured(
     """Run the quantised model and the chip side by side, and measure every operation."""
     exact = {name: _product(matrix) for name, matrix in matrices.items()}
     paths = {name: Counting(matrix.path) for name, matrix in matrices.items()}
-    found = {name: Measured(Counts(), Power(), Power()) for name in matrices}
-    entering = {name: InputLevels(each.scheme, each.windows) for name, each in matrices.items()}
+    found = {name: Measured(Power(), Power()) for name in matrices}
+    entering = {
+        name: [InputLevels(share.scheme, each.windows) for share in each.shares]
+        for name, each in matrices.items()
+    }
     right: dict[str, Array] = {}
 
     def keep(name: str, inputs: Array, sums: Array) -> None:
@@ -101,7 +111,8 @@ def measured(
 
     def compare(name: str, inputs: Array, sums: Array) -> None:
         each = matrices[name].quantised
-        entering[name].add(inputs)
+        for levels in entering[name]:
+            levels.add(inputs)
         found[name].alone.add(sums, np.asarray(exact[name](inputs), np.float64), each)
         found[name].to_here.add(sums, right.pop(name), each)
 
@@ -114,14 +125,16 @@ def measured(
     return {
         name: attrs.evolve(
             each,
-            counts=paths[name].total,
-            density=density(entering[name], matrices[name].lines),
+            counts=tuple(paths[name].totals[share.level] for share in matrices[name].shares),
+            densities=tuple(
+                density(levels, share.lines)
+                for levels, share in zip(entering[name], matrices[name].shares, strict=True)
+            ),
         )
         for name, each in found.items()
     }
 
 
-def _product(matrix: Matrix) -> Product:
-    each = matrix.quantised
+def _product(matrix: Matrix) -> InUnits:
     windows: Windows = matrix.windows
-    return Product(each.weights, windows, each.input_range)
+    return InUnits(matrix.quantised, windows)

@@ -82,11 +82,11 @@ class Scales:
     @classmethod
     def of(cls, quantised: Quantised) -> Scales:
         """Those of an operation."""
-        totals = quantised.weights.sum(axis=2, dtype=np.int64).ravel()
+        totals = quantised.totals
         factor = np.asarray(quantised.input_scale * quantised.weight_scale, np.float32)
         bias = np.zeros(totals.shape) if quantised.bias is None else quantised.bias
         return cls(
-            (totals * quantised.input_zero).astype(np.float64),
+            totals * quantised.input_zero,
             np.broadcast_to(factor, totals.shape).copy(),
             bias.astype(np.float32),
         )
