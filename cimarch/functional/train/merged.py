@@ -577,7 +577,7 @@ def full_range(
     if converter.transfer == "thresholds":
         most = max(float(abs(level)) for level in converter.levels) or 1.0
         return np.zeros(len(signed)), np.full(len(signed), largest / most)
-    low = unit_ranges(converter, signed).low.ravel()
+    low = np.broadcast_to(unit_ranges(converter, signed).low.ravel(), signed.shape)
     intervals = converter.codes - (converter.transfer != "mid_rise")
     reach = np.minimum(np.where(low < 0, -low, np.inf), low + intervals)
     steps = largest / reach

@@ -209,7 +209,10 @@ def take_scales_(model: nn.Module, quantised: QuantisedNetwork) -> None:
         op = next(op for op in quantised.network.operations if op.name == name)
         folded = weight_matrix(quantised.network, op).reshape(len(layer.weight), -1)
         own = layer.weight.detach().double().cpu().numpy().reshape(folded.shape)
-        scale = np.broadcast_to(each.weight_scale, len(folded)) / np.abs(_shares(folded, own))
+        shares = np.abs(_shares(folded, own))
+        shares = np.where(shares > 0, shares, np.inf)  # outputs that a norm has put out
+        scale = np.broadcast_to(np.abs(each.weight_scale), len(folded)) / shares
+        scale = np.where(scale > 0, scale, scale.max(initial=0.0) or 1.0)
         if len(layer.weight_scale) == 1:
             scale = _single(name, scale)
         with torch.no_grad():
