@@ -110,9 +110,10 @@ def check_pictures(places: tuple[Path, ...]) -> None:
 def _check_kept(folder: Path) -> None:
     """Raise DescriptionError where a folder holds files that are not a run's."""
     try:
-        there = sorted(each.name for each in folder.iterdir()) if folder.exists() else []
+        names = [each.name for each in folder.iterdir()] if folder.exists() else []
     except OSError as error:
         raise DescriptionError(unwritable(folder, reason(error))) from None
+    there = sorted(name for name in names if not name.startswith(f".{ASKED}."))  # killed early
     if there and ASKED not in there:
         raise DescriptionError(
             Diagnostic(
