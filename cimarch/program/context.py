@@ -87,6 +87,7 @@ class Context:
             if kept is None
             else kept.transfers(self.system, self.routes, self.running)
         )
+        self._products: dict[str, Products] = {}
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""
         self._periods: dict[tuple[str, bool], int] = {}
@@ -144,9 +145,14 @@ class Context:
 
     def products(self, wiring: Wiring) -> Products:
         """The products on the arrays of a pool."""
-        if self.kept is not None:
-            return self.kept.products(wiring, self.options.products)
-        return Products(wiring, self.note, self.options.products)
+        path, detail = wiring.pool.path, self.options.products
+        if path not in self._products:
+            self._products[path] = (
+                Products(wiring, self.note, detail)
+                if self.kept is None
+                else self.kept.products(wiring, detail)
+            )
+        return self._products[path]
 
     def cycles(self, seconds: Fraction, what: str) -> int:
         """Whole cycles of an exact time, rounded up once; a change above 1 % is remembered."""

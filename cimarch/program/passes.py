@@ -8,7 +8,7 @@ follows it is done once per strip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil, log2
 
@@ -25,7 +25,7 @@ from cimarch.mapping.wiring import Wiring
 from cimarch.program.context import Context
 from cimarch.program.inputs import Fetch, Inputs, Stream, streams
 from cimarch.program.operands import OperandPass
-from cimarch.program.products import Product, Products, Vector
+from cimarch.program.products import Product, Vector
 from cimarch.program.sketch import Laid, Strip
 from cimarch.program.tail import Tail
 from cimarch.program.units import add_slot
@@ -48,13 +48,10 @@ class _Array:
 class SitePass:
     """Builds the strip of one site in one resident group."""
 
-    def __init__(
-        self, context: Context, products: Callable[[Wiring], Products], plan: Plan, resident: int
-    ) -> None:
+    def __init__(self, context: Context, plan: Plan, resident: int) -> None:
         self.context = context
         self.placement: Placement = context.placement
         self.wiring = plan.wiring
-        self.products = products
         self.plan = plan
         self.resident = resident
         self.op = plan.site.anchor
@@ -125,8 +122,8 @@ class SitePass:
                 self.placement.densities.of(self.op.name),
             )
             array = int(tiles.array[tile])
-            product = self.products(self.placement.wiring_of(tile)).product(vector, array)
-            mine[tile] = _Array(tile, array, number, product)
+            products = self.context.products(self.placement.wiring_of(tile))
+            mine[tile] = _Array(tile, array, number, products.product(vector, array))
         arrays = {tile: each.array for tile, each in mine.items()}
         inputs = Inputs(self.context, self.strip, self.plan, number, arrays, leads)
         starts = {tile: self._product(each, inputs) for tile, each in mine.items()}

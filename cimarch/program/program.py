@@ -14,7 +14,6 @@ from cimarch.engine.pieces import Piece, Template, Work
 from cimarch.engine.tasks import Tasks
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.placement import Placement, Plan
-from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge
 from cimarch.program.context import (
     MOST_HELD,
@@ -27,7 +26,6 @@ from cimarch.program.context import (
 from cimarch.program.kept import Kept
 from cimarch.program.loads import Loads
 from cimarch.program.passes import SitePass
-from cimarch.program.products import Products
 from cimarch.program.streams import Brought, Draft, End, Stream, last_products
 
 Progress = Callable[[str, float], None]
@@ -134,7 +132,6 @@ class _Writer:
         self.placement = placement
         self.context = Context(placement, options, kept)
         self.loader = Loads(self.context)
-        self.products: dict[str, Products] = {}
         self.passes: dict[tuple[int, int], SitePass] = {}
         self.drafts: list[Draft] = []
         self.placed: list[Placed] = []
@@ -223,15 +220,8 @@ class _Writer:
     def _pass(self, plan: Plan, group: int) -> SitePass:
         key = (plan.site.index, group)
         if key not in self.passes:
-            self.passes[key] = SitePass(self.context, self._products, plan, group)
+            self.passes[key] = SitePass(self.context, plan, group)
         return self.passes[key]
-
-    def _products(self, wiring: Wiring) -> Products:
-        """The products on the arrays of a pool."""
-        path = wiring.pool.path
-        if path not in self.products:
-            self.products[path] = self.context.products(wiring)
-        return self.products[path]
 
     @cached_property
     def _tiles(self) -> dict[int, list[int]]:
