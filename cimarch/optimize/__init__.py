@@ -42,6 +42,18 @@ METHODS: dict[str, Method] = {
         "more bits where weights are sensitive, strip by strip, without training",
         chip="two_pools",
     ),
+    "uniform": Method(
+        "mixed.uniform", "uniform", "Uniform",
+        "all weights at one precision, without training", chip="two_pools",
+    ),
+    "hawq_v2": Method(
+        "mixed.hawq", "hawq_v2", "HawqV2",
+        "a precision for each layer by Hessian traces, under a size", chip="two_pools",
+    ),
+    "hap": Method(
+        "pruning", "hap", "Hap",
+        "remove the channels that the Hessian says matter least", chip="two_pools",
+    ),
 }  # fmt: skip
 """By name, in the order in which a person would try them."""
 
@@ -50,16 +62,12 @@ _OTHERS = {
     "Model": "model",
     "Record": "record",
     "two_stage": Method(
-        "morph.two_stage",
-        "two_stage",
-        "TwoStage",
-        "Widths that fit the macros: shrink by bit lines, expand, train (arXiv 2510.14379).",
+        "morph.two_stage", "two_stage", "TwoStage",
+        "widths that fit the macros: shrink by bit lines, expand, train (arXiv 2510.14379)",
     ),
     "uniform_width": Method(
-        "morph.two_stage",
-        "uniform_width",
-        "UniformWidth",
-        "One factor for all widths that fits the macros, and training: a baseline.",
+        "morph.two_stage", "uniform_width", "UniformWidth",
+        "one factor for all widths that fits the macros, and training: a baseline",
     ),
 }
 
