@@ -54,13 +54,6 @@ METHODS: dict[str, Method] = {
         "pruning", "hap", "Hap",
         "remove the channels that the Hessian says matter least", chip="two_pools",
     ),
-}  # fmt: skip
-"""By name, in the order in which a person would try them."""
-
-_OTHERS = {
-    "Going": "going",
-    "Model": "model",
-    "Record": "record",
     "two_stage": Method(
         "morph.two_stage", "two_stage", "TwoStage",
         "widths that fit the macros: shrink by bit lines, expand, train (arXiv 2510.14379)",
@@ -69,6 +62,13 @@ _OTHERS = {
         "morph.two_stage", "uniform_width", "UniformWidth",
         "one factor for all widths that fits the macros, and training: a baseline",
     ),
+}  # fmt: skip
+"""By name, in the order in which a person would try them."""
+
+_OTHERS = {
+    "Going": "going",
+    "Model": "model",
+    "Record": "record",
 }
 
 
