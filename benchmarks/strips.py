@@ -38,7 +38,7 @@ SHARES = (0.7, 0.9, 0.5, 0.8)
 GATED = (((8, 4), "tensor"), ((8, 3), "channel"))
 SHOWN = (((8, 4), "channel"), ((8, 4), "strip"))
 MAIN = ("fisher", "hawq", "error", "magnitude", "fisher_block")
-OTHERS = ("printed", "hessian", "fisher_empirical", "fisher_sampled")
+OTHERS = ("noise", "printed", "hessian", "fisher_empirical", "fisher_sampled")
 
 
 @attrs.frozen
@@ -73,7 +73,7 @@ def points() -> Iterator[Point]:
             yield from (Point(bits, per, s, share, seed) for seed in (1, 2) for s in MAIN[:2])
     for share in SHARES:
         for bits, per in SHOWN:
-            scores = ("fisher", "hawq", "error", "magnitude", "random")
+            scores = ("fisher", "hawq", "error", "noise", "magnitude", "random")
             yield from (Point(bits, per, score, share) for score in scores)
     for share in SHARES:
         for bits, per in GATED:

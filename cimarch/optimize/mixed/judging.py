@@ -18,6 +18,8 @@ from cimarch.optimize.mixed.layers import weights_into_
 from cimarch.optimize.model import Model
 from cimarch.optimize.task import Task
 
+RANGES = ("unit", "minmax", "percentile", "mse")
+"""How ranges of converters are chosen."""
 BATCH = 50
 """Images at a time; larger batches are slower on one core."""
 
@@ -37,6 +39,12 @@ def fitted(
     has_any = any(scheme.converter is not None for scheme in bench.schemes.values())
     found = bench.calibration(Policy(ranges, "layer", 99.9)) if has_any else None
     return model.trained(model.archive, precision=policy, quantised=bench.quantised, ranges=found)
+
+
+def some_of(examples: Examples, count: int, seed: int) -> Examples:
+    """So many of them, drawn by a seed; all where there are not more."""
+    drawn = np.random.default_rng(seed).permutation(len(examples))[:count]
+    return examples.take(np.sort(drawn))
 
 
 def right_of(module: nn.Module, examples: Examples, device: str = "cpu") -> np.ndarray:

@@ -35,7 +35,7 @@ from cimarch.optimize.mixed.choose import (
     strips_of,
 )
 from cimarch.optimize.mixed.fisher import fisher
-from cimarch.optimize.mixed.judging import by_weights_alone, fitted
+from cimarch.optimize.mixed.judging import RANGES, by_weights_alone, fitted, some_of
 from cimarch.optimize.mixed.layers import Layer, PerStrip, folded, layers_of, weights_into_
 from cimarch.optimize.mixed.pricing import Tilings
 from cimarch.optimize.mixed.scores import SCORES, Evidence, quantised_layer, ranked, told
@@ -70,9 +70,7 @@ class Strips(Options):
     way: str = option("energy", "Which way strips move to fill arrays.", words=WAYS)
     cap: float = option(0.2, "Largest share of high strips that moves.", least=0, most=1)
     layout: str = option("packed", "How strips lie on arrays.", words=tuple(LAYOUTS))
-    ranges: str = option(
-        "mse", "How converter ranges are chosen.", words=("unit", "minmax", "percentile", "mse")
-    )
+    ranges: str = option("mse", "How converter ranges are chosen.", words=RANGES)
     calibrate: int = option(1024, "Training images that scores are of.", least=1)
     probes: int = option(50, "Random probes of the Hessian.", least=1)
 
@@ -147,10 +145,7 @@ class _Run:
     @cached_property
     def calibrating(self) -> Examples:
         """Training images that scores are of, drawn by the seed."""
-        train = self.task.split.train
-        count = min(self.options.calibrate, len(train))
-        drawn = np.random.default_rng(self.options.seed).permutation(len(train))[:count]
-        return train.take(np.sort(drawn))
+        return some_of(self.task.split.train, self.options.calibrate, self.options.seed)
 
     @cached_property
     def evidence(self) -> Evidence:

@@ -159,6 +159,17 @@ def _error(evidence: Evidence) -> dict[str, Floats]:
     return dict(evidence.error)
 
 
+def _noise(evidence: Evidence) -> dict[str, Floats]:
+    """Squared change of the strip / squared weights of its layer.
+
+    It does not hang on how large a layer's weights are, which a folded batch norm sets.
+    """
+    return {
+        layer.name: evidence.error[layer.name] / (float((layer.weight**2).sum()) or 1.0)
+        for layer in evidence.layers
+    }
+
+
 def _magnitude(evidence: Evidence) -> dict[str, Floats]:
     return {
         layer.name: np.sqrt(layer.pooled(layer.weight.astype(np.float64) ** 2))
@@ -181,6 +192,7 @@ SCORES: dict[str, Score] = {
     "hessian": Score("Hessian trace of the strip x its quantisation error", _hessian),
     "printed": Score("Hessian trace of the strip / 2D x |w|^2", _printed),
     "error": Score("quantisation error alone", _error),
+    "noise": Score("quantisation error of the strip / squared weights of the layer", _noise),
     "magnitude": Score("length of the strip", _magnitude),
     "random": Score("drawn", _random),
 }  # fmt: skip
