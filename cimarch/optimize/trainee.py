@@ -22,6 +22,15 @@ from cimarch.workload.problems import problem
 
 _BATCHED = ("view", "reshape", "_unsafe_view", "expand")
 """Operators whose list of sizes begins with the batch."""
+_LISTS = ("split", "split_with_sizes", "chunk", "unbind")
+"""Operators that give a list, of one tensor too."""
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """That of torch, for what flows of any number of dimensions: the second is the channels."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
 
 
 def module_of(graph: Graph, weights: Mapping[str, Weight]) -> fx.GraphModule:
@@ -51,10 +60,14 @@ class _Making:
     def _call(self, node: Node) -> None:
         layer = _LAYERS.get(node.packet)
         made = layer(self, node) if layer is not None else None
-        if made is None:
-            made = self._function(node)
-        self.known[node.outputs[0]] = made
-        for number, name in enumerate(node.outputs[1:], start=1):
+        if made is not None:  # of several tensors that it gives only the first one flows on
+            self.known[node.outputs[0]] = made
+            return
+        made = self._function(node)
+        if len(node.outputs) == 1 and node.packet not in _LISTS:
+            self.known[node.outputs[0]] = made
+            return
+        for number, name in enumerate(node.outputs):
             self.known[name] = self.made.call_function(_item, (made, number))
 
     # values
@@ -137,7 +150,7 @@ def _conv(making: _Making, node: Node) -> fx.Node | None:
     if held is None or held[1] != "weight" or a.get("transposed"):
         return None
     weight = making.tensor(_name(a["weight"]))
-    stride, padding, dilation = (_pair(a.get(n), d) for n, d in _GEOMETRY)
+    stride, padding, dilation = (_extent(a.get(n), d) for n, d in _GEOMETRY)
     groups = int(_number(a.get("groups"), 1))
     layer = nn.Conv2d(
         weight.shape[1] * groups, weight.shape[0], _pair(weight.shape[2:], 1), stride, padding,
@@ -166,7 +179,7 @@ def _norm(making: _Making, node: Node) -> fx.Node | None:
         return None
     channels = len(making.tensor(_name(a["running_mean"])))
     momentum, eps = (_number(a.get(n), d) for n, d in (("momentum", 0.1), ("eps", 1e-5)))
-    layer = nn.BatchNorm2d(channels, eps, momentum, affine=a.get("weight") is not None)
+    layer = BatchNorm(channels, eps, momentum, affine=a.get("weight") is not None)
     tensors = ("weight", "bias", "running_mean", "running_var")
     return _placed(making, held[0], layer, node, "input", tensors)
 
@@ -208,6 +221,11 @@ def _name(argument: Argument) -> str:
 
 def _number(argument: Argument, default: float) -> float:
     return default if argument is None else float(argument)  # type: ignore[arg-type]
+
+
+def _extent(argument: Any, default: int) -> Any:
+    """Two numbers, or the word that padding may be."""
+    return argument if isinstance(argument, str) else _pair(argument, default)
 
 
 def _pair(argument: Any, default: int) -> tuple[int, int]:
