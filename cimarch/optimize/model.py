@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from torch import fx
+import torch
+from torch import fx, nn
 
 from cimarch.data.normalisation import beside
 from cimarch.diagnostics import DescriptionError, Diagnostic
@@ -38,10 +39,13 @@ from cimarch.workload.adapted import (
     SCHEMA,
     read_adapted,
 )
-from cimarch.workload.files import contents, find
+from cimarch.workload.checkpoint import load_file_
+from cimarch.workload.files import contents, find, is_name
 from cimarch.workload.network import Network
 from cimarch.workload.pt2 import read_program, read_pt2
 from cimarch.workload.sniff import sniff
+from cimarch.workload.trace import export
+from cimarch.workload.zoo import build, default_input, entry, is_known
 
 
 @attrs.frozen(eq=False)
@@ -56,13 +60,21 @@ class Model:
     source: str = ""
 
     @classmethod
-    def of(cls, given: Model | str | os.PathLike[str]) -> Model:
-        """A model itself, or read from a torch.export archive or from what `save` wrote.
+    def of(cls, given: Model | str | os.PathLike[str], network: str | None = None) -> Model:
+        """A model itself, or read from a file.
 
-        Raises DescriptionError where a file is neither: other files lack what training needs.
+        The file is a torch.export archive, what `save` wrote, or where `network` names one of
+        `models/` its weights: a state_dict or safetensors. Raises DescriptionError where it is
+        neither: other files lack what training needs.
         """
         if isinstance(given, Model):
             return given
+        if isinstance(given, nn.Module):
+            raise TypeError("a module takes an example input: `Model.of_module(module, example)`")
+        if network is not None:
+            return cls._of_weights(os.fspath(given), network)
+        if is_name(given) and is_known(os.fspath(given)):
+            raise _untrained(os.fspath(given))
         path = find(given)
         data, source = contents(path), os.fspath(given)
         kind = sniff(data, source).kind
@@ -71,12 +83,33 @@ class Model:
         if kind == "adapted":
             read = read_adapted(data, source)
             return cls(read.name, bytes(read.network), read.attached, source)
+        if kind in ("state_dict", "safetensors"):
+            raise _without_network(source)
         raise DescriptionError(
             Diagnostic(
                 "E453",
                 f"`{source}` cannot be trained: it is no archive of torch.export",
-                helps=("cimarch export package.module:factory --input 1x3x32x32 -o model.pt",),
+                helps=(f"{_EXPORT} -o model.pt",),
             )
+        )
+
+    @classmethod
+    def of_module(cls, module: nn.Module, example: Any, name: str = "") -> Model:
+        """A torch module, as it is at inference; `example` is an input with a batch of one.
+
+        Raises DescriptionError where torch cannot export the module, or an operator is not covered.
+        """
+        title = name or type(module).__name__.lower()
+        made = cls(title, export(module, example))
+        made.network()  # tells of what is not covered
+        return made
+
+    @classmethod
+    def _of_weights(cls, file: str, network: str) -> Model:
+        made = build(network)
+        load_file_(made, file)
+        return attrs.evolve(
+            cls.of_module(made, torch.zeros(default_input(network)), network), source=file
         )
 
     @property
@@ -167,6 +200,32 @@ def _normalised(path: Path) -> dict[str, bytes]:
         return {}
     told = {"mean": list(stated.mean), "deviation": list(stated.deviation)}
     return {NORMALISE: json.dumps(told).encode()}
+
+
+_EXPORT = "cimarch export package.module:factory --input 1x3x32x32"
+
+
+def _without_network(source: str) -> DescriptionError:
+    return DescriptionError(
+        Diagnostic(
+            "E453",
+            f"`{source}` cannot be trained: it holds weights without their network",
+            helps=(f"{_EXPORT} --weights {source} -o model.pt",),
+        )
+    )
+
+
+def _untrained(name: str) -> DescriptionError:
+    known = entry(name)
+    sizes = "x".join(map(str, known.input))
+    factory = f"cimarch.models.{known.file}:{known.factory}"
+    return DescriptionError(
+        Diagnostic(
+            "E453",
+            f"`{name}` is the name of a network without weights: nothing is there to adapt",
+            helps=(f"cimarch export {factory} --input {sizes} --weights state.pt -o {name}.pt",),
+        )
+    )
 
 
 def _listed(records: Sequence[Record]) -> bytes:
