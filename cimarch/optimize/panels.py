@@ -111,7 +111,8 @@ def widths(figure: SubFigure, title: str, rows: Sequence[Row]) -> None:
 
 def tradeoff(figure: SubFigure, points: Sequence[Point]) -> None:
     """Accuracy against each thing that is left: a point a group of runs, with its deviation."""
-    kinds = list(dict.fromkeys(kind for point in points for kind in point.left))
+    kinds = _that_change(points)
+    before = {point.before for point in points}
     grid = figure.subplots(1, len(kinds), squeeze=False, sharey=True)
     series = list(dict.fromkeys(point.series for point in points))
     for axes, kind in zip(grid.flat, kinds, strict=True):
@@ -127,6 +128,12 @@ def tradeoff(figure: SubFigure, points: Sequence[Point]) -> None:
                 [p.left[kind].deviation for p in mine],
                 fmt="o-", color=f"C{number}", label=name, markersize=4, linewidth=1, capsize=2,
             )  # fmt: skip
+        if len(before) == 1 and None not in before:
+            axes.axhline(points[0].before, color=GREY, linewidth=0.8, linestyle="--")
+            axes.annotate(
+                "before", (0.01, points[0].before), xycoords=("axes fraction", "data"), fontsize=6,
+                va="bottom", color=GREY,
+            )  # fmt: skip
         axes.set_xlabel(f"{kind}, % of before", fontsize=8)
         finish(axes, "")
     grid[0, 0].set_ylabel(points[0].judged, fontsize=8)
@@ -135,6 +142,13 @@ def tradeoff(figure: SubFigure, points: Sequence[Point]) -> None:
         handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=7,
         frameon=False,
     )  # fmt: skip
+
+
+def _that_change(points: Sequence[Point]) -> list[str]:
+    """What is left of models, but for what is left of all alike."""
+    kinds = list(dict.fromkeys(kind for point in points for kind in point.left))
+    alike = {k for k in kinds if len({p.left[k].mean for p in points if k in p.left}) == 1}
+    return [kind for kind in kinds if kind not in alike] or kinds
 
 
 def finish(axes: Axes, title: str) -> None:

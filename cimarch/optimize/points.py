@@ -50,12 +50,14 @@ class Point:
     """Runs of one method with the same options but for the seed."""
 
     series: str
-    """The method, the network and the chip."""
+    """The method, and the words of its options that not all runs of it have."""
     judged: str
     """Which accuracy it is."""
     accuracy: Spread
     left: Mapping[str, Spread]
     """In percent of what there was before, by what it is."""
+    before: float | None
+    """The mean accuracy of what there was before; None where it is not known."""
     runs: int
 
 
@@ -71,10 +73,11 @@ def points(records: Sequence[Record]) -> list[Point]:
         groups.setdefault(_alike(record), []).append(record)
     return [
         Point(
-            f"{group[0].method}, {group[0].network} for {group[0].system}",
+            _series(group[0], records),
             judged,
             Spread.of([getattr(r.after, name) for r in group]),
             _left(group),
+            _before(group, name),
             len(group),
         )
         for group in groups.values()
@@ -90,6 +93,25 @@ def _alike(record: Record) -> str:
     options = {name: value for name, value in record.options.items() if name != "seed"}
     told = [record.method, record.network, record.system, record.data, options]
     return json.dumps(told, sort_keys=True)
+
+
+def _series(record: Record, records: Sequence[Record]) -> str:
+    """What a run is called: its method, and what is said in words that others say otherwise."""
+    others = [each for each in records if each.method == record.method]
+    words = [record.method]
+    for what in ("network", "system", "data"):
+        if len({getattr(each, what) for each in records}) > 1:
+            words.append(getattr(record, what))
+    for name, value in record.options.items():
+        differs = any(each.options.get(name) != value for each in others)
+        if isinstance(value, (str, bool)) and differs:
+            words.append(f"{name.replace('_', ' ')} {value}".lower())
+    return ", ".join(words)
+
+
+def _before(group: Sequence[Record], name: str) -> float | None:
+    values = [getattr(record.before, name) for record in group]
+    return None if None in values else math.fsum(values) / len(values)
 
 
 def _left(group: Sequence[Record]) -> dict[str, Spread]:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
+from cimarch.hardware.encoding import columns_per_weight
+from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.strips import Strips
+from cimarch.mapping.tiling import Tiles
 from cimarch.optimize.panels import finish
+from cimarch.workload.network import Operation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,20 +79,20 @@ def strip_map(figure: SubFigure, name: str, strips: Strips) -> None:
     axes.set_title(f"strips of {name}", fontsize=8, loc="left")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Rectangle:
-    """Cells of an array that hold weights of one precision."""
+    """Cells of an array that are for weights of one precision."""
 
     row: int
     column: int
     rows: int
     columns: int
     level: int
-    full: float
-    """Share of its cells that hold weights."""
+    held: NDArray[np.bool_]
+    """(rows, columns): the cells that hold weights."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Crossbar:
     """An array, and what of an operation lies on it."""
 
@@ -101,6 +106,8 @@ def rectangles(placed: Placement, name: str) -> list[Crossbar]:
     """The arrays that hold an operation, in order, with what lies where."""
     plan = next(plan for plan in placed.plans if plan.site.anchor.name == name)
     tiles = placed.tiles.take(placed.tiles.site == plan.site.index)
+    strips = placed.bits[name].strips
+    assert strips is not None
     found: dict[tuple[int, int, int], list[Rectangle]] = {}
     for n in range(len(tiles)):
         rows, columns = int(tiles.rows[n]), int(tiles.columns[n])
@@ -108,7 +115,7 @@ def rectangles(placed: Placement, name: str) -> list[Crossbar]:
         found.setdefault(place, []).append(
             Rectangle(
                 int(tiles.at_row[n]), int(tiles.at_column[n]), rows, columns, int(tiles.level[n]),
-                float(tiles.cells[n]) / max(1, rows * columns),
+                _cells(plan.site.anchor, strips, tiles, n, placed.pools[place[1]]),
             )
         )  # fmt: skip
     return [
@@ -122,12 +129,22 @@ def rectangles(placed: Placement, name: str) -> list[Crossbar]:
     ]
 
 
-def crossbars(figure: SubFigure, name: str, found: Sequence[Crossbar], bits: Sequence[int]) -> None:
-    """Where an operation's strips sit: each array as a square, what is empty in grey.
+def _cells(op: Operation, strips: Strips, tiles: Tiles, tile: int, pool: Part) -> NDArray[np.bool_]:
+    """(rows, columns) of a tile: all of them, but where the matrix lies there with gaps."""
+    rows, columns = int(tiles.rows[tile]), int(tiles.columns[tile])
+    if strips.layout == "packed":
+        return np.ones((rows, columns), np.bool_)
+    inputs, level = int(tiles.inputs[tile]), int(tiles.level[tile])
+    across = columns_per_weight(pool, strips.bits[level])
+    first = int(tiles.channel_group[tile]) * op.columns + int(tiles.column0[tile])
+    positions = (int(tiles.row0[tile]) + np.arange(inputs)) % strips.positions
+    held = strips.holding(level)[positions, first : first + columns // across]
+    return held.repeat(rows // inputs, 0).repeat(across, 1)
 
-    A rectangle that only some strips fill, where the matrix lies with gaps, is as pale as it is
-    empty, and says how full it is.
-    """
+
+def crossbars(figure: SubFigure, name: str, found: Sequence[Crossbar], bits: Sequence[int]) -> None:
+    """Where an operation's strips sit: each array as a square, what is empty in grey."""
+    from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
     from matplotlib.patches import Rectangle as Box
 
@@ -142,17 +159,17 @@ def crossbars(figure: SubFigure, name: str, found: Sequence[Crossbar], bits: Seq
         axes.add_patch(Box((0, 0), array.columns, array.rows, facecolor=EMPTY, edgecolor="black"))
         for each in array.held:
             colour = _colour(each.level, len(bits))
+            right, low = each.column + each.columns, each.row + each.rows
+            axes.imshow(
+                each.held, ListedColormap([EMPTY, colour]), vmin=0, vmax=1, interpolation="nearest",
+                extent=(each.column, right, low, each.row), zorder=2,
+            )  # fmt: skip
             axes.add_patch(
                 Box(
-                    (each.column, each.row), each.columns, each.rows, facecolor=colour,
-                    alpha=0.25 + 0.75 * each.full, edgecolor="white", linewidth=0.6,
+                    (each.column, each.row), each.columns, each.rows, facecolor="none",
+                    edgecolor="white", linewidth=0.6, zorder=3,
                 )
             )  # fmt: skip
-            if each.full < 0.995:
-                middle = (each.column + each.columns / 2, each.row + each.rows / 2)
-                axes.annotate(
-                    f"{100 * each.full:.0f} %", middle, ha="center", va="center", fontsize=5
-                )
         axes.set_xlim(0, array.columns)
         axes.set_ylim(array.rows, 0)
         axes.set_aspect("equal")
