@@ -109,8 +109,14 @@ _HOMES = {
 }
 
 
+_PACKAGES = ("optimize",)
+"""Packages whose names are public themselves: `cimarch.optimize.qat`."""
+
+
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for."""
+    if name in _PACKAGES:
+        return import_module(f"cimarch.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module `cimarch` has no attribute `{name}`")
     value: object = getattr(import_module(_HOMES[name]), name)

@@ -107,6 +107,7 @@ def test_importing_cimarch_loads_nothing_heavy() -> None:
     [
         ["check", "isaac"],
         ["--help"],
+        ["optimize", "--help"],
         *([name, "--help"] for name in ("sim", "eval", "validate", "compare")),
     ],
 )

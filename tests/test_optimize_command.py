@@ -81,8 +81,8 @@ def test_a_value_that_an_option_may_not_have_is_refused(
 
 
 def test_no_method_has_a_flag_that_the_frame_has() -> None:
-    frame = {"architecture", "model", "data", "file", "output", "set", "set_", "normalise",
-             "threads", "kept", "plot", "csv", "tables", "json", "json_"}  # fmt: skip
+    frame = {"architecture", "model", "network", "data", "file", "output", "set", "set_",
+             "normalise", "threads", "kept", "plot", "csv", "tables", "json", "json_"}  # fmt: skip
     for method in METHODS.values():
         _, options = method.load()
         assert not frame & {field.name for field in attrs.fields(options)}

@@ -21,14 +21,15 @@ class Methods(click.Group):
         return [*METHODS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a method; None where there is none of that name."""
-        if cmd_name not in METHODS:
+        """The command of a method, `-` for `_` too; None where there is none of that name."""
+        name = cmd_name.replace("-", "_")
+        if name not in METHODS:
             return super().get_command(ctx, cmd_name)
         from cimarch.cli.optimizing.command import command_of
         from cimarch.workload.zoo import need_torch
 
         need_torch("adapting a network")
-        return command_of(cmd_name, METHODS[cmd_name])
+        return command_of(name, METHODS[name])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

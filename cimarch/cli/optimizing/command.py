@@ -29,10 +29,10 @@ HELP = """{summary}
 \b
 cimarch optimize {name} {chip} models/resnet20.pt --data cifar10:PATH -o OUT.adapted
 
-MODEL is a torch.export archive with weights, or what another method wrote. SET is what
-`cimarch eval` takes, with training images; the test images judge before and after, and
-choose nothing. What is done is kept beside OUT: the same command goes on after Ctrl-C, and
-after a kill. `cimarch sim` and `cimarch eval` take OUT as a MODEL.
+MODEL is a torch.export archive with weights, or what another method wrote; or with --model a
+state_dict. SET is what `cimarch eval` takes, with training images; the test images judge
+before and after, and choose nothing. What is done is kept beside OUT: the same command
+goes on after Ctrl-C, and after a kill. `cimarch sim` and `cimarch eval` take OUT as a MODEL.
 """
 
 
@@ -61,6 +61,8 @@ def _named() -> list[click.Parameter]:
         click.Option(
             ["-o", "--output", "file"], metavar="OUT", required=True, help="The adapted model."
         ),
+        click.Option(["--model", "network"], metavar="NAME",
+                     help="The network whose weights MODEL is."),
         click.Option(["--set", "set_"], metavar="PATH=VALUE", multiple=True,
                      help="Change a parameter of the chip."),
     ]  # fmt: skip
@@ -92,7 +94,7 @@ def _run(function: Any, options: Any, flags: Mapping[str, Any]) -> None:
     if options.device != "auto":
         check_device(options.device)
     system = cimarch.load(flags["architecture"], set=overrides(flags["set_"]))
-    model = Model.of(flags["model"])
+    model = Model.of(flags["model"], flags["network"])
     data = data_of(flags["data"], model.network(), flags["model"], flags["normalise"], None)
     with stoppable() as stop:
         try:

@@ -45,7 +45,7 @@ def _flag(field: attrs.Attribute[Any]) -> click.Option:
         [name, field.name],
         type=_type(kind, told),
         default=_default(field.default),
-        show_default=field.default is not None,
+        show_default=field.default not in (None, "", ()),
         metavar=told.get("metavar") or None,
         help=told.get("help"),
     )
