@@ -1,5 +1,7 @@
 """Widths that fit macros: what layers take, which channels are tied, and how widths change."""
 
+import functools
+
 import attrs
 import pytest
 import torch
@@ -33,11 +35,19 @@ from cimarch.optimize.morph.shrink import (
 from cimarch.optimize.morph.surgery import choose, rebuild
 from cimarch.optimize.morph.ties import ties_of
 from cimarch.optimize.morph.two_stage import two_stage, uniform_width
+from cimarch.optimize.qat import Qat
 from cimarch.optimize.task import archive_of
 from cimarch.workload import zoo
 
 MACRO = Macro(256, 256)
-SHORT = {"images": 128, "held_back": 40, "judge": 10, "batch": 64, "bfloat16": False}
+SHORT = {
+    "images": 128,
+    "held_back": 40,
+    "judge": 10,
+    "batch": 64,
+    "bfloat16": False,
+    "augment": False,
+}
 
 
 class Shortcut(nn.Module):
@@ -476,3 +486,14 @@ def test_layers_that_lie_elsewhere_take_nothing_of_the_budget():
     assert record.details["macros"][0]["bit_lines"] == 6 + 8
     assert record.details["macros"][1]["bit_lines"] <= 12
     assert "not counted: conv1, linear" in record.notes
+
+
+def test_the_second_stage_takes_what_the_first_one_made(monkeypatch):
+    short = functools.partial(Qat, epochs_scales=0, epochs_converters=0)
+    monkeypatch.setattr("cimarch.optimize.morph.two_stage.Qat", short)
+    options = TwoStage(bit_lines=24, epochs=0, rounds=1, then_qat=True, **SHORT)
+    model, record = two_stage(made(Shortcut()), chip(), "digits", options)
+    assert [each.method for each in model.records] == ["two_stage", "qat"]
+    assert record.method == "two_stage"
+    assert model.precision["conv2"]["weight_bits"] == 4
+    assert model.quantised() is not None

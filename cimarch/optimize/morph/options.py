@@ -35,6 +35,9 @@ class Widths(Options):
     rate: float = option(0.05, "Learning rate of that training.", least=0)
     batch: int = option(128, "Examples in a step.", least=1)
     decay: float = option(5e-4, "Of weights.", least=0)
+    augment: bool = option(
+        True, "Shift training images by up to an eighth of their width, and mirror half of them."
+    )
     bfloat16: bool = option(True, "Products of training in bfloat16, as processors have them.")
 
     def check(self) -> None:
@@ -48,11 +51,11 @@ class Widths(Options):
                 f"`--bit-lines {self.bit_lines}`",
             )
 
-    def recipe(self, epochs: int, rate: float) -> Recipe:
-        """How to train for so many epochs."""
+    def recipe(self, epochs: int, rate: float, width: int) -> Recipe:
+        """How to train for so many epochs, with images so wide."""
         return Recipe(
             epochs=epochs, rate=rate, batch=self.batch, decay=self.decay, seed=self.seed,
-            bfloat16=self.bfloat16,
+            bfloat16=self.bfloat16, mirror=self.augment, shift=width // 8 if self.augment else 0,
         )  # fmt: skip
 
 

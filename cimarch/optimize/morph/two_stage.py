@@ -21,6 +21,7 @@ from cimarch.optimize.morph.expand import Budget, filled, widest
 from cimarch.optimize.morph.options import TwoStage, UniformWidth
 from cimarch.optimize.morph.run import Run
 from cimarch.optimize.morph.shrink import COSTS, scores_of, survivors, threshold_for
+from cimarch.optimize.qat import Qat, qat
 from cimarch.optimize.record import Epoch, Record
 from cimarch.optimize.task import Task
 from cimarch.optimize.training import Training
@@ -51,7 +52,7 @@ def two_stage(
         rounds.append(told)
     epochs += run.trained(module)
     made, record = run.finished(module, first, epochs, notes=[], details={"rounds": rounds})
-    return (_quantised(made, task) if chosen.then_qat else made), record
+    return (_quantised(run, made) if chosen.then_qat else made), record
 
 
 def uniform_width(
@@ -123,23 +124,19 @@ def _shrink(
     cost = COSTS[options.form](budget)
     epochs += Training(
         module, run.task.split.train, run.task.split.held_back,
-        options.recipe(options.shrink_epochs, options.shrink_rate),
+        options.recipe(options.shrink_epochs, options.shrink_rate, run.shape[-1]),
         stage=stage, going=run.task.going, device=options.torch_device,
         penalty=lambda trained: options.strength * cost(trained).to(options.torch_device),
     ).run()  # fmt: skip
 
 
-def _quantised(model: Model, task: Task) -> Model:
+def _quantised(run: Run, model: Model) -> Model:
     """The second stage: quantisation-aware training of what the first one made."""
-    from cimarch.optimize import METHODS
-
-    method, kind = METHODS["qat"].load()
-    options = task.options
-    made, _ = method(
-        model, task.system, task.data,
-        kind(seed=options.seed, images=options.images, held_back=options.held_back,
-             judge=options.judge, device=options.device),
-        task.going.within("qat"),
+    asked = run.options
+    options = Qat(
+        weight_bits=run.at.weight_bits, input_bits=run.at.input_bits, batch=asked.batch,
+        augment=asked.augment, seed=asked.seed, images=asked.images, held_back=asked.held_back,
+        judge=asked.judge, device=asked.device,
     )  # fmt: skip
-    assert isinstance(made, Model)
+    made, _ = qat(model, run.task.system, run.task.data, options, run.task.going.within("qat"))
     return made
