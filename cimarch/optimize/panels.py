@@ -38,8 +38,11 @@ def bars(figure: SubFigure, left: Mapping[str, float]) -> None:
     places = range(len(left))
     values = [100 * share for share in left.values()]
     made = axes.barh(places, values, 0.7, color="C0")
-    axes.bar_label(made, [f" {value:.1f} %" for value in values], fontsize=7)
     axes.axvline(100, color="black", linewidth=0.8)
+    axes.bar_label(
+        made, [f"{value:.1f} %" for value in values], fontsize=7, padding=3,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+    )  # fmt: skip
     axes.set_yticks(places, list(left), fontsize=7)
     axes.invert_yaxis()
     axes.set_xlim(0, max(100.0, *values) * 1.15)

@@ -75,8 +75,20 @@ def _of_record(record: Record) -> Iterable[Panel]:
     if record.epochs:
         yield Panel(2.8, lambda figure: training(figure, record.epochs))
     for name, rows in tables(record.details).items():
-        if rows and {"before", "after"} <= set(rows[0]):
+        if _are_widths(rows):
             yield _widths(name, rows)
+
+
+def _are_widths(rows: Sequence[Row]) -> bool:
+    """Whether a table says of each of some layers what it had and what it has."""
+    names = [next(iter(row.values())) for row in rows]
+    are_both = all(isinstance(row.get(n), (int, float)) for row in rows for n in _BOTH)
+    return are_both and len(set(names)) == len(names) <= MOST_LAYERS
+
+
+_BOTH = ("before", "after")
+MOST_LAYERS = 60
+"""Layers whose names can be read below each other's bars."""
 
 
 def _widths(name: str, rows: Sequence[Row]) -> Panel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +25,16 @@ WIDE = 8.0
 """Inches of a picture."""
 MOST_ARRAYS = 12
 """Crossbars of one layer that are drawn; what is left out is told."""
+MOST_OUTPUTS = 128
+"""Outputs whose strips can be told apart."""
 EMPTY = "#f2f2f2"
 
 
 def most_mixed(held: Mapping[str, Strips]) -> str:
-    """The operation whose strips are divided most evenly; of several such the largest."""
-
-    def mixed(name: str) -> tuple[float, int]:
-        strips = held[name]
-        shares = np.array(strips.counts) / strips.level.size
-        spread = -sum(share * math.log(share) for share in shares if share)
-        return round(spread, 2), int(strips.level.size)
-
-    return max(held, key=mixed)
+    """The operation with most strips of another precision than its commonest, among those whose
+    outputs a picture has room for."""
+    fitting = {name: each for name, each in held.items() if each.outputs <= MOST_OUTPUTS} or held
+    return max(fitting, key=lambda name: held[name].level.size - max(held[name].counts))
 
 
 def shares(figure: SubFigure, held: Mapping[str, Strips]) -> None:
@@ -68,7 +64,12 @@ def strip_map(figure: SubFigure, name: str, strips: Strips) -> None:
     level, bits = strips.level, strips.bits
     colours = ListedColormap([_colour(number, len(bits)) for number in range(len(bits))])
     axes.pcolormesh(
-        level, cmap=colours, vmin=-0.5, vmax=len(bits) - 0.5, edgecolors="white", linewidth=0.3
+        level,
+        cmap=colours,
+        vmin=-0.5,
+        vmax=len(bits) - 0.5,
+        edgecolors="white",
+        linewidth=0.3 if strips.outputs <= MOST_OUTPUTS else 0,
     )
     axes.invert_yaxis()
     axes.set_yticks(np.arange(len(level)) + 0.5, [str(n) for n in range(len(level))], fontsize=6)
