@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
+import cimarch
 from cimarch.cli import main
 from cimarch.diagnostics import DescriptionError
 
@@ -87,6 +88,14 @@ def test_no_method_has_a_flag_that_the_frame_has() -> None:
         _, options = method.load()
         assert not frame & {field.name for field in attrs.fields(options)}
         assert all(field.metadata["help"] for field in attrs.fields(options))
+
+
+def test_a_method_is_the_function_even_when_its_module_was_imported_first() -> None:
+    for name, method in METHODS.items():
+        if name != "toy":
+            function, options = method.load()
+            assert getattr(cimarch.optimize, method.function) is function
+            assert getattr(cimarch.optimize, method.options) is options
 
 
 def test_help_lists_the_methods_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,9 @@ gives, the next takes.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -37,6 +39,11 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
+    "qat": Method(
+        "qat", "qat", "Qat",
+        "train for whole numbers, and with the chip's converters in the loop",
+        chip="edge_macro:EdgeMacroDigital",
+    ),
     "strips": Method(
         "mixed.method", "strips", "Strips",
         "more bits where weights are sensitive, strip by strip, without training",
@@ -65,11 +72,7 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 """By name, in the order in which a person would try them."""
 
-_OTHERS = {
-    "Going": "going",
-    "Model": "model",
-    "Record": "record",
-}
+_OTHERS = {"Going": "going", "Model": "model", "Options": "options", "Record": "record"}
 
 
 def __getattr__(name: str) -> Any:
@@ -80,3 +83,16 @@ def __getattr__(name: str) -> Any:
         if name in (method.function, method.options):
             return getattr(import_module(f"cimarch.optimize.{method.module}"), name)
     raise AttributeError(f"module `cimarch.optimize` has no attribute `{name}`")
+
+
+class _Package(ModuleType):
+    """A package in which a method is the function, though its module is called the same."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Bind a name; importing the module of a method binds the method instead."""
+        if isinstance(value, ModuleType) and any(m.function == name for m in METHODS.values()):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
