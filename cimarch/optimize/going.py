@@ -43,6 +43,8 @@ class Going:
         """
         if self.kept is None:
             return
+        if self.kept.exists() and not self.kept.is_dir():
+            raise _no_folder(self.kept)
         text = json.dumps(asked, sort_keys=True, indent=1)
         place = self.kept / "asked.json"
         if place.exists() and place.read_text() != text:
@@ -101,6 +103,11 @@ def _read(place: Path) -> Any:
         return json.loads(place.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         raise damaged(place) from None
+
+
+def _no_folder(place: Path) -> DescriptionError:
+    headline = f"what a run has done cannot be kept in `{place}`, which is no folder"
+    return DescriptionError(Diagnostic("E452", headline))
 
 
 def _another(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> DescriptionError:

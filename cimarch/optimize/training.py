@@ -120,11 +120,14 @@ class Training:
 
     # one step
 
-    def _generator(self, *numbers: int) -> torch.Generator:
+    def _drawn(self, *numbers: int) -> int:
         mixed = 0
         for number in (self.recipe.seed, *self.stage.encode(), *numbers):
             mixed = (mixed * 1_000_003 + number + 1) % (2**61 - 1)
-        return torch.Generator().manual_seed(mixed)
+        return mixed
+
+    def _generator(self, *numbers: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self._drawn(*numbers))
 
     def _batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         if self._order[0] != epoch:
@@ -144,13 +147,15 @@ class Training:
             group["lr"] = group["highest"] * share
         self.model.train()
         images, labels = (each.to(self.device) for each in self._batch(epoch, step))
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.bfloat16):
+        casting = torch.autocast(self.device, torch.bfloat16, enabled=self.recipe.bfloat16)
+        with torch.random.fork_rng([]), casting:
+            torch.manual_seed(self._drawn(epoch, step + 1, 1))  # of what the model itself draws
             answers = self.model(images).float()
         loss = F.cross_entropy(answers, labels)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model)
         if not bool(torch.isfinite(loss)):
-            raise _diverged(self.stage, epoch, step, self.recipe.rate)
+            raise self._diverged("the loss", epoch, step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -159,9 +164,21 @@ class Training:
         self._loss += float(loss.detach())
 
     def _close(self, epoch: int, seconds: float) -> None:
+        if not all(bool(torch.isfinite(each).all()) for each in self.model.parameters()):
+            raise self._diverged("a parameter", epoch, self.steps - 1)
         right = accuracy(self.model, self.held_back, device=self.device)
         mean = self._loss / self.steps
         self.epochs.append(Epoch(self.stage, epoch + 1, mean, right, seconds))
+
+    def _diverged(self, what: str, epoch: int, step: int) -> DescriptionError:
+        where = f"{self.stage}, epoch {epoch + 1}, step {step + 1}"
+        return DescriptionError(
+            Diagnostic(
+                "E451",
+                f"training diverged in {where}: {what} is not finite",
+                helps=(f"a lower learning rate than {self.recipe.rate:g}",),
+            )
+        )
 
     # kept
 
@@ -236,11 +253,3 @@ def accuracy(model: nn.Module, examples: Examples, batch: int = 500, device: str
             found = model(torch.from_numpy(inputs).to(device)).argmax(1).cpu()
             right += int((found == torch.from_numpy(labels)).sum())
     return 100 * right / len(examples)
-
-
-def _diverged(stage: str, epoch: int, step: int, rate: float) -> DescriptionError:
-    where = f"{stage}, epoch {epoch + 1}, step {step + 1}"
-    headline = f"training diverged in {where}: the loss is not finite"
-    return DescriptionError(
-        Diagnostic("E451", headline, helps=(f"a lower learning rate than {rate:g}",))
-    )
