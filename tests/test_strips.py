@@ -74,7 +74,7 @@ WRONG = {
     "no such layout": (
         MIX | {"layout": "tight"},
         "E460",
-        "`layout` of strips is 'tight', neither `packed` nor `holes`",
+        "`layout` of strips is 'tight', none of `packed`, `parallel`, `holes`",
     ),
     "no bits": (
         {"levels": MIX["levels"]},

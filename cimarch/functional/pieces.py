@@ -3,8 +3,8 @@
 A piece is a matrix of its own, of some rows and some outputs of an operation; its sums are added to
 those of the other pieces behind the converters, each as often as the ratio of its strips says.
 
-- `packed`: a piece for each level and kernel position: the input channels at that place, and the
-  outputs that have a strip of the level there.
+- `packed`, `parallel`: a piece for each level and kernel position: the input channels at that
+  place, and the outputs that have a strip of the level there.
 - `holes`: the whole matrix on the arrays of the level's pool. Where a strip is of another level,
   cells hold the weight 0; an array without strips of the level is none, and a column without any is
   not converted. Outputs that are converted on the same row blocks are a piece.
@@ -52,7 +52,7 @@ def pieces_of(placement: Placement, plan: Plan, strips: Strips) -> tuple[Piece, 
     for tile in np.lexsort((tiles.row_block, tiles.level)).tolist():
         level, group = int(tiles.level[tile]), int(tiles.channel_group[tile])
         rows = int(tiles.row0[tile]), int(tiles.inputs[tile]), int(tiles.every[tile])
-        position = rows[0] % strips.positions if strips.layout == "packed" else None
+        position = rows[0] % strips.positions if strips.layout != "holes" else None
         pools[level] = int(tiles.pool[tile])
         pool = placement.wirings[pools[level]].pool
         for output in outputs_of(op, strips, tiles, tile, pool).tolist():

@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.hardware.encoding import inputs_per_group
 from cimarch.hardware.system import Part, System
 from cimarch.mapping.densities import Densities, chip_density
 from cimarch.mapping.duplicate import Duplicate, copies_of, read_duplicate, stages
@@ -129,21 +130,26 @@ class _Assigner:
         self.pools = pools
         self.wirings = wirings
         self.assume = assume
+        self.most_reads = max((_groups(pool.part) for pool in pools), default=1)
+        """Reads of one array for a window, at most."""
 
     def spread(self) -> None:
         """Put as few rows on an array as the free arrays allow: k groups of word lines each.
 
         k is the smallest with which all weights fit one resident group; every product then takes
-        at most k groups of reads instead of rows / word lines (CIM-MLC's row remapping).
+        at most k groups of reads instead of rows / word lines (CIM-MLC's row remapping). Of strips,
+        whose positions are read one after the other, an array then holds no more than it takes k
+        groups to read.
         """
-        most = max((_groups(pool.part) for pool in self.pools), default=1)
-        if most == 1:
+        mixed = [wish.site.index for wish in self.wishes if wish.levels]
+        if self.most_reads == 1 and not mixed:
             return
         tiles = tile(self.wishes, self.pools)
+        self.most_reads = max(self.most_reads, _most_reads(tiles, self.pools, mixed))
         if tiles.resident.max(initial=0):
             self.assume("no rows are spread: the weights take several resident groups as it is")
             return
-        low, high = 1, most
+        low, high = 1, self.most_reads
         while low < high:
             middle = (low + high) // 2
             fits = not tile(self.wishes, self._limited(middle)).resident.max(initial=0)
@@ -153,9 +159,14 @@ class _Assigner:
     def _limited(self, reads: int) -> list[Arrays]:
         """The pools with at most so many groups of word lines on an array."""
         return [
-            attrs.evolve(pool, reads=reads if reads < _groups(pool.part) else 0)
+            attrs.evolve(pool, reads=reads if reads < self._most(pool) else 0)
             for pool in self.pools
         ]
+
+    def _most(self, pool: Arrays) -> int:
+        """Reads of an array of a pool for a window, at most."""
+        has_strips = any(wish.levels for wish in self.wishes)
+        return self.most_reads if has_strips else _groups(pool.part)
 
     def duplicated(self, duplicate: Duplicate) -> Tiles:
         """The tiles, with the copies that are asked for."""
@@ -188,6 +199,18 @@ def _held_once(name: str) -> DescriptionError:
             helps=("leave `--duplicate` out, or give whole operations their precision",),
         )
     )
+
+
+def _most_reads(tiles: Tiles, pools: Sequence[Arrays], sites: Sequence[int]) -> int:
+    """Groups of word lines that the arrays of some sites are read in for one window, at most."""
+    mine = tiles.take(np.isin(tiles.site, sites))
+    found = 0
+    for index, pool in enumerate(pools):
+        held = mine.take(mine.pool == index)
+        reads = -(-held.inputs // inputs_per_group(pool.part))
+        place = held.resident * pool.part.count + held.array
+        found = max(found, int(np.bincount(place, weights=reads).max(initial=0)))
+    return found
 
 
 def _groups(pool: Part) -> int:

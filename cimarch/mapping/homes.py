@@ -66,9 +66,6 @@ class Need:
     entire: bool = False
     """Whether it must not stream through from outside."""
 
-    also: tuple[Instances, ...] = ()
-    """Arrays of other pools that read it at the same time: its home leads to all of them."""
-
     until: int = -1
     """When it is needed no more, where that is later: what the next inference finds there."""
 
@@ -182,8 +179,6 @@ class Homes:
         have room.
         """
         levels = self._levels(need.at, need.port)
-        if need.also:
-            levels = self._common(need, levels)
         if not levels:
             return None
         if need.allot:
@@ -311,25 +306,6 @@ class Homes:
             )
         return chosen
 
-    def _common(self, need: Need, levels: Sequence[Instances]) -> list[Instances]:
-        """The buffers that lead to all arrays that read a tensor together, nearest first."""
-        found, any_leads = list(levels), bool(levels)
-        for other in need.also:
-            beside = self._levels(other, need.port)
-            found, any_leads = _shared_by(found, beside), any_leads or bool(beside)
-        if not found and any_leads:
-            paths = [f"`{at.path}`" for at in (need.at, *need.also)]
-            raise DescriptionError(
-                Diagnostic(
-                    "E464",
-                    f"no buffer leads to all pools that hold strips of `{need.operation}`",
-                    span=self.wiring.system.part(need.at.path).span,
-                    notes=(f"they lie on {' and '.join(paths)}, which read the same inputs",),
-                    helps=("connect one buffer to the inputs of each",),
-                )
-            )
-        return found
-
     def _no_room(self, need: Need, levels: Sequence[Instances]) -> NoRoom:
         largest = max(levels, key=lambda level: self.rooms.size(level.path) or 0)
         size = self.rooms.size(largest.path) or 0
@@ -351,17 +327,6 @@ class Homes:
                 helps=(f"make its `size` at least {bytes_needed} bytes",),
             ),
         )
-
-
-def _shared_by(levels: Sequence[Instances], others: Sequence[Instances]) -> list[Instances]:
-    """The buffers that lead to two readers, with all members that lead to either."""
-    found = []
-    for level in levels:
-        other = next((other for other in others if other.path == level.path), None)
-        if other is not None:
-            both = min(level.lo, other.lo), max(level.hi, other.hi)
-            found.append(Instances(level.path, *both))
-    return found
 
 
 def _reaches(levels: Sequence[Instances], home: Home) -> bool:

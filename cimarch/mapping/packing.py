@@ -3,9 +3,14 @@
 `packed`: the strips of one level, position by position and output by output, fill the arrays of
 their pool. A strip of D weights takes D rows and the columns of one weight; strips lie side by side
 until a band of D rows is full, bands above each other until an array is. Strips that are longer
-than an array are cut, and their pieces fill arrays of their own. All strips of one position in one
-band are a tile: they meet the same inputs, and are read together. What lies on other positions of
-the same array is read by itself, for its inputs are others on its own word lines.
+than an array are cut, and their pieces fill arrays of their own. No more arrays are taken than the
+strips fill; room that is left in the last one goes to positions that a band would cut. All strips
+of one position in one band are a tile: they meet the same inputs, and are read together. Tiles of
+other positions on the same array are read one after the other: column by column their weights
+would be summed.
+
+`parallel`: the same, but an array takes no more tiles than the one with the most of them has where
+all strips are of the highest precision: what fewer columns save in arrays does not cost time.
 
 `holes`: every level has the whole matrix in the layout of one precision (rows channel by channel,
 as a plain operation has them) and cells only where its strips are; an array without any is not
@@ -42,23 +47,44 @@ class Shape:
 
     beside: int
     """Strips side by side."""
-    above: int
-    """Bands of strips above each other; 1 where a strip is as long as an array, or longer."""
+    rows: int
+    """Weights above each other, of one strip or of several."""
+    length: int
+    """Weights of one strip, or of the piece of it that lies on one array."""
     longest: int
     """The most weights of one strip on one array."""
+    word_lines: int
+    """Weights above each other that are read at once."""
+    most: int = 0
+    """Reads of one array for one window, at most; 0: there is no limit."""
+
+    @property
+    def above(self) -> int:
+        """Bands of strips above each other; 1 where a strip is as long as an array, or longer."""
+        return self.rows // self.length
 
     @property
     def strips(self) -> int:
         """Strips on one array."""
         return self.beside * self.above
 
+    @property
+    def reads(self) -> int:
+        """Reads of a tile: groups of word lines."""
+        return -(-self.length // self.word_lines)
+
+    def of_length(self, length: int) -> Shape:
+        """The same for shorter pieces of strips."""
+        return attrs.evolve(self, length=length)
+
 
 def shape_of(pool: Part, op: Operation, bits: Bits, reads: int = 0) -> Shape:
     """How many strips of an operation, of `bits.weight` bits, an array of a pool has room for.
 
-    `reads`: where it is not 0, a strip is cut to at most the rows of so many word-line groups.
-    Raises DescriptionError where a weight is wider than an array, or where the pool's arrays take
-    no strips: two arrays a weight, or a column that measures the offset of all rows together.
+    `reads`: where it is not 0, an array is read at most so often for one window, if only its
+    strips are short enough. Raises DescriptionError where a weight is wider than an array, or where
+    the pool's arrays take no strips: two arrays a weight, or a column that measures the offset of
+    all rows together.
     """
     if arrays_per_weight(pool) > 1 or extra_columns(pool):
         raise _takes_none(pool, op)
@@ -66,12 +92,11 @@ def shape_of(pool: Part, op: Operation, bits: Bits, reads: int = 0) -> Shape:
     across = columns_per_weight(pool, bits.weight)
     if rows < 1 or across > pool.integer("columns"):
         raise too_small(op, pool, bits, across)
-    longest = rows
-    if reads:
-        each = max(1, reads // 2 if is_read_apart(pool) else reads)
-        longest = min(rows, each * inputs_per_group(pool))
-    height = min(longest, depth_of(op))
-    return Shape(pool.integer("columns") // across, rows // height, longest)
+    each = max(1, reads // 2 if is_read_apart(pool) else reads)
+    longest = min(rows, each * inputs_per_group(pool)) if reads else rows
+    length = min(longest, depth_of(op))
+    beside = pool.integer("columns") // across
+    return Shape(beside, rows, length, longest, inputs_per_group(pool), each if reads else 0)
 
 
 @attrs.frozen
@@ -107,25 +132,72 @@ def _packed(op: Operation, strips: Strips, level: int, shape: Shape) -> Iterator
     first_array = 0
     firsts = range(0, depth, shape.longest)
     for block, first in enumerate(firsts):
-        inputs = min(shape.longest, depth - first)
-        above = shape.above if len(firsts) == 1 else max(1, shape.longest // inputs)
-        used = 0
+        shelves = _Shelves(shape.of_length(min(shape.longest, depth - first)), counts)
         for group in range(op.groups):
             for position in range(strips.positions):
                 row_block = position * len(firsts) + block
                 row0 = first * strips.positions + position
-                done, count = 0, int(counts[position, group])
-                number = 0
-                while done < count:
-                    band, place = divmod(used, shape.beside)
-                    outputs = min(count - done, shape.beside - place)
-                    yield _Piece(
-                        group, row_block, number, row0, inputs, done, outputs, outputs,
-                        inputs * outputs, first_array + band // above, band % above * inputs,
-                        place, strips.positions,
-                    )  # fmt: skip
-                    done, used, number = done + outputs, used + outputs, number + 1
-        first_array += -(-used // (shape.beside * above))
+                yield from shelves.pieces(group, position, row_block, row0, first_array)
+        first_array += shelves.arrays
+
+
+class _Shelves:
+    """Bands of arrays that are filled with the strips of one position after the other.
+
+    What arrays are needed is found as if nothing were left free. As long as that number is kept, a
+    position whose strips would be cut by the end of a band begins the next one instead: a tile the
+    fewer, and so a read.
+    """
+
+    def __init__(self, shape: Shape, counts: Ints) -> None:
+        self.shape = shape
+        self.counts = counts
+        total = int(counts.sum())
+        self.spare = -(-total // shape.strips) * shape.strips - total
+        """Places that may be left free."""
+        self.band = 0
+        self.taken = 0
+        """Strips of the band."""
+        self.reads = 0
+        """Reads of the array."""
+
+    @property
+    def arrays(self) -> int:
+        """Arrays begun."""
+        return -(-(self.band + (self.taken > 0)) // self.shape.above)
+
+    def pieces(
+        self, group: int, position: int, row_block: int, row0: int, first: int
+    ) -> Iterator[_Piece]:
+        """The tiles of one position's strips; `first` is the number of the first array."""
+        done, number, count = 0, 0, int(self.counts[position, group])
+        while done < count:
+            self._begin(count - done)
+            shape = self.shape
+            outputs = min(count - done, shape.beside - self.taken)
+            yield _Piece(
+                group, row_block, number, row0, shape.length, done, outputs, outputs,
+                shape.length * outputs, first + self.band // shape.above,
+                self.band % shape.above * shape.length, self.taken, len(self.counts),
+            )  # fmt: skip
+            done, number = done + outputs, number + 1
+            self.taken += outputs
+            self.reads += shape.reads
+
+    def _begin(self, wanted: int) -> None:
+        """Go on to the next band, or the next array, where so many strips are better there."""
+        shape = self.shape
+        if shape.most and self.reads + shape.reads > shape.most and self.reads:
+            self.band, self.taken = -(-(self.band + 1) // shape.above) * shape.above, 0
+        room = shape.beside - self.taken
+        is_cut = -(-wanted // shape.beside) < 1 + -(-(wanted - room) // shape.beside)
+        if room and wanted > room and is_cut and room <= self.spare:
+            self.spare -= room
+            room = 0
+        if not room:
+            self.band, self.taken = self.band + 1, 0
+        if not self.taken and self.band % shape.above == 0:
+            self.reads = 0
 
 
 def _holes(op: Operation, strips: Strips, level: int, shape: Shape) -> Iterator[_Piece]:
@@ -153,7 +225,7 @@ def _rows_of_positions(row0: int, rows: int, positions: int) -> Ints:
     return found
 
 
-_LAYOUTS: dict[str, Layout] = {"packed": _packed, "holes": _holes}
+_LAYOUTS: dict[str, Layout] = {"packed": _packed, "parallel": _packed, "holes": _holes}
 
 
 def place_strips(
@@ -199,9 +271,23 @@ def _chosen(
 
 def pieces_of(op: Operation, bits: Bits, level: int, arrays: Arrays) -> list[_Piece]:
     """How the strips of a level lie on the arrays of a pool."""
-    assert bits.strips is not None
-    shape = shape_of(arrays.part, op, bits.of_level(level), arrays.reads)
-    return list(_LAYOUTS[bits.strips.layout](op, bits.strips, level, shape))
+    strips, pool = bits.strips, arrays.part
+    assert strips is not None
+    shape = shape_of(pool, op, bits.of_level(level), arrays.reads)
+    if strips.layout == "parallel" and not arrays.reads:
+        shape = attrs.evolve(shape, most=_reads_of_highest(op, strips, pool, bits))
+    return list(_LAYOUTS[strips.layout](op, strips, level, shape))
+
+
+def _reads_of_highest(op: Operation, strips: Strips, pool: Part, bits: Bits) -> int:
+    """Reads of the busiest array of a pool for one window, if it had all strips, packed, at the
+    highest precision."""
+    shape = shape_of(pool, op, bits.of_level(0))
+    full = attrs.evolve(strips, level=np.zeros_like(strips.level))
+    reads: dict[int, int] = {}
+    for piece in _packed(op, full, 0, shape):
+        reads[piece.array] = reads.get(piece.array, 0) + -(-piece.inputs // shape.word_lines)
+    return max(reads.values())
 
 
 def _tiles(
@@ -229,7 +315,7 @@ def outputs_of(op: Operation, strips: Strips, tiles: Tiles, tile: int, pool: Par
     group, level = int(tiles.channel_group[tile]), int(tiles.level[tile])
     row0, column0 = int(tiles.row0[tile]), int(tiles.column0[tile])
     mine = strips.holding(level)[:, group * op.columns : (group + 1) * op.columns]
-    if strips.layout == "packed":
+    if strips.layout != "holes":
         found = np.flatnonzero(mine[row0 % strips.positions])
         return found[column0 : column0 + int(tiles.outputs[tile])]
     wide = int(tiles.columns[tile]) // columns_per_weight(pool, strips.bits[level])

@@ -150,6 +150,7 @@ class _Placer:
             self._homes(site, tuple(chain(*flows)))
             for site, flows in zip(self.sites, drafts, strict=True)
         ]
+        beside = [self._homes_beside(site) for site in self.sites]
         self._check_standing()
         writings = {
             index: attrs.evolve(each, homes=self._written_homes(each))
@@ -173,13 +174,14 @@ class _Placer:
                     Copy(b, tuple(islice(done, len(draft))), self._present(b))
                     for b, draft in zip(copies, flows, strict=True)
                 ),
-                tuple(settled.get(home, home) if home else None for home in anchor),
+                _settled_homes(anchor, settled),
                 self._reads(site),
                 self.wiring_of(site),
                 _moved(writings.get(site.index), settled),
+                {path: _settled_homes(others, settled) for path, others in further.items()},
             )
-            for site, copies, flows, (anchor, _), done in zip(
-                self.sites, blocks, drafts, homes, complete, strict=True
+            for site, copies, flows, (anchor, _), further, done in zip(
+                self.sites, blocks, drafts, homes, beside, complete, strict=True
             )
         )
         self._check_weights()
@@ -273,22 +275,24 @@ class _Placer:
         self, site: Site, flows: tuple[Flow, ...]
     ) -> tuple[tuple[Home | None, ...], tuple[Flow, ...]]:
         if site.is_matrix:
-            here, *also = self._arrays_of(site)
-            return self._homes_at(site, here, also), tuple(self._operands(site, f) for f in flows)
+            here = self._arrays_of(site)[0]
+            return self._homes_at(site, here), tuple(self._operands(site, f) for f in flows)
         origin = flows[0].origin
         at = origin if origin.path != self.wiring_of(site).pool.path else None
-        anchor = self._homes_at(site, at, ())
+        anchor = self._homes_at(site, at)
         return anchor, tuple(self._operands(site, flow) for flow in flows)
 
-    def _homes_at(
-        self, site: Site, here: Instances | None, also: Sequence[Instances]
-    ) -> tuple[Home | None, ...]:
-        """The homes of what a site reads, near some place and, where strips lie on several pools,
-        on the way to others."""
+    def _homes_at(self, site: Site, here: Instances | None) -> tuple[Home | None, ...]:
+        """The homes of what a site reads, near some place."""
         return tuple(
-            self._home(site, site.anchor, source, here, self._reads(site), tuple(also))
+            self._home(site, site.anchor, source, here, self._reads(site))
             for source in site.reads[0]
         )
+
+    def _homes_beside(self, site: Site) -> dict[str, tuple[Home | None, ...]]:
+        """The homes of what strips on further pools read, by the pool's path."""
+        others = self._arrays_of(site)[1:] if site.anchor.name in self._mixed else []
+        return {at.path: self._homes_at(site, at) for at in others}
 
     def _written_homes(self, written: Writing) -> tuple[Home | None, ...]:
         """Where the tensors of an operand are, from which it is written into its arrays."""
@@ -402,9 +406,8 @@ class _Placer:
         )
 
     def _home(
-        self, site: Site, op: Operation, source: Source, at: Instances | None, bits: int,
-        also: tuple[Instances, ...] = (),
-    ) -> Home | None:  # fmt: skip
+        self, site: Site, op: Operation, source: Source, at: Instances | None, bits: int
+    ) -> Home | None:
         if at is None:
             return None
         tensor = self.network.tensors[source.tensor]
@@ -424,7 +427,6 @@ class _Placer:
             allot=self._allot.get(source.tensor, {}).get((site.index, op.name), 0),
             height=rows,
             until=self._times[-1][1] if source.tensor in self._kept else -1,
-            also=also,
         )
         home = self.homes.find(need)
         if home is None:
@@ -612,8 +614,14 @@ def _moved(written: Writing | None, settled: Mapping[Home, Home]) -> Writing | N
     """An operand whose tensors are where, at last, they are."""
     if written is None:
         return None
-    homes = tuple(settled.get(home, home) if home else None for home in written.homes)
-    return attrs.evolve(written, homes=homes)
+    return attrs.evolve(written, homes=_settled_homes(written.homes, settled))
+
+
+def _settled_homes(
+    homes: Sequence[Home | None], settled: Mapping[Home, Home]
+) -> tuple[Home | None, ...]:
+    """Homes as, at last, they are."""
+    return tuple(settled.get(home, home) if home else None for home in homes)
 
 
 def _settled(flow: Flow, settled: Mapping[Home, Home]) -> Flow:

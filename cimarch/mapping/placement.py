@@ -61,7 +61,8 @@ class Plan:
     copies: tuple[Copy, ...]
     """At least one."""
     homes: tuple[Home | None, ...]
-    """Of each tensor that the anchor reads; None where it is at hand. All copies read there."""
+    """Of each tensor that the anchor reads; None where it is at hand. All copies read there, from
+    the first of their pools."""
     bits: int
     """Of an element that the site reads."""
     wiring: Wiring
@@ -69,6 +70,18 @@ class Plan:
     whose results it reads."""
     writing: Writing | None = None
     """The operand that is written into the arrays, where this is none of stored weights."""
+    beside: Mapping[str, tuple[Home | None, ...]] = attrs.field(factory=dict)
+    """Where strips lie on further pools, the homes that these read, by the pool's path."""
+
+    def homes_of(self, pool: Part) -> tuple[Home | None, ...]:
+        """Of each tensor that the anchor reads, its home for the arrays of a pool."""
+        return self.beside.get(pool.path, self.homes)
+
+    @property
+    def all_homes(self) -> tuple[Home, ...]:
+        """The homes of what the anchor reads, for all of its pools, each once."""
+        every = (home for homes in (self.homes, *self.beside.values()) for home in homes)
+        return tuple(dict.fromkeys(home for home in every if home is not None))
 
     @property
     def pool(self) -> Part:
@@ -92,7 +105,7 @@ class Plan:
 
     def read_homes(self) -> Iterator[tuple[int, Home]]:
         """The homes that the site reads, each with the place of its reader in the site."""
-        yield from ((0, home) for home in self.homes if home is not None)
+        yield from ((0, home) for home in self.all_homes)
         for copy in self.copies:
             for flow in copy.flows:
                 for waypoint in flow.waypoints:

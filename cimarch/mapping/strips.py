@@ -16,11 +16,13 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from cimarch.diagnostics import DescriptionError, Diagnostic
+from cimarch.diagnostics import DescriptionError, Diagnostic, listing
 from cimarch.workload.network import Operation
 
 LAYOUTS = {
     "packed": "the strips of a precision lie beside and above each other, without gaps",
+    "parallel": "as packed, on so many arrays that none is read more often for a window than where "
+    "all strips have the highest precision",
     "holes": "each pool has the whole matrix, with gaps where the strips of other pools are",
 }
 """How strips lie on the arrays of their pools."""
@@ -107,7 +109,7 @@ def read_strips(entry: object, op: Operation, where: str) -> Strips:
     layout = entry.get("layout", "packed")
     if not isinstance(layout, str) or layout not in LAYOUTS:
         raise _wrong(
-            f"{where}: `layout` of strips is {layout!r}, neither `packed` nor `holes`",
+            f"{where}: `layout` of strips is {layout!r}, none of {listing(LAYOUTS)}",
             notes=tuple(f"`{name}`: {told}" for name, told in LAYOUTS.items()),
         )
     if op.written:

@@ -28,8 +28,10 @@ from cimarch.program.transfers import Hop
 
 @attrs.frozen
 class Source:
-    """A tensor that a product reads, its home, and which of the matrix's rows it makes up."""
+    """A tensor that products read, its home, and which of the matrix's rows it makes up."""
 
+    tiles: tuple[int, ...]
+    """Of the pools that find it there."""
     home: Home
     first: int
     last: int
@@ -62,8 +64,8 @@ def streams(context: Context, strip: Strip, plan: Plan) -> tuple[Stream, ...]:
     """Bring in from outside, row by row, what is too large for its home."""
     return tuple(
         Stream(slots, home.ahead)
-        for home in plan.homes
-        if plan.site.is_matrix and home is not None and not home.whole
+        for home in plan.all_homes
+        if plan.site.is_matrix and not home.whole
         for slots in _streamed(context, strip, plan, home)
     )
 
@@ -117,19 +119,29 @@ class Inputs:
         total = sum(source.elements for source in reads)
         rows = self.op.rows * self.op.groups
         before = 0
-        for source, home in zip(reads, self.plan.homes, strict=True):
+        for place, source in enumerate(reads):
             first, before = before, before + source.elements
+            for home, tiles in self._readers(place).items():
+                yield Source(tiles, home, rows * first // total, rows * before // total)
+
+    def _readers(self, place: int) -> dict[Home, tuple[int, ...]]:
+        """The homes of a tensor that the products read, each with the tiles that do."""
+        found: dict[Home, list[int]] = {}
+        for tile, wiring in self.wirings.items():
+            home = self.plan.homes_of(wiring.pool)[place]
             if home is not None:
-                yield Source(home, rows * first // total, rows * before // total)
+                found.setdefault(home, []).append(tile)
+        return {home: tuple(tiles) for home, tiles in found.items()}
 
     def _fetch(self, source: Source) -> None:
         """Fetch each slice once per place that stages it."""
         slices: dict[tuple[Instances, int, _Slice], list[int]] = {}
         tiles = self.context.placement.tiles
-        for tile, array in self.arrays.items():
+        for tile in source.tiles:
             channels = int(tiles.channel_group[tile])
             for rows in self._slices(tile, source):
-                member = self._member(source.home, self.wirings[tile].array(array))
+                array = self.wirings[tile].array(self.arrays[tile])
+                member = self._member(source.home, array)
                 slices.setdefault((member, channels, rows), []).append(tile)
         for (member, _, rows), sharing in slices.items():
             tree = Tree(self.context, self.sketch, "fetch", sharing[0], ())
@@ -217,7 +229,8 @@ class Inputs:
     def feed(self, tile: int) -> int | None:
         """Add the driver's reads of one product; None where no buffer drives the array."""
         at = self.drivers[tile]
-        if at is None or not self.plan.homes or all(home is None for home in self.plan.homes):
+        homes = self.plan.homes_of(self.wirings[tile].pool)
+        if at is None or all(home is None for home in homes):
             return None
         bits = int(self.context.placement.tiles.inputs[tile]) * self.plan.bits
         key = (at.path, len(at), bits)

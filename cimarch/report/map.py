@@ -101,7 +101,7 @@ def _homes(plan: Plan) -> str:
     it where an operand is that is written into the arrays."""
     found = [
         f"{_members(home.path, home.lo, home.hi)}{'' if home.whole else '*'}"
-        for home in (*plan.homes, *(plan.writing.homes if plan.writing else ()))
+        for home in (*plan.all_homes, *(plan.writing.homes if plan.writing else ()))
         if home is not None
     ]
     return ", ".join(dict.fromkeys(found)) or "at hand"
