@@ -9,12 +9,12 @@ chip does; the ranges of these are chosen on data and stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from cimarch.data.dataset import Examples
 from cimarch.functional.converter import Ranges
@@ -200,7 +200,11 @@ def learn_in_results(module: nn.Module) -> None:
         if layer.converter_step is None:
             continue
         unit = float((layer.input_scale * layer.weight_scale.mean()).detach())
-        layer.converter_step.register_hook(lambda given, by=unit**-2: given * by)
+        layer.converter_step.register_hook(_times(unit**-2))  # type: ignore[no-untyped-call]
+
+
+def _times(factor: float) -> Callable[[Tensor], Tensor]:
+    return lambda given: given * factor
 
 
 def adapted(

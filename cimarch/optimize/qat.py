@@ -10,6 +10,7 @@ last bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -19,7 +20,7 @@ from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import matrices, schemes_of
 from cimarch.functional.train.merged import STARTS, STEP_PER, is_merged
-from cimarch.functional.train.modules import DivergedError
+from cimarch.functional.train.straight import DivergedError
 from cimarch.functional.train.torch_models import trained_ranges
 from cimarch.hardware.system import System
 from cimarch.mapping.precision import precision as bits_of
@@ -206,10 +207,8 @@ class _Run:
         """What the chip answers right with ranges that were only chosen, in percent."""
         for start in UNTRAINED:
             for images in (0, REESTIMATED):
-                yield self.task.going.once(
-                    f"untrained_{start}_{images}",
-                    lambda s=start, n=images: self._judged(module, s, n),
-                )
+                judge = partial(self._judged, module, start, images)
+                yield self.task.going.once(f"untrained_{start}_{images}", judge)
 
     def _judged(self, module: fx.GraphModule, start: str, images: int) -> dict[str, Any]:
         task, asked = self.task, self.asked

@@ -2,7 +2,8 @@
 
 The file is JSON. Each entry of `operations` says for which arithmetic its ranges were chosen, and
 holds `low` and `step` in units: a row for each sense line (or one for all), a number for each
-output (or one for all). Ranges may also lie in the file of a placement, as its `ranges`.
+output (or one for all), or in its place a list of one for each row tile. Ranges may also lie in
+the file of a placement, as its `ranges`.
 """
 
 from __future__ import annotations
@@ -194,10 +195,19 @@ def _ranges(entry: Field) -> Ranges:
 
 
 def _numbers(field: Field) -> np.ndarray:
-    rows = [[each.number() for each in row.items()] for row in field.items()]
-    if not rows or not rows[0] or len({len(row) for row in rows}) > 1:
+    rows = [[_cell(each) for each in row.items()] for row in field.items()]
+    lengths = {len(row) for row in rows}
+    depths = {len(each) if isinstance(each, list) else 0 for row in rows for each in row}
+    if not rows or not rows[0] or len(lengths) > 1 or len(depths) > 1:
         raise _wrong(f"`{field.where}` of `{field.file}` is no table of numbers")
     return np.array(rows, np.float64)
+
+
+def _cell(field: Field) -> float | list[float]:
+    """A number, or one for each row tile."""
+    if isinstance(field.value, list) and field.value:
+        return [each.number() for each in field.items()]
+    return field.number()
 
 
 def _scheme(entry: Field) -> Scheme:
@@ -220,6 +230,13 @@ def check_shape(ranges: Ranges, scheme: Scheme, op: Operation) -> None:
             raise _wrong(
                 f"the ranges of `{name}` are {shape}, for {lines} lines x {outputs} outputs"
             )
+
+
+def check_tiles(ranges: Ranges | None, tiles: int, name: str) -> None:
+    """Raise DescriptionError where ranges of each row tile are for other tiles than there are."""
+    if ranges is not None and ranges.by_tile and ranges.low.shape[2] != tiles:
+        given = ranges.low.shape[2]
+        raise _wrong(f"the ranges of `{name}` are for {given} row tiles, and it lies on {tiles}")
 
 
 def _wrong(headline: str, *, notes: tuple[str, ...] = ()) -> DescriptionError:

@@ -359,6 +359,8 @@ class Merged:
         if self.input_zero:
             centred -= self.input_zero
         self.sums, self.clipped = [], 0
+        if self._is_plain:
+            return Sums(self.affine.product(centred, self.digits), 1.0, self._shift())
         total: Tensor | None = None
         for pieces in self._tiles():
             register = self._register(centred, pieces)
@@ -371,6 +373,22 @@ class Merged:
             return Sums(total, self.quantum, self._constant())
         made = self.quantum * total.double() + along(self._constant(), total, 1)
         return Sums(made + exact)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the sums of all sections are exact, and no more than one plain product."""
+        scheme = self.scheme
+        limited = (scheme.converter, scheme.tile_bits, scheme.sum_bits) != (None, None, None)
+        return not limited and all(
+            not each.reference and not each.correction.any() and bool((each.factors == 1).all())
+            for each in self.lines
+        )
+
+    def _shift(self) -> Tensor | None:
+        """(outputs,): what an input's zero adds to the sums; None where that is nothing."""
+        if not self.input_zero:
+            return None
+        return self.input_zero * self.digits.flatten(1).sum(1, dtype=torch.float64)
 
     def _tiles(self) -> list[list[Piece]]:
         """Pieces by tile; all in one where it makes no difference."""

@@ -474,12 +474,27 @@ class Norm(nn.BatchNorm2d):
             norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
         )
         share_norm(self, norm)
+        self.kind: type[nn.BatchNorm2d] = norm.kind if isinstance(norm, Norm) else type(norm)
         self._layer = [layer]
         layer.fold(self)
 
+    def plain(self) -> nn.BatchNorm2d:
+        """The norm that it otherwise is, with the same parameters and statistics."""
+        made = self.kind(
+            self.num_features, self.eps, self.momentum, self.affine, self.track_running_stats
+        )
+        share_norm(made, self)
+        return made
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Channels are in dimension 1 of maps and of vectors."""
+
     def forward(self, input: Tensor) -> Tensor:
         """The normalised maps; as they are where the layer has done it."""
-        return input if self._layer[0].is_folded else super().forward(input)
+        if self._layer[0].is_folded:
+            return input
+        made: Tensor = super().forward(input)
+        return made
 
 
 def share_norm(norm: nn.BatchNorm2d, other: nn.BatchNorm2d) -> None:

@@ -34,7 +34,6 @@ from cimarch.functional.train.modules import (
     Linear,
     Norm,
     from_float,
-    share_norm,
 )
 from cimarch.mapping.placement import Placement
 from cimarch.workload.network import Network, Operation
@@ -141,19 +140,10 @@ def float_model(model: nn.Module) -> nn.Module:
     copy = deepcopy(model)
     for path, norm in list(copy.named_modules()):
         if isinstance(norm, Norm):
-            _replace(copy, path, _plain(norm))
+            _replace(copy, path, norm.plain())
     for path, layer in layers(copy).items():
         _replace(copy, path, layer.float_layer())
     return copy
-
-
-def _plain(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
-    """torch's own batch norm with the same parameters and statistics."""
-    made = nn.BatchNorm2d(
-        norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats
-    )
-    share_norm(made, norm)
-    return made
 
 
 def quantised_network(

@@ -1,0 +1,245 @@
+"""Quantisation-aware training: what is trained is what the chip computes, to the last bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+import cimarch  # noqa: E402
+from cimarch.functional.converter import Ranges  # noqa: E402
+from cimarch.functional.lines import lines_of, sections_of  # noqa: E402
+from cimarch.functional.matrix import matrix_of, path_of  # noqa: E402
+from cimarch.functional.reference import product  # noqa: E402
+from cimarch.functional.run.execute import Executor  # noqa: E402
+from cimarch.functional.scheme import Converter, Scheme  # noqa: E402
+from cimarch.functional.train.merged import full_range  # noqa: E402
+from cimarch.functional.train.torch_models import layers, trained_ranges  # noqa: E402
+from cimarch.functional.windows import Windows  # noqa: E402
+from cimarch.optimize import onchip  # noqa: E402
+from cimarch.optimize.codes import _use_of_one  # noqa: E402
+from cimarch.optimize.model import Model  # noqa: E402
+from cimarch.optimize.qat import Qat, qat  # noqa: E402
+from cimarch.optimize.task import archive_of  # noqa: E402
+
+FEW = {"images": 256, "held_back": 64, "batch": 64, "judge": 100, "augment": False}
+QUICK = {"epochs_scales": 1, "epochs_converters": 1, "rate": 0.01, "rate_converters": 0.002, **FEW}
+
+
+class Normed(torch.nn.Module):
+    """Two convolutions with norms, one of them beside a residual, and a classifier."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv2d(1, 8, 3, padding=1, bias=False)
+        self.norm1 = torch.nn.BatchNorm2d(8)
+        self.second = torch.nn.Conv2d(8, 8, 3, padding=1)
+        self.norm2 = torch.nn.BatchNorm2d(8)
+        self.out = torch.nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.norm1(self.first(x)))
+        x = torch.relu(self.norm2(self.second(x)) + x)
+        return self.out(x.mean((2, 3)))
+
+
+def normed():
+    torch.manual_seed(1)
+    model = Normed()
+    with torch.no_grad():
+        for norm in (model.norm1, model.norm2):
+            norm.weight.uniform_(-1, 1.5)  # a gain may be negative
+            norm.bias.uniform_(-0.2, 0.2)
+    return Model("normed", archive_of(model, torch.zeros(1, 1, 8, 8)))
+
+
+def edge(name="EdgeMacroDigital", **settings):
+    return cimarch.load(f"edge_macro:{name}", set=settings)
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """The module that a run has trained."""
+    found = {}
+    plain = onchip.adapted
+
+    def adapted(given, module, *rest):
+        found["module"] = module
+        return plain(given, module, *rest)
+
+    monkeypatch.setattr(onchip, "adapted", adapted)
+    return found
+
+
+def answers(system, model, images):
+    """Of the chip that the file of an adapted model describes."""
+    network, quantised = model.network(), model.quantised()
+    placement = cimarch.map_network(system, network, precision=model.precision)
+    read = cimarch.functional.fit.saved_ranges.from_bytes(model.attached["ranges.json"], "ranges")
+    paths = {
+        name: matrix_of(placement, name, each, read.ranges.get(name)).path
+        for name, each in quantised.operations.items()
+    }
+    return Executor(quantised, paths).run(images)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"step_per": "macro", "power_of_two": True},
+        {"step_per": "column", "weight_bits": 2, "input_bits": 3},
+        {"per": "channel", "start": "min_max"},
+    ],
+    ids=["as it is", "a power of two for each array", "a step for each column", "per channel"],
+)
+def test_the_chip_answers_as_the_trained_model_does_to_the_last_bit(kept, given):
+    system = edge(**{"macro.adc.bits": "4", "macro.rows": "32"})
+    model, _ = qat(normed(), system, "digits", Qat(**QUICK, **given))
+    images = cimarch.read_data("digits").test.inputs(0, 200)
+    with torch.no_grad():
+        mine = kept["module"].eval()(torch.from_numpy(images)).numpy()
+    assert np.array_equal(mine, answers(system, model, images))
+
+
+def test_a_network_without_norms_answers_alike_too_and_the_record_says_so(kept):
+    system = edge(**{"macro.adc.bits": "5"})
+    model, record = qat("models/digits.pt", system, "digits", Qat(**QUICK))
+    judged = cimarch.read_data("digits").test.take(slice(100))
+    with torch.no_grad():
+        mine = kept["module"].eval()(torch.from_numpy(judged.inputs())).argmax(1).numpy()
+    assert record.after.accuracy_chip == pytest.approx(100 * (mine == judged.labels).mean())
+    assert record.after.accuracy_chip > 90
+    assert [(e.stage, e.epoch) for e in record.epochs] == [("scales", 1), ("converters", 1)]
+    assert model.records == (record,)
+
+
+def test_the_first_and_the_last_operation_keep_8_bits_unless_a_policy_says_otherwise():
+    model, _ = qat("models/digits.pt", edge(), "digits", Qat(**QUICK | {"epochs_scales": 0}))
+    bits = {name: tuple(each.values()) for name, each in model.precision.items()}
+    assert bits == {"conv1": (8, 8), "conv2": (4, 4), "conv3": (4, 4), "linear": (8, 8)}
+    policy = {"conv2": [3, 4]}
+    model, _ = qat(
+        "models/digits.pt", edge(), "digits",
+        Qat(precision=policy, **QUICK | {"epochs_scales": 0, "epochs_converters": 0}),
+    )  # fmt: skip
+    assert {name: e.bits.weight for name, e in model.quantised().operations.items()} == {
+        "conv1": 4, "conv2": 3, "conv3": 4, "linear": 4,
+    }  # fmt: skip
+
+
+def test_methods_chain_the_second_run_begins_with_the_scales_of_the_first(kept):
+    asked = {**FEW, "epochs_converters": 0}
+    first, _ = qat(normed(), edge(), "digits", Qat(epochs_scales=1, converters="off", **asked))
+    before = {name: each.weight_scale.item() for name, each in layers(kept["module"]).items()}
+    qat(first, edge(), "digits", Qat(epochs_scales=0, **asked))
+    after = {name: each.weight_scale.item() for name, each in layers(kept["module"]).items()}
+    assert after == pytest.approx(before, rel=1e-5)
+
+
+def test_learned_steps_are_powers_of_two_where_asked(kept):
+    system = edge(**{"macro.adc.bits": "4"})
+    qat("models/digits.pt", system, "digits", Qat(power_of_two=True, **QUICK))
+    steps = [each.step.item() for each in trained_ranges(kept["module"]).values()]
+    assert steps == [2.0 ** round(np.log2(step)) for step in steps]
+
+
+def test_starts_are_judged_before_training_with_norms_kept_and_estimated_anew():
+    asked = Qat(untrained=True, **QUICK | {"epochs_converters": 0})
+    _, record = qat(normed(), edge(**{"macro.adc.bits": "4"}), "digits", asked)
+    found = [(e["start"], e["batch_norm_images"]) for e in record.details["untrained"]]
+    starts = ("full_range", "min_max", "mse")
+    assert found == [(start, images) for start in starts for images in (0, 1000)]
+    assert set(record.details["converters"]) == {"second"}
+    assert set(record.details["converters"]["second"]) == {"dead", "unused", "clipped"}
+
+
+# ------------------------------------------------------------------ by hand
+
+
+def test_full_range_holds_every_sum_of_either_sign():
+    # 9 rows x 15 x 7 = 945; 16 codes from -8 to 7: 7 steps of 135 hold it above 0
+    low, step = full_range(Converter(bits=4), 945.0, np.array([True]))
+    assert (low.item(), step.item()) == (-8 * 135.0, 135.0)
+    low, step = full_range(Converter(bits=4), 945.0, np.array([False]))
+    assert (low.item(), step.item()) == (0.0, 63.0)
+
+
+def test_dead_codes_and_unused_range_by_hand():
+    # codes 0 1 2 3 of sums 0 1 2 3: of sums 0, 1 and 5 (four times) the last clips
+    values, counts = np.array([0.0, 1.0, 5.0]), np.array([1, 1, 4])
+    found = _use_of_one(Converter(bits=2), values, counts, Ranges.of(0, 1))
+    assert found == (0.25, 0.0, 4 / 6)
+    found = _use_of_one(Converter(bits=2), np.array([0.0, 1.0]), counts[:2], Ranges.of(0, 1))
+    assert found == (0.5, pytest.approx(2 / 3), 0.0)
+
+
+def tiled():
+    """Two inputs, an array each: steps of 2 on one and of 4 on the other, from -8 steps."""
+    scheme = Scheme(
+        encoding="signed_cell", weight_bits=4, input_bits=4, cell_bits=4, dac_bits=4,
+        converter=Converter(bits=4),
+    )  # fmt: skip
+    lines = lines_of(np.array([[3, 5]]), scheme, sections_of(2, 1, 1))
+    step = np.array([[[2.0, 4.0]]])
+    return lines, Ranges(-8 * step, step)
+
+
+def test_each_array_converts_with_its_own_step():
+    lines, ranges = tiled()
+    # 3 x 3 = 9: 9 / 2 = 4.5 to even 4, 8; 5 x 2 = 10: 10 / 4 = 2.5 to even 2, 8
+    assert product(np.array([[3, 2]]), lines, ranges).values.tolist() == [[16.0]]
+
+
+def test_all_paths_take_ranges_of_each_array_alike():
+    lines, ranges = tiled()
+    inputs = np.array([[a, b] for a in range(16) for b in range(16)])
+    path = path_of([lines], ranges, Windows(2))
+    assert path.name == "products"
+    assert np.array_equal(path(inputs), product(inputs, lines, ranges).values)
+
+
+# ------------------------------------------------------------------ what it refuses, and tells
+
+
+def refused(code, act):
+    with pytest.raises(cimarch.DescriptionError) as caught:
+        act()
+    (problem,) = caught.value.diagnostics
+    assert problem.code == code
+    return problem
+
+
+def test_training_that_diverges_is_told():
+    asked = Qat(**QUICK | {"rate": 1e9, "epochs_scales": 2})
+    problem = refused("E451", lambda: qat("models/digits.pt", edge(), "digits", asked))
+    assert "scales" in problem.headline
+
+
+def test_weights_of_one_bit_need_cells_that_hold_a_sign():
+    asked = Qat(weight_bits=1, **QUICK)
+    refused("E301", lambda: qat("models/digits.pt", edge(), "digits", asked))
+
+
+def test_options_outside_their_range_are_refused():
+    refused("E450", lambda: qat("models/digits.pt", edge(), "digits", Qat(weight_bits=9)))
+    refused("E450", lambda: qat("models/digits.pt", edge(), "digits", Qat(start="best")))
+
+
+def test_a_chip_that_cuts_weights_trains_through_every_slice_and_says_so(kept):
+    system = cimarch.load("bit_serial", set={"macro.adc.bits": "5"})
+    asked = Qat(weight_bits=8, input_bits=8, **QUICK)
+    model, record = qat("models/digits.pt", system, "digits", asked)
+    assert any("every slice and step is converted" in note for note in record.notes)
+    images = cimarch.read_data("digits").test.inputs(0, 50)
+    with torch.no_grad():
+        mine = kept["module"].eval()(torch.from_numpy(images)).numpy()
+    assert np.array_equal(mine, answers(system, model, images))
+
+
+def test_a_chip_without_converters_trains_scales_alone_and_says_so():
+    _, record = qat("models/digits.pt", cimarch.load("tsmc_22nm"), "digits", Qat(**QUICK))
+    assert {epoch.stage for epoch in record.epochs} == {"scales"}
+    assert any("no converter" in note for note in record.notes)
