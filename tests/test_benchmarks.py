@@ -65,6 +65,16 @@ def test_a_whole_network_is_timed_beside_other_tools() -> None:
     }
 
 
+def test_what_adapting_takes_is_timed_part_by_part() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    short = ["--model", "digits", "--images", "32", "--batch", "32", "--repeats", "1"]
+    lines = output("benchmarks/optimize.py", "--data", "digits", *short, "price", "scores")
+    told = [line for line in lines if line.startswith(("price of", "exact-label", "50 Hutch"))]
+    assert len(told) == 5
+    assert all(float(line[44:54]) > 0 for line in told)
+
+
 def test_the_cost_of_a_run_is_fitted_by_its_tasks() -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
