@@ -11,7 +11,7 @@ from cimarch.functional.cells.randomness import Draw
 from cimarch.functional.converter import Ranges, stated_ranges, unit_ranges
 from cimarch.functional.lines import Lines
 from cimarch.functional.path import Path
-from cimarch.functional.paths.joining import check_sums, of_outputs
+from cimarch.functional.paths.joining import check_ranges, check_sums, of_outputs
 from cimarch.functional.paths.lossless import Lossless
 from cimarch.functional.paths.mixed import Entrance, Laid, Mixed
 from cimarch.functional.paths.planes import Planes
@@ -119,6 +119,7 @@ def mixed_of(
     """
     laid = []
     for share in shares:
+        check_ranges(share)
         check_sums(name, share)
         device = device_of(share.wiring.pool, share.wiring.converter)
         for number, (piece, lines) in enumerate(zip(share.pieces, share.lines, strict=True)):

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.lines import Section
 from cimarch.hardware.encoding import arrays_per_weight, inputs_per_group
 from cimarch.mapping.placement import Placement, Plan
@@ -31,13 +32,16 @@ class Layout:
 def sections_of_placement(placement: Placement, name: str) -> tuple[Layout, ...]:
     """The layout of each channel group of a matrix operation, of the first copy of its weights.
 
-    Raises KeyError where the placement has no such operation on arrays.
+    Raises KeyError where the placement has no such operation on arrays, DescriptionError where its
+    strips have several precisions: they lie in pieces (`cimarch.functional.pieces`).
     """
     plan = next(
         (p for p in placement.plans if p.site.is_matrix and p.site.anchor.name == name), None
     )
     if plan is None:
         raise KeyError(name)
+    if placement.bits[name].strips is not None:
+        raise _in_pieces(name)
     tiles = placement.tiles
     mine = tiles.take((tiles.site == plan.site.index) & (tiles.copy == 0))
     found: dict[int, Layout] = {}
@@ -46,6 +50,16 @@ def sections_of_placement(placement: Placement, name: str) -> tuple[Layout, ...]
         found |= dict(enumerate(_layouts(plan, chosen), start=int(first)))
     assert sorted(found) == list(range(plan.site.anchor.groups)), f"channel groups of `{name}`"
     return tuple(found[group] for group in range(plan.site.anchor.groups))
+
+
+def _in_pieces(name: str) -> DescriptionError:
+    return DescriptionError(
+        Diagnostic(
+            "E468",
+            f"a layer on arrays has one precision, and the strips of `{name}` have several",
+            helps=("quantise strips after training: `cimarch eval --precision policy.json`",),
+        )
+    )
 
 
 def _layouts(plan: Plan, tiles: Tiles) -> list[Layout]:

@@ -46,6 +46,19 @@ def check_sums(name: str, share: Share) -> None:
         )
 
 
+def check_ranges(share: Share) -> None:
+    """Raise DescriptionError where each row tile has ranges of its own: strips have no such."""
+    if share.ranges is not None and share.ranges.by_tile:
+        raise DescriptionError(
+            Diagnostic(
+                "E469",
+                f"the ranges of `{share.name}` are those of row tiles, and strips are read by "
+                "kernel position",
+                helps=("choose ranges per layer, slice or column",),
+            )
+        )
+
+
 def _outputs(share: Share) -> int:
     return 1 + max(int(piece.outputs.max()) for piece in share.pieces)
 
