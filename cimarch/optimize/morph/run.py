@@ -20,7 +20,7 @@ from cimarch.optimize.model import Model
 from cimarch.optimize.morph.expand import Budget
 from cimarch.optimize.morph.options import Widths
 from cimarch.optimize.morph.problems import no_norm
-from cimarch.optimize.morph.resources import Macro, Resources, resources
+from cimarch.optimize.morph.resources import Macro, Resources, macros_of, resources
 from cimarch.optimize.morph.surgery import choose, rebuild
 from cimarch.optimize.morph.ties import Ties, ties_of
 from cimarch.optimize.options import wrong
@@ -99,12 +99,24 @@ class Run:
         return Macro.of(self.pool, self.at.weight_bits)
 
     @cached_property
+    def first(self) -> Ties:
+        """Of the network that was given; DescriptionError where nothing in it may change."""
+        return self.ties(self.module())
+
+    @cached_property
+    def taken(self) -> int:
+        """The bit lines of the network that was given."""
+        return self.budget(self.first, 0).taken(self.first.widths)
+
+    @cached_property
     def lines(self) -> int:
-        """The budget in bit lines."""
+        """The budget in bit lines: as asked, else the macros of the description, as far as the
+        network that was given takes them."""
         if self.options.bit_lines is not None:
             return self.options.bit_lines
-        macros = self.pool.count if self.options.budget is None else self.options.budget
-        return macros * self.macro.usable
+        if self.options.budget is not None:
+            return self.options.budget * self.macro.usable
+        return min(self.pool.count, macros_of(self.taken, self.macro)) * self.macro.usable
 
     def ties(self, module: fx.GraphModule) -> Ties:
         """Of a network; DescriptionError where nothing in it may change."""
@@ -149,30 +161,34 @@ class Run:
     # what came out
 
     def finished(
-        self, module: fx.GraphModule, before: Ties, epochs: list[Epoch], *,
-        notes: list[str], details: dict[str, Any],
+        self, module: fx.GraphModule, epochs: list[Epoch], *,
+        details: dict[str, Any],
     ) -> tuple[Model, Record]:  # fmt: skip
         """The new model, judged, with its record."""
         model = self.task.model.trained(archive_of(_plain(module), torch.zeros(1, *self.shape)))
-        after = ties_of(module, self.shape)
+        before, after = self.first, ties_of(module, self.shape)
         stands = (
             self.task.stand(self.task.model.trained(self.task.model.archive), self.at,
                             name="before"),
             self.task.stand(model, self.at, name="after"),
         )  # fmt: skip
         record = self.task.record(
-            *stands, epochs=epochs, notes=notes + self._notes(before, after),
+            *stands, epochs=epochs, notes=self._notes(before),
             details=self._details(before, after, model) | details,
         )  # fmt: skip
         return model.with_(record=record), record
 
-    def _notes(self, before: Ties, after: Ties) -> list[str]:
+    def _notes(self, before: Ties) -> list[str]:
         found = []
-        taken = self.budget(before, self.lines).taken(before.widths)
-        if taken < self.lines:
+        if self.taken < self.lines:
             found.append(
-                f"the budget of {self.lines} bit lines is above the {taken} that the network took: "
-                "it grew"
+                f"the budget of {self.lines} bit lines is above the {self.taken} that the network "
+                "took: it may grow"
+            )
+        if self.options.budget is None and self.options.bit_lines is None:
+            macros = -(-self.lines // self.macro.usable)
+            found.append(
+                f"the budget is {macros} of the {self.pool.count} macros of `{self.pool.path}`"
             )
         apart = sorted({use.path for use in before.uses} - self.counted)
         if apart:

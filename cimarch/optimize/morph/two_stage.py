@@ -43,15 +43,14 @@ def two_stage(
     task = Task.of("two_stage", model, system, data, chosen, going)
     run = Run(task, chosen)
     module = run.module()
-    first = run.ties(module)
-    run.budget(first, run.lines).check()
+    run.budget(run.first, run.lines).check()
     epochs: list[Epoch] = []
     rounds = []
-    for number, lines in enumerate(_budgets(run, run.budget(first, 0).taken(first.widths))):
+    for number, lines in enumerate(_budgets(run, chosen.rounds)):
         module, told = _round(run, chosen, module, number, lines, epochs)
         rounds.append(told)
     epochs += run.trained(module)
-    made, record = run.finished(module, first, epochs, notes=[], details={"rounds": rounds})
+    made, record = run.finished(module, epochs, details={"rounds": rounds})
     return (_quantised(run, made) if chosen.then_qat else made), record
 
 
@@ -76,17 +75,15 @@ def uniform_width(
     scores = scores_of(chosen.importance, module, ties, run.generator("scores"))
     module = run.cut(module, ties, scores, widths)
     epochs = run.trained(module)
-    return run.finished(module, ties, epochs, notes=[], details={"omega": omega})
+    return run.finished(module, epochs, details={"omega": omega})
 
 
-def _budgets(run: Run, taken: int) -> list[float]:
+def _budgets(run: Run, rounds: int) -> list[float]:
     """The bit lines of each round: from what the network takes to the budget, by equal factors;
     the budget in every round where the network is within it."""
-    rounds = run.options.rounds if isinstance(run.options, TwoStage) else 1
-    if taken <= run.lines:
-        return [float(run.lines)] * rounds
-    factor = run.lines / taken
-    falling = [taken * factor ** (number / rounds) for number in range(1, rounds)]
+    factor = min(1.0, run.lines / run.taken)
+    first = max(run.taken, run.lines)
+    falling = [first * factor ** (number / rounds) for number in range(1, rounds)]
     return [*falling, float(run.lines)]
 
 
