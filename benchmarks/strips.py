@@ -29,7 +29,7 @@ from cimarch.optimize.mixed.choose import levels_at, pooled, strips_of
 from cimarch.optimize.mixed.fisher import fisher
 from cimarch.optimize.mixed.hutchinson import exact_trace, traces
 from cimarch.optimize.mixed.layers import folded, layers_of, weights_into_
-from cimarch.optimize.mixed.scores import Evidence, quantised_layer, ranked
+from cimarch.optimize.mixed.scores import Evidence, per_window, quantised_layer, ranked
 from cimarch.optimize.model import Model
 
 IMAGES = 1024
@@ -38,6 +38,7 @@ SHARES = (0.7, 0.9, 0.5, 0.8)
 GATED = (((8, 4), "tensor"), ((8, 3), "channel"))
 SHOWN = (((8, 4), "channel"), ((8, 4), "strip"))
 MAIN = ("fisher", "hawq", "error", "magnitude", "fisher_block")
+WEIGHED = ("fisher/window", "fisher_block/window")
 OTHERS = ("noise", "printed", "hessian", "fisher_empirical", "fisher_sampled")
 
 
@@ -64,20 +65,31 @@ def points() -> Iterator[Point]:
     for bits, per in (*GATED, *SHOWN):
         yield Point(bits, per, "error", 0.0)
         yield Point(bits, per, "error", 1.0)
+    tensor, channel = GATED
+    for quantiser, share, scores, draws in (
+        (tensor, 0.7, MAIN, 5),
+        (channel, 0.7, MAIN, 5),
+        (tensor, 0.7, WEIGHED, 0),
+        (channel, 0.7, WEIGHED, 0),
+        (channel, 0.9, MAIN, 5),
+        (channel, 0.5, MAIN, 5),
+        (channel, 0.8, MAIN, 0),
+        (tensor, 0.9, MAIN, 5),
+        (tensor, 0.5, MAIN, 0),
+        (tensor, 0.8, MAIN, 0),
+        (channel, 0.7, OTHERS, 0),
+        (channel, 0.9, OTHERS, 0),
+        (tensor, 0.7, OTHERS, 0),
+    ):
+        yield from (Point(*quantiser, score, share) for score in scores)
+        yield from (Point(*quantiser, "random", share, draw) for draw in range(draws))
+    for quantiser in GATED:
+        for share in SHARES[:2]:
+            yield from (Point(*quantiser, s, share, seed) for seed in (1, 2) for s in MAIN[:2])
     for share in SHARES:
-        for bits, per in GATED:
-            yield from (Point(bits, per, score, share) for score in MAIN)
-            yield from (Point(bits, per, "random", share, seed) for seed in range(5))
-    for bits, per in GATED:
-        for share in SHARES:
-            yield from (Point(bits, per, s, share, seed) for seed in (1, 2) for s in MAIN[:2])
-    for share in SHARES:
-        for bits, per in SHOWN:
+        for quantiser in SHOWN:
             scores = ("fisher", "hawq", "error", "noise", "magnitude", "random")
-            yield from (Point(bits, per, score, share) for score in scores)
-    for share in SHARES:
-        for bits, per in GATED:
-            yield from (Point(bits, per, score, share) for score in OTHERS)
+            yield from (Point(*quantiser, score, share) for score in scores)
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -116,7 +128,9 @@ class Bench:
     def ranks(self, point: Point) -> dict[str, Any]:
         """Of the strips, by a point's score."""
         evidence = self.evidence(point)
-        found = ranked(evidence.score(point.score))
+        name, _, weighed = point.score.partition("/")
+        found = evidence.score(name)
+        found = ranked(per_window(found, self.model.network()) if weighed else found)
         if "traces" in vars(evidence):
             self.traces[point.seed] = evidence.traces
         return found
@@ -250,7 +264,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="models/resnet20.pt")
     parser.add_argument("--data", default="cifar10:PATH")
     parser.add_argument("--keep", default="strips")
-    parser.add_argument("--repeat-after", type=int, default=48, help="points before repeatability")
+    parser.add_argument("--repeat-after", type=int, default=55, help="points before repeatability")
     parser.add_argument("--tell", action="store_true", help="print what is kept")
     return parser.parse_args()
 
@@ -277,7 +291,7 @@ def table(found: dict[str, Any], bits: tuple[int, int], per: str) -> Iterator[st
     yield f"\n{bits[0]}/{bits[1]} per {per}: all high {ends[0]:.2f} %, all low {ends[1]:.2f} %"
     shares = sorted(SHARES)
     yield f"{'score':<18}" + "".join(f"{100 * s:>12.0f} %" for s in shares) + f"{'mean':>10}"
-    for score in (*MAIN, *OTHERS, "random"):
+    for score in (*MAIN, *WEIGHED, *OTHERS, "random"):
         rows = [[accuracy(score, s, seed) for seed in range(5)] for s in shares]
         rows = [[v for v in row if v is not None] for row in rows]
         if any(rows):

@@ -38,7 +38,14 @@ from cimarch.optimize.mixed.fisher import fisher
 from cimarch.optimize.mixed.judging import RANGES, by_weights_alone, fitted, some_of
 from cimarch.optimize.mixed.layers import Layer, PerStrip, folded, layers_of, weights_into_
 from cimarch.optimize.mixed.pricing import Tilings
-from cimarch.optimize.mixed.scores import SCORES, Evidence, quantised_layer, ranked, told
+from cimarch.optimize.mixed.scores import (
+    SCORES,
+    Evidence,
+    per_window,
+    quantised_layer,
+    ranked,
+    told,
+)
 from cimarch.optimize.model import Model
 from cimarch.optimize.options import Options, option, wrong
 from cimarch.optimize.record import Record
@@ -59,6 +66,9 @@ class Strips(Options):
     input_bits: int = option(8, "Bits of inputs.", least=1, most=16)
     layers: str = option("convolutions", "What is cut into strips.", words=("convolutions", "all"))
     score: str = option("fisher", "How sensitive a strip is.", words=tuple(SCORES))
+    per_window: bool = option(
+        False, "Divide scores by a layer's windows: loss for energy, not for strips."
+    )
     threshold: str = option("share", "How the threshold is found.", words=CHOICES)
     share: tuple[float, ...] = option(
         (0.7,), "Shares of strips, one for each precision but the highest, the lowest first."
@@ -165,7 +175,7 @@ class _Run:
         """All of it."""
         _ = self.pools  # whether the chip can hold it is told before anything is worked out
         task, asked = self.task, self.options
-        scores = task.going.once("scores", lambda: told(self.evidence.score(asked.score)))
+        scores = task.going.once("scores", lambda: told(self.scores()))
         ranks = ranked({name: np.array(values) for name, values in scores.items()})
         found = task.going.once("levels", lambda: self.chosen(ranks))
         levels = {name: np.array(level, np.uint8) for name, level in found["levels"].items()}
@@ -176,6 +186,11 @@ class _Run:
         details["weights_only"] = task.going.once("weights_only", lambda: self.judged(levels))
         record = task.record(before, after, notes=self.notes(details), details=details)
         return adapted.with_(record=record), record
+
+    def scores(self) -> PerStrip:
+        """Of every strip, as the options say."""
+        found = self.evidence.score(self.options.score)
+        return per_window(found, self.task.network) if self.options.per_window else found
 
     def plain_model(self) -> Model:
         """The model all at the highest precision, as the chip would have it otherwise."""
@@ -318,6 +333,14 @@ class _Run:
             found.append(
                 f"`{self.task.system.name}` has one pool for all precisions, `{only}`: its strips "
                 "share converters and work in turn, not in parallel"
+            )
+        prices = details["prices"]
+        mixed, plain = (prices[name]["cycles"] for name in ("strips", "all high, im2col"))
+        if self.options.layout == "packed" and mixed > plain:
+            found.append(
+                f"packed strips take {mixed / plain:.3g} x the cycles of the tiling of one "
+                "precision: an array that holds several kernel positions is read once for each; "
+                "`--layout holes` reads it once, on more arrays"
             )
         left = [move for move in details["moves"] if move["why"] == "left"]
         if left:

@@ -29,7 +29,7 @@ class Tilings:
     @cached_property
     def _prices(self) -> Prices:
         return Prices(
-            self.system, self.network, weight_bits=self.bits[0], input_bits=self.input_bits
+            self.system, self.network, None, weight_bits=self.bits[0], input_bits=self.input_bits
         )
 
     @property

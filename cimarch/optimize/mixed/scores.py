@@ -21,6 +21,7 @@ from cimarch.mapping.strips import Strips
 from cimarch.optimize.mixed.fisher import Fisher, fisher
 from cimarch.optimize.mixed.hutchinson import Traces, traces
 from cimarch.optimize.mixed.layers import Floats, Layer, PerStrip
+from cimarch.workload.network import Network
 
 Told = Callable[[str, float], None]
 
@@ -197,6 +198,16 @@ SCORES: dict[str, Score] = {
     "random": Score("drawn", _random),
 }  # fmt: skip
 """By name. Traces and Fisher are of the loss on examples that calibrate."""
+
+
+def per_window(scores: PerStrip, network: Network) -> dict[str, Floats]:
+    """Scores over the windows of each layer: what a strip loses for each product that it saves.
+
+    A strip is read and converted once for each window, so that energy is saved where windows are
+    many; the greatest saving for the least loss is in this order (a knapsack's greedy one).
+    """
+    windows = {op.name: op.windows for op in network.operations}
+    return {name: np.asarray(each) / windows[name] for name, each in scores.items()}
 
 
 def ranked(scores: PerStrip) -> dict[str, Floats]:
