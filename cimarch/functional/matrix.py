@@ -9,6 +9,7 @@ import attrs
 from cimarch.functional.cells.device import Device, device_of
 from cimarch.functional.cells.randomness import Draw
 from cimarch.functional.converter import Ranges, stated_ranges, unit_ranges
+from cimarch.functional.fit.saved_ranges import check_tiles
 from cimarch.functional.lines import Lines
 from cimarch.functional.path import Path
 from cimarch.functional.paths.joining import check_ranges, check_sums, of_outputs
@@ -90,6 +91,8 @@ def matrix_of(
         attrs.evolve(share, ranges=ranges_of(share.lines, ranges.get(share.name)))
         for share in shares_of(placement, name, quantised)
     )
+    for share in shares:
+        check_tiles(share.ranges, share.lines[0].factors.shape[2], share.name)
     windows = Windows.of(plan_of(placement, name).site.anchor, quantised.input_zero)
     draw = Draw(seed, trial, name)
     if quantised.bits.strips is not None:
