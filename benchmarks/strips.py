@@ -29,7 +29,7 @@ from cimarch.optimize.mixed.choose import levels_at, pooled, strips_of
 from cimarch.optimize.mixed.fisher import fisher
 from cimarch.optimize.mixed.hutchinson import exact_trace, traces
 from cimarch.optimize.mixed.layers import folded, layers_of, weights_into_
-from cimarch.optimize.mixed.scores import Evidence, per_window, quantised_layer, ranked
+from cimarch.optimize.mixed.scores import Evidence, over_windows, quantised_layer, ranked
 from cimarch.optimize.model import Model
 
 IMAGES = 1024
@@ -38,7 +38,8 @@ SHARES = (0.7, 0.9, 0.5, 0.8)
 GATED = (((8, 4), "tensor"), ((8, 3), "channel"))
 SHOWN = (((8, 4), "channel"), ((8, 4), "strip"))
 MAIN = ("fisher", "hawq", "error", "magnitude", "fisher_block")
-WEIGHED = ("fisher/window", "fisher_block/window")
+WEIGHED = ("fisher/0.5", "fisher_block/0.5", "fisher/1", "fisher_block/1")
+"""Scores over the windows of their layer, to a power."""
 OTHERS = ("noise", "printed", "hessian", "fisher_empirical", "fisher_sampled")
 
 
@@ -128,9 +129,9 @@ class Bench:
     def ranks(self, point: Point) -> dict[str, Any]:
         """Of the strips, by a point's score."""
         evidence = self.evidence(point)
-        name, _, weighed = point.score.partition("/")
-        found = evidence.score(name)
-        found = ranked(per_window(found, self.model.network()) if weighed else found)
+        name, _, power = point.score.partition("/")
+        scores = evidence.score(name)
+        found = ranked(over_windows(scores, self.model.network(), float(power or 0)))
         if "traces" in vars(evidence):
             self.traces[point.seed] = evidence.traces
         return found
@@ -186,10 +187,11 @@ def repeatability(bench: Bench) -> dict[str, Any]:
     )
     found["traces of strips, other probes"] = spearman(_flat(probed[0].strips), _flat(same.strips))
     layer = next((each for each in layers if each.depth <= 16 and each.positions > 1), layers[-1])
+    few = bench.calibrating(0).take(slice(256))
     found["exact traces"] = [
         {
             "strip": f"{layer.name} position 4 output {output}",
-            "exact": exact_trace(module, layer, bench.calibrating(0), position=4, output=output),
+            "exact": exact_trace(module, layer, few, position=4, output=output),
             "by 50 probes": float(probed[0].strips[layer.name][4, output]),
             "by 50 others": float(same.strips[layer.name][4, output]),
         }
@@ -250,10 +252,11 @@ def run(asked: argparse.Namespace, kept: Kept) -> None:
     if "float" not in done:
         right = right_of(bench.judge, bench.data.judging())
         kept.add({"key": "float", "accuracy": 100 * float(right.mean())})
-    for number, point in enumerate(points()):
-        if number == asked.repeat_after and "repeatability" not in done:
-            kept.add(repeatability(bench))
-        if point.key not in done:
+    if asked.repeat:
+        kept.add(repeatability(bench))
+        return
+    for point in points():
+        if point.key not in kept.found:
             line = bench.judged(point)
             kept.add(line)
             print(line["key"], f"{line['accuracy']:.2f}", line["seconds"], flush=True)
@@ -264,7 +267,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="models/resnet20.pt")
     parser.add_argument("--data", default="cifar10:PATH")
     parser.add_argument("--keep", default="strips")
-    parser.add_argument("--repeat-after", type=int, default=55, help="points before repeatability")
+    parser.add_argument("--repeat", action="store_true", help="measure repeatability alone")
     parser.add_argument("--tell", action="store_true", help="print what is kept")
     return parser.parse_args()
 

@@ -66,9 +66,10 @@ class Strips(Options):
     input_bits: int = option(8, "Bits of inputs.", least=1, most=16)
     layers: str = option("convolutions", "What is cut into strips.", words=("convolutions", "all"))
     score: str = option("fisher", "How sensitive a strip is.", words=tuple(SCORES))
-    per_window: bool = option(
-        False, "Divide scores by a layer's windows: loss for energy, not for strips."
-    )
+    windows: float = option(
+        0.0, "Divide scores by a layer's windows to this power: 1 saves energy, 0 bits.",
+        least=0, most=1,
+    )  # fmt: skip
     threshold: str = option("share", "How the threshold is found.", words=CHOICES)
     share: tuple[float, ...] = option(
         (0.7,), "Shares of strips, one for each precision but the highest, the lowest first."
@@ -190,7 +191,7 @@ class _Run:
     def scores(self) -> PerStrip:
         """Of every strip, as the options say."""
         found = self.evidence.score(self.options.score)
-        return per_window(found, self.task.network) if self.options.per_window else found
+        return over_windows(found, self.task.network, self.options.windows)
 
     def plain_model(self) -> Model:
         """The model all at the highest precision, as the chip would have it otherwise."""

@@ -200,14 +200,14 @@ SCORES: dict[str, Score] = {
 """By name. Traces and Fisher are of the loss on examples that calibrate."""
 
 
-def per_window(scores: PerStrip, network: Network) -> dict[str, Floats]:
-    """Scores over the windows of each layer: what a strip loses for each product that it saves.
+def over_windows(scores: PerStrip, network: Network, power: float) -> dict[str, Floats]:
+    """Scores over the windows of each layer to a power: what is lost for what is saved.
 
     A strip is read and converted once for each window, so that energy is saved where windows are
-    many; the greatest saving for the least loss is in this order (a knapsack's greedy one).
+    many. A power of 1 is the greedy order of a knapsack of energy, 0 that of one of strips.
     """
     windows = {op.name: op.windows for op in network.operations}
-    return {name: np.asarray(each) / windows[name] for name, each in scores.items()}
+    return {name: np.asarray(each) / windows[name] ** power for name, each in scores.items()}
 
 
 def ranked(scores: PerStrip) -> dict[str, Floats]:
