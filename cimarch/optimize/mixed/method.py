@@ -41,7 +41,7 @@ from cimarch.optimize.mixed.pricing import Tilings
 from cimarch.optimize.mixed.scores import (
     SCORES,
     Evidence,
-    per_window,
+    over_windows,
     quantised_layer,
     ranked,
     told,
