@@ -9,8 +9,10 @@ last bit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -19,7 +21,7 @@ from torch import fx
 from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import matrices, schemes_of
-from cimarch.functional.train.merged import STARTS, STEP_PER, is_merged
+from cimarch.functional.train.merged import FULL_RANGE, STARTS, STEP_PER, is_merged
 from cimarch.functional.train.straight import DivergedError
 from cimarch.functional.train.torch_models import trained_ranges
 from cimarch.hardware.system import System
@@ -29,7 +31,7 @@ from cimarch.optimize.codes import converter_use
 from cimarch.optimize.going import Going
 from cimarch.optimize.measure import At
 from cimarch.optimize.model import Model
-from cimarch.optimize.options import Options, option
+from cimarch.optimize.options import Options, option, wrong
 from cimarch.optimize.record import Epoch, Record
 from cimarch.optimize.task import Task
 from cimarch.optimize.training import Recipe, Training, accuracy
@@ -104,7 +106,7 @@ def qat(
     ranges and precision, and its record. Raises DescriptionError where an option is outside its
     range, the model cannot be trained or does not fit, or training diverges.
     """
-    asked = options or Qat()
+    asked = _with_policy(options or Qat())
     task = Task.of("qat", model, system, data, asked, going)
     return _Run(task, asked).done()
 
@@ -205,7 +207,7 @@ class _Run:
 
     def _untrained(self, module: fx.GraphModule) -> Iterator[dict[str, Any]]:
         """What the chip answers right with ranges that were only chosen, in percent."""
-        for start in UNTRAINED:
+        for start in UNTRAINED[1:] if self._cut else UNTRAINED:
             for images in (0, REESTIMATED):
                 judge = partial(self._judged, module, start, images)
                 yield self.task.going.once(f"untrained_{start}_{images}", judge)
@@ -224,18 +226,26 @@ class _Run:
     # What is told
 
     def _has_converters(self) -> bool:
-        schemes = schemes_of(self.placement)
-        found = [name for name, scheme in schemes.items() if scheme.converter is not None]
-        if not found:
+        if all(each.converter is None for each in schemes_of(self.placement).values()):
             self.notes.append("no converter stands behind these arrays: sums are exact")
-        cut = [name for name in found if not is_merged(schemes[name])]
+            return False
+        cut = self._cut
+        if cut and self.asked.start == FULL_RANGE:
+            what = f"`{cut[0]}` lies on arrays that cut weights or inputs"
+            raise wrong(f"`start` is `{FULL_RANGE}`, and {what}", "`--start mse`")
         if cut:
             some = ", ".join(f"`{name}`" for name in cut[:3]) + (" ..." if cut[3:] else "")
             self.notes.append(
                 f"the arrays of {some} cut weights or inputs: every slice and step is converted in "
                 f"training, and the ranges chosen by `{self.asked.start}` are not learned"
             )
-        return bool(found)
+        return True
+
+    @property
+    def _cut(self) -> list[str]:
+        """The operations whose slices or steps are converted one by one."""
+        schemes = schemes_of(self.placement).items()
+        return [name for name, each in schemes if each.converter and not is_merged(each)]
 
     def _tell_of_converters(self, made: Model, module: fx.GraphModule) -> None:
         """Dead codes and unused range, by operation."""
@@ -247,6 +257,17 @@ class _Run:
         self.details["converters"] = self.task.going.once(
             "converter_use", lambda: converter_use(self.placement, quantised, ranges, held_back)
         )
+
+
+def _with_policy(asked: Qat) -> Qat:
+    """The options with what the policy file says, so that a run knows whether it goes on with the
+    same; a file that cannot be read is told of where it is used."""
+    if not isinstance(asked.precision, (str, Path)):
+        return asked
+    try:
+        return attrs.evolve(asked, precision=json.loads(Path(asked.precision).read_text()))
+    except (OSError, ValueError):
+        return asked
 
 
 def _policy(task: Task, asked: Qat) -> Any:
