@@ -161,11 +161,11 @@ class _Drawing:
         pool = self.placement.pools[panel.pool]
         rows, columns = pool.integer("rows"), pool.integer("columns")
         t, depth = panel.tiles, len(panel.grid.levels) - 1
-        for i in np.lexsort((t.at_column, t.array)).tolist():
+        for i in np.lexsort((t.at_column, t.at_row, t.array)).tolist():
             frame = panel.grid.box(int(t.array[i]), depth)
             box = Box(
                 frame.x + frame.width * int(t.at_column[i]) / columns,
-                frame.y,
+                frame.y + frame.height * int(t.at_row[i]) / rows,
                 frame.width * int(t.columns[i]) / columns,
                 frame.height * int(t.rows[i]) / rows,
             )

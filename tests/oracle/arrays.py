@@ -104,7 +104,7 @@ class Arrays:
         """The reads and bursts of a tile's product."""
         tiles = self.placement.tiles
         name = self.placement.plans[int(tiles.site[tile])].site.anchor.name
-        bits = self.placement.bits[name]
+        bits = self.placement.bits[name].of_level(int(tiles.level[tile]))
         index = int(tiles.array[tile])
         together = self._steps(bits.input) if self._analog_steps else 1
         limit = self.pool.integer("word_lines")

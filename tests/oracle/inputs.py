@@ -41,8 +41,8 @@ class Leads:
     def __init__(self, site: Pass) -> None:
         self.site = site
         self.rows: list[list[simpy.Event]] = [[] for _ in range(site.rows)]
-        for home in site.plan.homes:
-            if site.matrix and home is not None and not home.whole:
+        for home in site.plan.all_homes:
+            if site.matrix and not home.whole:
                 self._stream(home)
 
     def _stream(self, home: Home) -> None:
@@ -92,7 +92,7 @@ class Inputs:
         self.op = site.op
         self.tiles = site.placement.tiles
         self.came: dict[tuple[int, int], list[simpy.Event]] = {}
-        at_hand = all(home is None for home in self.plan.homes)
+        at_hand = not self.plan.all_homes
         self.drivers = {tile: None if at_hand else self._driver(tile) for tile in work.chosen}
         self.slices = list(self._slices())
         self.depths = self._depths()
@@ -118,7 +118,7 @@ class Inputs:
         return [*self.site.needs(0, row), *self.site.leads.rows[row]]
 
     def _array(self, tile: int) -> Instances:
-        return self.site.arrays.array(int(self.tiles.array[tile]))
+        return self.site.arrays_of(tile).array(int(self.tiles.array[tile]))
 
     def _driver(self, tile: int) -> Instances | None:
         """The buffer whose words go to a tile's word lines with only converters between."""
@@ -134,23 +134,30 @@ class Inputs:
         """The parts of a window that lie side by side: of a tensor, of a tile, for a place."""
         sources = self.plan.site.reads[0]
         total, rows, before = sum(s.elements for s in sources), self.op.rows * self.op.groups, 0
-        for source, home in zip(sources, self.plan.homes, strict=True):
+        for i, source in enumerate(sources):
             mine = range(rows * before // total, rows * (before + source.elements) // total)
             before += source.elements
-            if home is not None:
-                yield from self._slices_of(home, mine)
+            readers: dict[Home, list[int]] = {}
+            for tile in self.work.chosen:
+                home = self.plan.homes_of(self.site.arrays_of(tile).pool)[i]
+                if home is not None:
+                    readers.setdefault(home, []).append(tile)
+            for home, tiles in readers.items():
+                yield from self._slices_of(home, mine, tiles)
 
-    def _slices_of(self, home: Home, rows: range) -> Iterator[Slice]:
-        found: dict[tuple[Instances, int, int, Instances], Slice] = {}
-        for tile in self.work.chosen:
+    def _slices_of(self, home: Home, rows: range, tiles: Sequence[int]) -> Iterator[Slice]:
+        found: dict[tuple[Instances, int, range, Instances], Slice] = {}
+        for tile in tiles:
             group = int(self.tiles.channel_group[tile])
             begin = group * self.op.rows + int(self.tiles.row0[tile])
-            end = begin + int(self.tiles.inputs[tile])
-            part = range(max(begin, rows.start), min(end, rows.stop))
+            every, count = int(self.tiles.every[tile]), int(self.tiles.inputs[tile])
+            mine = [begin + i * every for i in range(count)]
+            inside = [row for row in mine if row in rows]
+            part = range(inside[0], inside[-1] + 1, every) if inside else range(0)
             member = self._member(home, tile)
             place = self.drivers[tile] or self._array(tile)
             if part and place != member:
-                key = (member, group, part.start, place)
+                key = (member, group, part, place)
                 found.setdefault(key, Slice(member, place, part, [])).tiles.append(tile)
         yield from found.values()
 
@@ -181,12 +188,12 @@ class Inputs:
         for i, slice_ in enumerate(self.slices):
             way = self._way(slice_, 0)
             trunk = tuple(c.at for c in way[: next_bus(way, 0) or 0])
-            key = (slice_.member, slice_.rows.start, trunk) if trunk else (i,)
+            key = (slice_.member, slice_.rows, trunk) if trunk else (i,)
             alike.setdefault(key, []).append(slice_)
         return list(alike.values())
 
     def _way(self, slice_: Slice, window: int) -> list[Crossing]:
-        port = "in" if slice_.place.path == self.plan.pool.path else None
+        port = "in" if slice_.place.path in self.site.chip.arrays else None
         route = self.site.routes.find(slice_.member, slice_.place, port)
         assert route is not None
         return self.movement.crossings(route, self._new(slice_, window) * self.plan.bits)

@@ -31,7 +31,7 @@ class Loads:
         """Send a tile's rows one after the other; its array is held from the first write on."""
         env, placement = self.bench.env, self.placement
         rows, columns = int(placement.tiles.rows[tile]), int(placement.tiles.columns[tile])
-        wiring = placement.plans[int(placement.tiles.site[tile])].wiring
+        wiring = placement.wirings[int(placement.tiles.pool[tile])]
         at = wiring.array(int(placement.tiles.array[tile]))
         source = wiring.weight_source(at)
         route = wiring.routes.find(source, at, wiring.weight_port) if source is not None else None

@@ -47,6 +47,7 @@ class Pass:
         self.stock = stock
         self.matrix = plan.site.is_matrix
         self.arrays: Arrays = chip.arrays[plan.pool.path]
+        """Those of the first pool."""
         self.height, self.joined = joined_rows(self.network, plan.site)
         """Rows of the anchor's results in one inference, and those that make one stored row."""
         self.rows = self.height * stock.inferences
@@ -106,13 +107,21 @@ class Pass:
         strip, inside = divmod(row, self.joined)
         return (self.number, strip, inside if phase != STRIP else self.joined, phase, window)
 
-    def sum_bits(self, rows: int) -> int:
+    def arrays_of(self, tile: int) -> Arrays:
+        """The arrays of the pool that a tile lies on."""
+        pool = self.placement.pools[int(self.placement.tiles.pool[tile])]
+        return self.chip.arrays[pool.path]
+
+    def sum_bits(self, rows: int, tile: int | None = None) -> int:
         """Bits of a partial sum of some rows, at most those of what merges slices and steps."""
         if not self.matrix:
             return self.plan.bits
         bits = self.placement.bits[self.op.name]
-        wide = bits.input + bits.weight + ceil(log2(rows))
-        merger = self.arrays.merger
+        weight, merger = bits.weight, self.arrays.merger
+        if tile is not None and bits.strips is not None:
+            weight = bits.strips.bits[int(self.placement.tiles.level[tile])]
+            merger = self.arrays_of(tile).merger
+        wide = bits.input + weight + ceil(log2(rows))
         return min(wide, merger.integer("bits")) if merger is not None else wide
 
     def add(self, at: Instances, count: int, terms: int, order: Order) -> Job:
@@ -192,7 +201,9 @@ class Work:
 
         driven = self.inputs.drivers[tile] is not None
         lane = self.lanes[tile]
-        run = site.arrays.run(tile, self.windows, ready, order, feed if driven else None, lane)
+        run = site.arrays_of(tile).run(
+            tile, self.windows, ready, order, feed if driven else None, lane
+        )
         self.env.process(run)
         for window in self.windows:
             site.own(window // site.per_row, *self.results(tile, window))
@@ -216,7 +227,7 @@ class Work:
                 event = self.env.event()
                 self.env.process(self._gather(flow, b, tile, window, (*base, tile, 3), event))
                 came.append(event)
-            if flow.adder is not None and len(came) > 1:
+            if flow.adder is not None and self._additions(b)[0] > 0:
                 event = self.env.event()
                 order = (*base, self.here[b][0], 4)
                 self.env.process(self._add(flow.adder, b, came, order, event))
@@ -231,11 +242,13 @@ class Work:
         yield self.bench.all(self.results(tile, window))
         site = self.site
         target = flow.adder or flow.origin
-        array = site.arrays.array(int(site.placement.tiles.array[tile]))
-        route = None if target.path == array.path else site.routes.find(array, target)
+        tiles = site.placement.tiles
+        array = site.arrays_of(tile).array(int(tiles.array[tile]))
+        route = None if target.path in site.chip.arrays else site.routes.find(array, target)
         if route is not None:
-            wide = site.sum_bits(int(site.placement.tiles.inputs[tile]))
-            bits = self.blocks[b].outputs * wide
+            mixed = site.placement.bits[site.op.name].strips is not None
+            made = int(tiles.outputs[tile]) if mixed else self.blocks[b].outputs
+            bits = made * site.sum_bits(int(tiles.inputs[tile]), tile)
             yield site.movement.move(site.movement.crossings(route, bits), order)
         event.succeed()
 
@@ -243,6 +256,17 @@ class Work:
         self, at: Instances, b: int, came: list[simpy.Event], order: Order, event: simpy.Event
     ) -> Steps:
         yield self.bench.all(came)
-        count = self.blocks[b].outputs * (len(came) - 1)
-        yield self.site.add(at, count, len(came), (*order, 0)).done
+        count, terms = self._additions(b)
+        yield self.site.add(at, count, terms, (*order, 0)).done
         event.succeed()
+
+    def _additions(self, b: int) -> tuple[int, int]:
+        """Additions of a block's sums for a window, and the most terms of a result."""
+        site, outputs = self.site, self.blocks[b].outputs
+        if site.placement.bits[site.op.name].strips is None:
+            return outputs * (len(self.here[b]) - 1), len(self.here[b])
+        terms = [0] * outputs
+        for tile in self.here[b]:
+            for output in site.placement.strips_of(tile)[1].tolist():
+                terms[output] += 1
+        return sum(max(0, each - 1) for each in terms), max(terms)
