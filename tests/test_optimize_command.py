@@ -264,7 +264,7 @@ def test_a_run_with_other_options_does_not_go_on(
     monkeypatch.setattr(Stop, "__call__", lambda self: True)
     assert main(asked(tmp_path / "x.adapted")) == 130
     assert main(asked(tmp_path / "x.adapted", "--seed", "3")) == 2
-    assert "holds what another run has kept: `options` differ" in capsys.readouterr().err
+    assert "holds what another run has kept: `seed` differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["asked.json", "stand_before.json", "toy.pt"])

@@ -184,10 +184,10 @@ def test_weights_without_a_network_and_a_network_without_weights_are_refused(
     problem = told(lambda: Model.of(tmp_path / "state.pt"))
     assert problem.code == "E453"
     assert "weights without their network" in problem.headline
-    problem = told(lambda: Model.of("vgg7"))
+    problem = told(lambda: Model.of("vgg11"))
     assert problem.code == "E453"
     assert problem.helps == (
-        "cimarch export cimarch.models.vgg:vgg7 --input 1x3x32x32 --weights state.pt -o vgg7.pt",
+        "cimarch export cimarch.models.vgg:vgg11 --input 1x3x32x32 --weights state.pt -o vgg11.pt",
     )
     assert told(lambda: Model.of(tmp_path / "state.pt", "vgg7")).code == "E162"
     with pytest.raises(TypeError, match="of_module"):
@@ -395,6 +395,14 @@ def test_a_penalty_is_part_of_what_is_descended() -> None:
     torch.testing.assert_close(with_one[0].weight, without[0].weight)
 
 
+def test_no_step_more_than_halves_a_scale_that_is_learned() -> None:
+    module = net()
+    module.weight_scale = nn.Parameter(torch.tensor([1.0, 8.0]))
+    recipe = attrs.evolve(SHORT, epochs=1, batch=48, rate=1.0)
+    training(module, recipe=recipe, penalty=lambda module: 100 * module.weight_scale[0]).run()
+    assert module.weight_scale.tolist() == [0.5, 8.0]
+
+
 def test_what_is_held_where_it_belongs_after_each_step_stays_there() -> None:
     calls: list[int] = []
 
@@ -447,11 +455,13 @@ def test_fewer_examples_than_a_batch_are_one_step() -> None:
 
 def test_a_folder_is_of_one_run(tmp_path: Path) -> None:
     going = Going(kept=tmp_path / "run")
-    going.begin({"seed": 0, "data": "a"})
-    going.begin({"data": "a", "seed": 0})
-    problem = told(lambda: going.begin({"seed": 1, "data": "a"}))
+    going.begin({"data": "a", "options": {"seed": 0, "rate": 0.1}})
+    going.begin({"options": {"rate": 0.1, "seed": 0}, "data": "a"})
+    problem = told(lambda: going.begin({"data": "b", "options": {"seed": 1, "rate": 0.1}}))
     assert problem.code == "E452"
-    assert problem.headline.endswith("`seed` differ")
+    assert problem.headline.endswith("another run has kept: `data`, `seed` differ")
+    (tmp_path / "run" / "asked.json").write_text("[]")
+    assert told(lambda: going.begin({"data": "a"})).code == "E456"
     (tmp_path / "file").write_text("")
     assert told(lambda: Going(kept=tmp_path / "file").begin({})).code == "E452"
 

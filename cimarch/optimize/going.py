@@ -48,7 +48,7 @@ class Going:
         text = json.dumps(asked, sort_keys=True, indent=1)
         place = self.kept / "asked.json"
         if place.exists() and place.read_text() != text:
-            raise _another(self.kept, _read(place), asked)
+            raise _another(self.kept, _read(place), json.loads(text))
         self.kept.mkdir(parents=True, exist_ok=True)
         with whole(place) as file:
             file.write(text.encode())
@@ -110,8 +110,20 @@ def _no_folder(place: Path) -> DescriptionError:
     return DescriptionError(Diagnostic("E452", headline))
 
 
-def _another(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> DescriptionError:
-    other = [f"`{name}`" for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+def _flat(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked, options by their own names."""
+    options = asked.get("options")
+    inside = options if isinstance(options, Mapping) else {}
+    rest = {name: value for name, value in asked.items() if name != "options"}
+    return {**inside, **rest}
+
+
+def _another(folder: Path, then: Any, now: Mapping[str, Any]) -> DescriptionError:
+    if not isinstance(then, Mapping):
+        return damaged(folder / "asked.json")
+    first, second = _flat(then), _flat(now)
+    names = sorted({*first, *second})
+    other = [f"`{name}`" for name in names if first.get(name) != second.get(name)]
     return DescriptionError(
         Diagnostic(
             "E452",

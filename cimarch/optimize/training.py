@@ -25,6 +25,9 @@ from cimarch.optimize.going import Going, damaged
 from cimarch.optimize.record import Epoch
 from cimarch.report.files import whole
 
+SCALES = ("weight_scale", "input_scale", "converter_step")
+"""Parameters that are learned scales, by the ends of their names."""
+
 
 @attrs.frozen
 class Recipe:
@@ -80,6 +83,7 @@ class Training:
         self.optimiser = torch.optim.SGD(
             list(_groups(model, recipe)), lr=recipe.rate, momentum=recipe.momentum, nesterov=True
         )
+        self._scales = [p for name, p in model.named_parameters() if name.endswith(SCALES)]
         self.done = 0
         """Steps."""
         self.epochs: list[Epoch] = []
@@ -158,10 +162,18 @@ class Training:
             raise self._diverged("the loss", epoch, step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        self._update()
         if self.after_step is not None:
             self.after_step(self.model)
         self._loss += float(loss.detach())
+
+    def _update(self) -> None:
+        """Take the optimiser's step; none more than halves a scale, which must stay above zero."""
+        least = [each.detach() / 2 for each in self._scales]
+        self.optimiser.step()
+        with torch.no_grad():
+            for each, low in zip(self._scales, least, strict=True):
+                each.clamp_(min=low)
 
     def _close(self, epoch: int, seconds: float) -> None:
         if not all(bool(torch.isfinite(each).all()) for each in self.model.parameters()):
@@ -230,10 +242,9 @@ def rate_at(step: int, total: int, warm: float) -> float:
 
 def _groups(model: nn.Module, recipe: Recipe) -> Iterator[dict[str, Any]]:
     """Weights decay; biases and norms do not; learned scales learn more slowly."""
-    scales = ("weight_scale", "input_scale", "converter_step")
     kinds: dict[str, list[nn.Parameter]] = {"weights": [], "plain": [], "scales": []}
     for name, parameter in model.named_parameters():
-        kind = "scales" if name.endswith(scales) else "weights" if parameter.dim() > 1 else "plain"
+        kind = "scales" if name.endswith(SCALES) else "weights" if parameter.dim() > 1 else "plain"
         kinds[kind].append(parameter)
     for kind, rate, decay in (
         ("weights", recipe.rate, recipe.decay),

@@ -38,7 +38,7 @@ class Outputs:
         out = named_place("--output", model) or Path(model)
         return cls(
             out,
-            named_place("--kept", kept) or out.with_name(f"{out.name}.kept"),
+            named_place("--kept", kept) or out.parent / f"{out.name}.kept",
             named_place("--csv", tables),
             tuple(named_place("--plot", each) or Path(each) for each in pictures),
         )
