@@ -16,6 +16,7 @@ from cimarch.functional.reference import product  # noqa: E402
 from cimarch.functional.run.execute import Executor  # noqa: E402
 from cimarch.functional.scheme import Converter, Scheme  # noqa: E402
 from cimarch.functional.train.merged import full_range  # noqa: E402
+from cimarch.functional.train.modules import Arrays, Chip, from_float  # noqa: E402
 from cimarch.functional.train.torch_models import layers, trained_ranges  # noqa: E402
 from cimarch.functional.windows import Windows  # noqa: E402
 from cimarch.optimize import onchip  # noqa: E402
@@ -154,6 +155,27 @@ def test_starts_are_judged_before_training_with_norms_kept_and_estimated_anew():
     assert found == [(start, images) for start in starts for images in (0, 1000)]
     assert set(record.details["converters"]) == {"second"}
     assert set(record.details["converters"]["second"]) == {"dead", "unused", "clipped"}
+
+
+@pytest.mark.parametrize("inputs", ["unsigned", "twos_complement"])
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_a_layer_of_1_to_8_bits_is_its_whole_numbers_and_scales(bits, inputs):
+    torch.manual_seed(bits)
+    scheme = Scheme(
+        encoding="binary" if bits == 1 else "signed_cell", weight_bits=bits, cell_bits=bits,
+        input_bits=max(2, bits), dac_bits=8, inputs=inputs,
+    )  # fmt: skip
+    layer = from_float(torch.nn.Linear(6, 3), Chip(Arrays(scheme, rows=4), "merged", "channel"))
+    x = torch.randn(50, 6)
+    layer.train()(x)
+    held = layer.quantised()
+    whole = np.rint(x.numpy() * np.float32(1 / held.input_scale)) + held.input_zero
+    whole = np.clip(whole, *held.input_range) - held.input_zero
+    expected = whole @ held.weights[0].T * (held.input_scale * held.weight_scale) + held.bias
+    assert np.abs(held.weights).max() == (1 if bits == 1 else 2 ** (bits - 1) - 1)
+    assert (held.input_zero != 0) == (inputs == "unsigned")  # they are of both signs
+    with torch.no_grad():
+        assert np.allclose(layer.eval()(x).numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 # ------------------------------------------------------------------ by hand
