@@ -3,6 +3,7 @@
 import functools
 
 import attrs
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor, fx, nn
 
 import cimarch
 from cimarch import DescriptionError
+from cimarch.data.dataset import Examples
 from cimarch.optimize.going import Going
 from cimarch.optimize.model import Model
 from cimarch.optimize.morph.expand import Budget, filled, widest
@@ -29,7 +31,9 @@ from cimarch.optimize.morph.shrink import (
     bit_line_costs,
     importance,
     literal_costs,
+    prices,
     survivors,
+    taylor,
     threshold_for,
 )
 from cimarch.optimize.morph.surgery import choose, rebuild
@@ -339,6 +343,25 @@ def test_a_threshold_leaves_so_many_bit_lines_and_a_share_of_each_layer():
     assert budget.taken(budget.widths(left, 1.0)) <= 22
     assert left == {n: float(ties.spaces[n].size - int(found)) for n in ties.free}
     assert list(survivors(scores, 99.0, 0.5).values()) == [2.0, 3.0, 4.0]
+
+
+def test_what_the_loss_loses_is_measured_for_each_bit_line():
+    given = trained(Depthwise())
+    norm = given.get_submodule("bn2")
+    with torch.no_grad():
+        norm.weight[1] = norm.bias[1] = 0.0  # what gives 0 already costs nothing to remove,
+        given.get_submodule("bn1").weight[1] = 0.0  # if all that is tied to it does
+        given.get_submodule("bn1").bias[1] = 0.0
+    budget = Budget(ties_of(given, (1, 8, 8)), MACRO, 100)
+    draw = np.random.default_rng(0)
+    images = draw.normal(size=(32, 1, 8, 8)).astype(np.float32)
+    examples = Examples(images, np.arange(32) % 10, None)
+    (space,) = budget.ties.free
+    # conv1 and conv2 make it, a bit line each; the classifier reads 1 / 256 of one, ten times
+    assert prices(budget, budget.ties.widths)[space] == 2 + 10 / 256
+    scores = taylor(given, budget, examples, "cpu")[space]
+    assert scores[1] == 0.0
+    assert (scores[torch.tensor([0, 2, 3, 4, 5])] > 0).all()
 
 
 # expanding

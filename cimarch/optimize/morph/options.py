@@ -29,7 +29,9 @@ class Widths(Options):
         None, "Of an input; those that the system states.", least=1, most=32
     )
     importance: str = option(
-        "gamma", "What channels are kept by.", words=("gamma", "magnitude", "random")
+        "taylor",
+        "What channels are kept by: what the loss loses, to first order, a bit line; or |gamma|.",
+        words=("taylor", "gamma", "magnitude", "random"),
     )
     epochs: int = option(10, "Epochs of training with the last widths.", least=0)
     rate: float = option(0.05, "Learning rate of that training.", least=0)
@@ -79,12 +81,12 @@ class TwoStage(Widths):
         words=("bilinear", "literal"),
     )  # fmt: skip
     threshold: float | None = option(
-        None, "Channels whose |gamma| is below go; one that leaves `shrink_to`.", least=0
+        None, "Channels whose importance is below go; one that leaves `shrink_to`.", least=0
     )
     shrink_to: float = option(
         0.7, "Share of a round's budget that is left before it expands.", least=0.01, most=1
     )
-    least: float = option(0.1, "Share of its channels that a layer keeps.", least=0, most=1)
+    least: float = option(0.25, "Share of its channels that a layer keeps.", least=0, most=1)
     fresh: str = option(
         "keep", "Outgoing weights of new channels: zero, or drawn.", words=("keep", "he")
     )

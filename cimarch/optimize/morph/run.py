@@ -21,6 +21,7 @@ from cimarch.optimize.morph.expand import Budget
 from cimarch.optimize.morph.options import Widths
 from cimarch.optimize.morph.problems import no_norm
 from cimarch.optimize.morph.resources import Macro, Resources, macros_of, resources
+from cimarch.optimize.morph.shrink import scores_of
 from cimarch.optimize.morph.surgery import choose, rebuild
 from cimarch.optimize.morph.ties import Ties, ties_of
 from cimarch.optimize.options import wrong
@@ -138,6 +139,14 @@ class Run:
         return rebuild(
             module, ties, chosen, generator=self.generator(f"new {name}"), fresh=fresh
         ).to(self.options.torch_device)
+
+    def scores(self, module: fx.GraphModule, budget: Budget, name: str) -> dict[int, Tensor]:
+        """What channels are chosen by, as the options say."""
+        options = self.options
+        return scores_of(
+            options.importance, module, budget, self.task.split.train, self.generator(name),
+            options.torch_device,
+        )  # fmt: skip
 
     def generator(self, name: str) -> torch.Generator:
         """Draws for a part of the run, from the seed and its name alone."""

@@ -20,7 +20,7 @@ from cimarch.optimize.model import Model
 from cimarch.optimize.morph.expand import Budget, filled, widest
 from cimarch.optimize.morph.options import TwoStage, UniformWidth
 from cimarch.optimize.morph.run import Run
-from cimarch.optimize.morph.shrink import COSTS, scores_of, survivors, threshold_for
+from cimarch.optimize.morph.shrink import COSTS, survivors, threshold_for
 from cimarch.optimize.qat import Qat, qat
 from cimarch.optimize.record import Epoch, Record
 from cimarch.optimize.task import Task
@@ -71,8 +71,9 @@ def uniform_width(
     run = Run(task, chosen)
     module = run.module()
     ties = run.ties(module)
-    omega, widths = widest(run.budget(ties, run.lines), ties.widths)
-    scores = scores_of(chosen.importance, module, ties, run.generator("scores"))
+    budget = run.budget(ties, run.lines)
+    omega, widths = widest(budget, ties.widths)
+    scores = run.scores(module, budget, "scores")
     module = run.cut(module, ties, scores, widths)
     epochs = run.trained(module)
     return run.finished(module, epochs, details={"omega": omega})
@@ -95,7 +96,7 @@ def _round(
     ties = run.ties(module)
     budget = run.budget(ties, lines)
     _shrink(run, options, module, budget, f"shrink {number + 1}", epochs)
-    scores = scores_of(options.importance, module, ties, run.generator(f"scores {number}"))
+    scores = run.scores(module, budget, f"scores {number + 1}")
     threshold = options.threshold
     if threshold is None:
         threshold = threshold_for(budget, scores, options.shrink_to * lines, options.least)
