@@ -24,10 +24,11 @@ from cimarch.optimize.model import Model
 
 HERE = Path(__file__).parent
 
-SHORT = ["--judge", "50", "--images", "256", "--held-back", "64", "--epochs", "2"]
+SHORT = ["digits", "--data", "digits", "--judge", "50", "--images", "256", "--held-back", "64"]
+PHASES = ["--epochs-scales", "2", "--epochs-converters", "2", "--rate", "0.002"]
 RUNS = {
-    "toy": ["optimize", "toy", "bit_serial", "digits", "--data", "digits", *SHORT],
-    "qat": ["optimize", "qat", "edge_macro", "digits", "--data", "digits", *SHORT],
+    "toy": ["optimize", "toy", "bit_serial", *SHORT, "--epochs", "2"],
+    "qat": ["optimize", "qat", "edge_macro:EdgeMacroDigital", *SHORT, *PHASES],
 }
 OUT = "out.adapted"
 

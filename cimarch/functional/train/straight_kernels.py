@@ -1,7 +1,8 @@
 """The compiled loops around a product that trains: one pass over memory each.
 
 Importing this imports numba. Each does what torch would do in several passes, with the same
-rounding: single precision, ties to even.
+rounding: single precision, ties to even. A loop that adds up in any order writes nothing: which of
+its versions runs, and so the last bit of the sum, would depend on where the arrays lie in memory.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def gate(
         for i in range(start, min(start + block, len(inputs))):
             place = inputs[i] * share
             passed[i] = gradient[i] if low <= place and place <= high else np.float32(0)
+        for i in range(start, min(start + block, len(inputs))):  # apart: see the top of this file
             part += passed[i] * inputs[i]
         total += part
     return total
@@ -174,5 +176,9 @@ def unconvert(
                 beside = least if mark < 0 else most
                 inside = (mark > -1) & (mark < 1)
                 into[i] = given[i] if inside else np.float32(0)
+            for i in range(len(taken)):
+                mark = taken[i]
+                beside = least if mark < 0 else most
+                inside = (mark > -1) & (mark < 1)
                 total += given[i] * (mark if inside else beside)
             slopes[first + o] += total
