@@ -120,19 +120,21 @@ def mixed_of(
 
     Cells and converters of each piece are drawn for themselves.
     """
-    laid = []
+    laid, joins = [], path in (None, "lossless")
     for share in shares:
         check_ranges(share)
         check_sums(name, share)
         device = device_of(share.wiring.pool, share.wiring.converter)
         for number, (piece, lines) in enumerate(zip(share.pieces, share.lines, strict=True)):
-            entrance = Entrance(piece, windows)
-            way = path_of(
-                [lines], of_outputs(share.ranges, piece.outputs), entrance.inner, device=device,
-                draw=attrs.evolve(draw, operation=f"{share.name}, {number}"), path=path, on=on,
-            )  # fmt: skip
+            entrance, some = Entrance(piece, windows), of_outputs(share.ranges, piece.outputs)
+            way: Path | None = None
+            if not (joins and device is None and Lossless.takes([lines], some)):
+                mine = attrs.evolve(draw, operation=f"{share.name}, {number}")
+                way = path_of(
+                    [lines], some, entrance.inner, device=device, draw=mine, path=path, on=on
+                )
             laid.append(Laid(lines, way, entrance, ratios_of(quantised, piece, name)))
-    return Mixed(quantised, windows, laid, joins=path in (None, "lossless"), device=on)
+    return Mixed(quantised, windows, laid, device=on)
 
 
 def ranges_of(lines: Sequence[Lines], given: Ranges | None = None) -> Ranges | None:

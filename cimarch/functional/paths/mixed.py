@@ -13,20 +13,24 @@ from typing import Any
 
 import attrs
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from cimarch.functional.lines import Lines
 from cimarch.functional.path import Path
 from cimarch.functional.paths.exact import Product
-from cimarch.functional.paths.lossless import Lossless, tally
+from cimarch.functional.paths.lossless import tally
 from cimarch.functional.pieces import Piece, held_by
-from cimarch.functional.quantised import Quantised
+from cimarch.functional.quantised import Quantised, by_row
 from cimarch.functional.sums import Counts
 from cimarch.functional.windows import Windows
 from cimarch.workload.network import Geometry
 
 Array = NDArray[Any]
+
+EXACT = 2**53
+"""Whole numbers up to it are floats."""
 
 
 class InUnits:
@@ -44,20 +48,54 @@ class InUnits:
         device: str = "cpu",
         chosen: NDArray[np.bool_] | None = None,
     ) -> None:
-        weights, self.bits = quantised.in_units
-        if chosen is not None:
-            weights = np.where(chosen, weights, 0)
-        self.product = Product(weights, windows, quantised.input_range, device=device)
+        weights, bits = quantised.in_units
+        taken = np.ones(weights.shape, np.bool_) if chosen is None else chosen
+        span, self.device = quantised.input_range, device
+        largest = np.abs(weights * taken).sum(axis=2).max(initial=0) * max(map(abs, span))
+        levels = _by_level(quantised) if bits and largest < EXACT else None
+        if levels is None:
+            whole = np.where(taken, weights, 0)
+            levels = [(whole, np.full(weights[..., 0].size, 2.0**-bits))]
+        else:
+            levels = [(np.where(taken, mine, 0), times) for mine, times in levels]
+        self.has_point = bits > 0
+        self._levels = [
+            (Product(mine, windows, span, device=device), torch.from_numpy(times).to(device))
+            for mine, times in levels
+        ]
 
     def __call__(self, inputs: NDArray[np.integer]) -> Array:
         """The sums of inputs."""
-        sums = self.product(inputs)
-        return np.ldexp(sums.astype(np.float64), -self.bits) if self.bits else sums
+        sums: Array = self.tensor(torch.from_numpy(inputs).to(self.device)).cpu().numpy()
+        return sums
 
     def tensor(self, inputs: Tensor) -> Tensor:
         """The same on a tensor of the device."""
-        sums = self.product.tensor(inputs)
-        return sums.double() * 2.0**-self.bits if self.bits else sums
+        each = [product.tensor(inputs) for product, _ in self._levels]
+        if not self.has_point:
+            return each[0]
+        times = [times.reshape(-1, *(1,) * (each[0].dim() - 2)) for _, times in self._levels]
+        found = each[0].double() * times[0]
+        for sums, ratio in zip(each[1:], times[1:], strict=True):
+            found += sums.double() * ratio
+        return found
+
+
+def _by_level(quantised: Quantised) -> list[tuple[NDArray[np.int64], Array]] | None:
+    """The weights of each level, and how often their sums count in each output; None where that
+    differs between the strips of an output."""
+    strips, ratios = quantised.bits.strips, quantised.ratios
+    assert strips is not None
+    assert ratios is not None
+    found = []
+    for level in strips.used:
+        held = strips.holding(level)
+        most = np.where(held, ratios, 0.0).max(axis=0)
+        if (held & (ratios != most)).any():
+            return None
+        mine = by_row(held, quantised.weights.shape)
+        found.append((np.where(mine, quantised.weights, 0).astype(np.int64), most))
+    return found
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -126,7 +164,8 @@ class Laid:
     """A piece on its arrays, with the path that computes it."""
 
     lines: Lines
-    path: Path
+    path: Path | None
+    """None: nothing can be lost, and it is computed with all others of which that is so."""
     entrance: Entrance
     ratios: NDArray[np.float64]
     """(outputs of the piece,)."""
@@ -146,18 +185,13 @@ class Mixed:
         windows: Windows,
         laid: Sequence[Laid],
         *,
-        joins: bool = True,
         device: str = "cpu",
     ) -> None:
-        """`joins`: pieces in which provably nothing is lost are computed as one product."""
         self.windows = windows
         self.groups, self.outputs, _ = quantised.weights.shape
         self.laid = tuple(laid)
-        lossless = [joins and isinstance(each.path, Lossless) for each in laid]
-        self._alone = [
-            each for each, is_proven in zip(laid, lossless, strict=True) if not is_proven
-        ]
-        self._proven = [each for each, is_proven in zip(laid, lossless, strict=True) if is_proven]
+        self._proven = [each for each in laid if each.path is None]
+        self._alone = [(each, each.path) for each in laid if each.path is not None]
         self._product = self._joined(quantised, device) if self._proven else None
 
     def _joined(self, quantised: Quantised, device: str) -> InUnits:
@@ -173,19 +207,20 @@ class Mixed:
     @property
     def name(self) -> str:
         """The paths of all pieces, each named once."""
-        names = ", ".join(each.path.name for each in self.laid).split(", ")
+        each = ["lossless" if each.path is None else each.path.name for each in self.laid]
+        names = ", ".join(each).split(", ")
         return ", ".join(dict.fromkeys(names))
 
     @property
     def may_share(self) -> bool:
         """Whether calls may run at the same time."""
-        return all(getattr(each.path, "may_share", False) for each in self._alone)
+        return all(getattr(path, "may_share", False) for _, path in self._alone)
 
     def __call__(self, inputs: NDArray[np.integer]) -> Array:
         """The results."""
         made, padded = self._begun(inputs), self._padded(inputs)
-        for each in self._alone:
-            sums = each.path(each.entrance.take(inputs, padded))
+        for each, path in self._alone:
+            sums = path(each.entrance.take(inputs, padded))
             each.entrance.put(made, sums, each.ratios, self.outputs)
         return made
 
@@ -201,8 +236,8 @@ class Mixed:
         counts = {each.piece.level: Counts() for each in self.laid}
         for each in self._proven:
             counts[each.piece.level] += tally(each.lines, windows)
-        for each in self._alone:
-            sums, mine = each.path.counted(each.entrance.take(inputs, padded))
+        for each, path in self._alone:
+            sums, mine = path.counted(each.entrance.take(inputs, padded))
             each.entrance.put(made, sums, each.ratios, self.outputs)
             counts[each.piece.level] += mine
         return made, counts
