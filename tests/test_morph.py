@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 import cimarch
 from cimarch import DescriptionError
 from cimarch.data.dataset import Examples
+from cimarch.data.normalisation import Normalise
 from cimarch.optimize.going import Going
 from cimarch.optimize.model import Model
 from cimarch.optimize.morph.expand import Budget, filled, widest
@@ -354,8 +355,8 @@ def test_what_the_loss_loses_is_measured_for_each_bit_line():
         given.get_submodule("bn1").bias[1] = 0.0
     budget = Budget(ties_of(given, (1, 8, 8)), MACRO, 100)
     draw = np.random.default_rng(0)
-    images = draw.normal(size=(32, 1, 8, 8)).astype(np.float32)
-    examples = Examples(images, np.arange(32) % 10, None)
+    images = draw.normal(size=(32, 1, 8, 8))
+    examples = Examples(images, np.arange(32) % 10, Normalise())
     (space,) = budget.ties.free
     # conv1 and conv2 make it, a bit line each; the classifier reads 1 / 256 of one, ten times
     assert prices(budget, budget.ties.widths)[space] == 2 + 10 / 256
