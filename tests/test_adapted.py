@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -178,3 +179,50 @@ def test_how_inputs_are_normalised_goes_with_the_model(plain: Path, tmp_path: Pa
     normalise = cimarch.read_data("digits", network).test.normalise
     assert normalise is not None
     assert (normalise.mean, normalise.deviation) == ((0.5,), (0.25,))
+
+
+def test_a_file_with_changed_bytes_is_read_or_refused(file: Path, tmp_path: Path) -> None:
+    chance = random.Random(6)
+    whole = file.read_bytes()
+    chip = cimarch.load(CHIP)
+    for turn in range(60):
+        content = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        if turn % 5 == 0:
+            del content[chance.randrange(len(content)) :]
+        path = tmp_path / "changed.adapted"
+        path.write_bytes(content)
+        try:
+            cimarch.simulate(chip, cimarch.read_network(path))
+        except DescriptionError as error:
+            assert error.diagnostics  # noqa: PT017
+
+
+@pytest.mark.parametrize("member", ["precision.json", "ranges.json", "quantised.safetensors"])
+def test_a_member_with_changed_bytes_is_taken_or_refused(
+    member: str, file: Path, tmp_path: Path
+) -> None:
+    chance = random.Random(member)
+    with zipfile.ZipFile(file) as archive:
+        held = archive.read(member)
+    chip = cimarch.load(CHIP)
+    for _ in range(12):
+        content = bytearray(held)
+        content[chance.randrange(len(content))] = chance.randrange(256)
+        path = changed(file, {member: bytes(content)}, tmp_path)
+        try:
+            cimarch.evaluate(chip, cimarch.read_network(path), "digits", images=5, statistics=1)
+        except DescriptionError as error:
+            assert error.diagnostics  # noqa: PT017
+
+
+def test_a_member_that_unpacks_to_a_thousand_times_its_size_is_refused(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bomb.adapted"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("adapted.json", b'{"schema": "cimarch.adapted/1", "name": "x"}')
+        archive.writestr("precision.json", b" " * 50_000_000)
+    assert main(["sim", CHIP, str(path)]) == 2
+    assert "would unpack" in capsys.readouterr().err
