@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import cimarch
 from cimarch.optimize.mixed.align import align
 from cimarch.optimize.mixed.choose import (
     Point,
@@ -14,6 +15,7 @@ from cimarch.optimize.mixed.choose import (
     strips_of,
 )
 from cimarch.optimize.mixed.layers import Layer
+from cimarch.optimize.mixed.scores import over_windows
 
 RANKS = {"a": np.array([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]])}
 
@@ -130,3 +132,18 @@ def test_nothing_is_aligned_where_nothing_is_asked():
     found = align(start, RANKS, {}, group="none")
     assert found.moves == ()
     assert np.array_equal(found.levels["a"], start["a"])
+
+
+def test_what_is_lost_is_weighed_by_what_is_saved():
+    """A layer of 16 windows counts a quarter at the power 1/2."""
+    network = cimarch.Network.from_table(
+        [
+            {"name": "a", "kind": "linear", "outputs": 2, "inputs": 3, "invocations": 16},
+            {"name": "b", "kind": "linear", "outputs": 2, "inputs": 2, "invocations": 1},
+        ]
+    )
+    scores = {"a": np.array([[8.0, 4.0]]), "b": np.array([[2.0, 1.0]])}
+    found = over_windows(scores, network, 0.5)
+    assert found["a"].tolist() == [[2.0, 1.0]]
+    assert found["b"].tolist() == [[2.0, 1.0]]
+    assert over_windows(scores, network, 0)["a"].tolist() == [[8.0, 4.0]]

@@ -12,13 +12,13 @@ from torch import nn
 from cimarch.data.dataset import Examples
 from cimarch.evaluate.bench import Bench
 from cimarch.evaluate.options import How, Where
-from cimarch.functional.fit.calibrate import Policy
+from cimarch.functional.fit.calibrate import POLICIES, Policy
 from cimarch.functional.fit.quantise import Quantising
 from cimarch.optimize.mixed.layers import weights_into_
 from cimarch.optimize.model import Model
 from cimarch.optimize.task import Task
 
-RANGES = ("unit", "minmax", "percentile", "mse")
+RANGES = tuple(POLICIES)
 """How ranges of converters are chosen."""
 BATCH = 50
 """Images at a time; larger batches are slower on one core."""
@@ -36,7 +36,7 @@ def fitted(
     quantising = Quantising(per=per, weights=method)
     how = How(quantising=quantising, device=task.options.torch_device)
     bench = Bench.of(task.system, network, task.data, Where(precision=policy), how)
-    has_any = any(scheme.converter is not None for scheme in bench.schemes.values())
+    has_any = any(scheme.converter is not None for scheme in bench.pools.values())
     found = bench.calibration(Policy(ranges, "layer", 99.9)) if has_any else None
     return model.trained(model.archive, precision=policy, quantised=bench.quantised, ranges=found)
 

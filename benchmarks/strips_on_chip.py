@@ -1,0 +1,118 @@
+"""What strips of two precisions take of a chip: use of its pools, energy, cycles, alignment.
+
+    python benchmarks/strips_on_chip.py --data cifar10:PATH [--model models/resnet20.pt]
+
+places a network with 70 and 80 % low strips on `two_pools`, one tile of 128 x 128 and of 32 x 32
+cells, in three packings and aligned, and prints the tables of docs/optimize.md. Energy and cycles
+are beside those of the same network all at 8 bits, in the same tiling and in that of one precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+import cimarch
+from cimarch.data.read import read_data
+from cimarch.optimize.mixed.align import Aligned, align
+from cimarch.optimize.mixed.chip import pools
+from cimarch.optimize.mixed.choose import Levels, levels_at
+from cimarch.optimize.mixed.layers import folded, layers_of
+from cimarch.optimize.mixed.pricing import Tilings
+from cimarch.optimize.mixed.scores import Evidence, over_windows, ranked
+from cimarch.optimize.model import Model
+
+BITS = (8, 4)
+SHARES = (0.7, 0.8)
+ORDERS = (("fisher", 0.0), ("fisher", 0.5), ("fisher_block", 0.0), ("fisher_block", 0.5))
+"""Scores, over the windows to a power."""
+LAYOUTS = ("holes", "packed", "parallel")
+SMALL = {f"tile.{p}.array.{d}": "32" for p in ("four", "eight") for d in ("rows", "columns")}
+CHIPS = {
+    "128 x 128": {"tiles": "1"},
+    "32 x 32": {**SMALL, "tiles": "1", "tile.four.arrays": "1056", "tile.eight.arrays": "1056"},
+}
+
+
+@attrs.frozen(eq=False)
+class Chip:
+    """A chip, the ranks of the strips, and what fills its arrays."""
+
+    tilings: Tilings
+    capacity: dict[str, tuple[int, ...]]
+    paths: tuple[str, ...]
+
+    @classmethod
+    def of(cls, network: Any, layers: Any, settings: dict[str, str]) -> Chip:
+        system = cimarch.load("two_pools", set=settings)
+        found = pools(system, network, layers, BITS)
+        tilings = Tilings(system, network, BITS, 8)
+        return cls(tilings, found.capacity("layer"), tuple(part.path for part in found.parts))
+
+    def aligned(self, levels: Levels, ranks: Any) -> Aligned:
+        return align(
+            levels, ranks, self.capacity, price=lambda each: self.tilings.price(each, "packed")
+        )
+
+    def row(self, levels: Levels, layout: str) -> list[str]:
+        """Use of both pools, arrays, energy and cycles beside 8 bits."""
+        used = self.tilings.utilisation(levels, layout, self.paths)
+        price = self.tilings.told(levels, layout)
+        high = {name: np.zeros_like(level) for name, level in levels.items()}
+        same, plain = self.tilings.told(high, layout), self.tilings.plain_told()
+        return [
+            *(f"{100 * used[path]:.1f} %" for path in self.paths),
+            str(price["crossbars"]),
+            f"{price['joules'] / same['joules']:.3f}",
+            f"{price['cycles'] / same['cycles']:.3f}",
+            f"{price['joules'] / plain['joules']:.3f}",
+            f"{price['cycles'] / plain['cycles']:.2f}",
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="models/resnet20.pt")
+    parser.add_argument("--data", default="cifar10:PATH")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    print("\n".join(tables(Model.of(asked.model), asked.data)))
+
+
+def tables(model: Model, data: str) -> Iterator[str]:
+    """A table for each chip."""
+    network, module = model.network(), folded(model)
+    layers = layers_of(model, module)
+    examples = read_data(data, network).calibrating(1024)
+    evidence = Evidence(module, layers, examples, bits=BITS, per="tensor")
+    for name, settings in CHIPS.items():
+        chip = Chip.of(network, layers, settings)
+        yield f"\n{name}"
+        yield line(["order", "low", "packing", "8 bit", "4 bit", "arrays", "energy", "cycles",
+                    "im2col", "cycles"])  # fmt: skip
+        for score, power in ORDERS:
+            ranks = ranked(over_windows(evidence.score(score), network, power))
+            told = f"{score}/{power:g}" if power else score
+            for share in SHARES:
+                levels = levels_at(ranks, [share])
+                for layout in LAYOUTS:
+                    yield line([told, f"{share:.0%}", layout, *chip.row(levels, layout)])
+                found = chip.aligned(levels, ranks)
+                yield line([told, f"{share:.0%}", "aligned", *chip.row(found.levels, "packed")])
+                left = sum(move.why == "left" for move in found.moves)
+                yield f"    {found.moved} strips moved, {left} of {len(found.moves)} layers left"
+
+
+def line(cells: list[str]) -> str:
+    """Cells in columns."""
+    first, *rest = cells
+    return f"{first:<18}" + "".join(f"{cell:>10}" for cell in rest)
+
+
+if __name__ == "__main__":
+    main()
