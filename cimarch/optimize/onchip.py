@@ -2,9 +2,9 @@
 what it has become read back.
 
 A layer trains by whole-weight sums wherever these are the chip's own arithmetic (a weight in one
-cell, an input in one step), and its converters' step is learned with its weights. On arrays that
-cut weights or inputs the forward pass takes every slice and step through its own conversion as the
-chip does; the ranges of these are chosen on data and stay.
+cell, an input in one step). On arrays that cut weights or inputs every slice and step passes a
+conversion of its own, as on the chip. The converters' steps are learned with the weights; but where
+cells or converters are not ideal their ranges are chosen on data and stay.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Choices:
 
     @property
     def policy(self) -> Policy:
-        """The same for converters whose steps are not learned."""
-        per = "column" if self.step_per == "column" else "layer"
+        """How ranges of arrays that cut weights or inputs are chosen: for each slice, or column."""
+        per = "column" if self.step_per == "column" else "slice"
         return Policy(self.start, per, self.percentile)
 
 
@@ -108,7 +108,8 @@ def _with_converters(
 
 def _chip(arrays: Arrays, choices: Choices, ranges: Ranges | None) -> Chip:
     if arrays.scheme.converter is not None and not is_merged(arrays.scheme):
-        return Chip(arrays, "exact", choices.per, ranges)
+        mode = "sliced" if arrays.device is None else "exact"
+        return Chip(arrays, mode, choices.per, ranges, power_of_two=choices.power_of_two)
     return Chip(
         arrays, "merged", choices.per, None, choices.start, choices.step_per,
         choices.power_of_two, choices.percentile,

@@ -237,7 +237,7 @@ class _Run:
             some = ", ".join(f"`{name}`" for name in cut[:3]) + (" ..." if cut[3:] else "")
             self.notes.append(
                 f"the arrays of {some} cut weights or inputs: every slice and step is converted in "
-                f"training, and the ranges chosen by `{self.asked.start}` are not learned"
+                "training, with a step for each slice"
             )
         return True
 

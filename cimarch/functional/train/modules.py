@@ -36,6 +36,7 @@ from cimarch.functional.train.merged import (
     merged,
     start_ranges,
 )
+from cimarch.functional.train.sliced import Sliced
 from cimarch.functional.train.straight import (
     DivergedError,
     Exact,
@@ -48,9 +49,10 @@ from cimarch.functional.windows import Windows
 from cimarch.mapping.precision import Bits
 from cimarch.workload.network import Geometry
 
-MODES = ("exact", "merged")
+MODES = ("exact", "merged", "sliced")
 """`exact`: slices and steps as on the chip, backward the plain product. `merged`: whole-weight
-sums, whose gradient ends where a conversion clips and reaches the converter's step."""
+sums, whose gradient ends where a conversion clips and reaches the converter's step. `sliced`: that
+gradient for slices and steps as on the chip, one conversion after the other."""
 _SCALES = Quantising(method="mse", weights="mse")
 """How a layer finds the scales that it was not given."""
 
@@ -101,12 +103,12 @@ class Chip:
     @property
     def scheme(self) -> Scheme:
         """The arithmetic of the mode."""
-        return self.arrays.scheme if self.mode == "exact" else merged(self.arrays.scheme)
+        return merged(self.arrays.scheme) if self.mode == "merged" else self.arrays.scheme
 
     @property
     def is_chips(self) -> bool:
         """Whether that is the arithmetic of the chip itself."""
-        return self.mode == "exact" or is_merged(self.arrays.scheme)
+        return self.mode != "merged" or is_merged(self.arrays.scheme)
 
 
 class _OnArrays(nn.Module):
@@ -134,7 +136,7 @@ class _OnArrays(nn.Module):
         self.register_buffer("input_zero", zero)
         self.ranges = self._given_ranges()
         self.converter_step = None
-        if chip.mode == "merged" and chip.scheme.converter and self._stated() is None:
+        if chip.mode != "exact" and chip.scheme.converter and self._stated() is None:
             step = np.zeros(self._steps()) if self.ranges is None else self.ranges.step
             self.converter_step = nn.Parameter(torch.from_numpy(step).to(like))
         self._known: _Known | None = None
@@ -205,7 +207,7 @@ class _OnArrays(nn.Module):
         if converter is None:
             return None
         given = self._stated() or self.chip.ranges
-        if given is None and self.chip.mode == "exact":
+        if given is None and self.chip.mode != "merged":
             return unit_ranges(converter, self._signed())
         return given
 
@@ -325,7 +327,7 @@ class _OnArrays(nn.Module):
         shift = 0 if norm.bias is None else norm.bias.detach().double()
         return share, moved * share + shift
 
-    def _folded(self, product: Exact | Merged, numbers: Numbers, x: Tensor) -> Tensor:
+    def _folded(self, product: Exact | Merged | Sliced, numbers: Numbers, x: Tensor) -> Tensor:
         """The outputs behind the norm, by the same steps as the tail of a chip's product
         (`cimarch.functional.run.tail`)."""
         share, bias = self._share_and_bias()
@@ -336,9 +338,14 @@ class _OnArrays(nn.Module):
         made = rescaled(product.forward(whole, weights), offset, scale.detach(), bias)
         return made.to(x.dtype)
 
-    def _product(self, numbers: Numbers) -> Exact | Merged:
+    def _product(self, numbers: Numbers) -> Exact | Merged | Sliced:
         if self.chip.mode == "exact" or (self.chip.is_chips and not torch.is_grad_enabled()):
             return self._exact()
+        if self.chip.mode == "sliced":
+            return Sliced(
+                self.affine, self.lines(), self.converter_ranges, self.weight.detach(),
+                input_zero=numbers.input_zero,
+            )  # fmt: skip
         return self._merged(self.converter_ranges, keep=torch.is_grad_enabled())
 
     def _merged(self, ranges: Ranges | None, *, keep: bool) -> Merged:

@@ -30,7 +30,7 @@ class Gradients(NamedTuple):
     inputs: Tensor | None
     weight: Tensor | None
     step: Tensor | None
-    """(1 or row tiles, outputs)."""
+    """(1, lines or row tiles; outputs)."""
 
 
 class Sums(NamedTuple):
@@ -281,11 +281,16 @@ def _through_weights(
 
 
 def _of_step(slopes: Tensor, step: Tensor, conversions: int, top: int) -> Tensor:
-    """The gradient of a learned step (1, 1), (1, outputs of a channel group) or (1, 1, row tiles).
+    """The gradient of a learned step (lines or 1, outputs of a channel group or 1), or
+    (1, 1, row tiles).
 
-    `slopes` are (1 or row tiles, outputs), `conversions` those of one image.
+    `slopes` are (1, lines or row tiles; outputs), `conversions` those of one image.
     """
-    shared = slopes.sum(1) if step.dim() == 3 else slopes.reshape(-1, step.numel()).sum(0)
+    if step.dim() == 3:
+        shared = slopes.sum(1)
+    else:
+        shared = slopes.reshape(len(slopes), -1, step.shape[1]).sum(1)
+        shared = shared if len(step) > 1 else shared.sum(0)
     return (_slope(conversions // step.numel(), top) * shared).to(step.dtype).reshape(step.shape)
 
 
