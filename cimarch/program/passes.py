@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, log2
 
 import attrs
@@ -127,6 +128,8 @@ class SitePass:
         arrays = {tile: each.array for tile, each in mine.items()}
         inputs = Inputs(self.context, self.strip, self.plan, number, arrays, leads)
         starts = {tile: self._product(each, inputs) for tile, each in mine.items()}
+        for turn in self._turns(mine):
+            self._in_turn(turn, starts)
         if self.context.options.granularity == "operation":
             self._together(number, mine, starts, inputs)
         inputs.settle({t: e.end for t, e in mine.items()}, starts)
@@ -148,6 +151,30 @@ class SitePass:
             last = starts[tile] + frees.stage % len(each.product.stages)
             sketch.wait(begin, last, lag=1, after_start=frees.at_start)
             sketch.wait(starts[tile], begin)
+
+    def _turns(self, mine: Mapping[int, _Array]) -> list[list[_Array]]:
+        """Tiles of strips that lie on one array: several positions, which are read in turn."""
+        if self.placement.bits[self.op.name].strips is None:
+            return []
+        found: dict[tuple[int, int], list[_Array]] = {}
+        pools = self.placement.tiles.pool
+        for tile, each in mine.items():
+            found.setdefault((int(pools[tile]), each.array), []).append(each)
+        return [turn for turn in found.values() if len(turn) > 1]
+
+    def _in_turn(self, turn: Sequence[_Array], starts: Mapping[int, int]) -> None:
+        """Let the products on one array follow one another, and the next window's all of them."""
+        for before, each in pairwise(turn):
+            self._after(each, starts[each.tile], before, starts[before.tile])
+        first, last = turn[0], turn[-1]
+        self._after(first, starts[first.tile], last, starts[last.tile], lag=1)
+
+    def _after(self, each: _Array, start: int, before: _Array, begun: int, lag: int = 0) -> None:
+        """Let a product wait until another one, `lag` windows earlier, frees their array."""
+        frees = before.product.frees
+        source = begun + frees.stage % len(before.product.stages)
+        sketch = self.strip.window[each.copy]
+        sketch.wait(start, source, lag=lag, after_start=frees.at_start)
 
     def held_windows(self, place: Instances) -> int:
         """Windows that fit where some of this site's inputs are staged, at least one."""
@@ -178,8 +205,7 @@ class SitePass:
                 if place == _stage_of(each.product, fetch):
                     sketch.wait(number, fetch.end)
             slots.append(number)
-        frees = each.product.frees
-        sketch.wait(slots[0], slots[frees.stage], lag=1, after_start=frees.at_start)
+        self._after(each, slots[0], each, slots[0], lag=1)
         each.end, each.ends = slots[-1], (slots[-1],)
         fed = inputs.feed(each.tile)
         if fed is not None:

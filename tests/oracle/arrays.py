@@ -7,7 +7,7 @@ read may start then; without one the array waits for its converters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -48,6 +48,18 @@ class Lane:
     """Per window: the last conversion has its results."""
     fed: dict[int, simpy.Event]
     """Per window: the driving buffer has been read."""
+
+
+@attrs.frozen
+class Products:
+    """A tile's products, as the array that it lies on sees them."""
+
+    tile: int
+    ready: Callable[[int], list[simpy.Event]]
+    """What a window's product waits for."""
+    order: Callable[[int], Order]
+    feed: Callable[[int, Order], Job] | None
+    lane: Lane
 
 
 class Arrays:
@@ -120,7 +132,8 @@ class Arrays:
         if at is not None:
             adc = self.placement.system.part(at.path)
             one = 1 / adc.number("rate")
-            turns = self._turns(adc, int(tiles.lines[tile]), len(at), bits.weight)
+            lines, column = int(tiles.lines[tile]), int(tiles.at_column[tile])
+            turns = self._turns(adc, lines, len(at), bits.weight, column)
             burst = turns * one
             delay = burst + max(Fraction(0), stated(adc, "convert", one) - one)
             if self.merger is not None:
@@ -143,7 +156,7 @@ class Arrays:
         signed = self.pool.word("inputs") == "sign_magnitude"
         return max(1, ceil((input_bits - signed) / self.dac.integer("bits")))
 
-    def _turns(self, adc: Part, lines: int, converters: int, weight_bits: int) -> int:
+    def _turns(self, adc: Part, lines: int, converters: int, weight_bits: int, column: int) -> int:
         """The most sense lines in use that are wired to one converter."""
         per = Fraction(
             sense_lines_per_weight(self.pool, weight_bits),
@@ -152,7 +165,8 @@ class Arrays:
         whole = ceil(self.pool.integer("columns") * per)
         side_by_side = ceil(whole / converters)
         used = [0] * converters
-        for line in range(lines):
+        first = int(column * per)
+        for line in range(first, first + lines):
             interleaved = adc.word("mux") == "interleaved"
             used[line % converters if interleaved else line // side_by_side] += 1
         return max(used)
@@ -174,27 +188,25 @@ class Arrays:
                     if adder is not None:
                         count(adder.path, "add", lines * (1 if sensing.converters else steps))
 
-    def run(
-        self, tile: int, windows: Iterable[int], ready: Callable[[int], list[simpy.Event]],
-        order: Callable[[int], Order], feed: Callable[[int, Order], Job] | None, lane: Lane,
-    ) -> Steps:  # fmt: skip
-        """All products of a tile in one pass, one after the other."""
-        sensing = self.sensing(tile)
+    def run(self, products: Sequence[Products], windows: Iterable[int]) -> Steps:
+        """All products of a pass on one array: window by window, one tile's after the other's."""
         held: simpy.Event | None = None
+        fed: dict[int, simpy.Event] = {}
+        sensings = [self.sensing(each.tile) for each in products]
         for window in windows:
-            yield self.bench.all(ready(window))
-            self.note(tile, sensing)
-            for k in range(len(sensing.reads)):
-                if held is not None:
-                    yield held
-                read, held, done = self._read(sensing, k, order(window))
-                yield read.started
-                if k == 0 and feed is not None:
-                    lane_feed = feed(window, order(window))
-                    self.bench.env.process(pass_on(lane_feed.done, lane.fed[window]))
-            self.bench.env.process(pass_on(done, lane.done[window]))
-            if feed is not None:
-                yield lane.fed[window]
+            for each, sensing in zip(products, sensings, strict=True):
+                yield self.bench.all([*each.ready(window), *filter(None, [fed.get(each.tile)])])
+                self.note(each.tile, sensing)
+                for k in range(len(sensing.reads)):
+                    if held is not None:
+                        yield held
+                    read, held, done = self._read(sensing, k, each.order(window))
+                    yield read.started
+                    if k == 0 and each.feed is not None:
+                        lane_feed = each.feed(window, each.order(window))
+                        self.bench.env.process(pass_on(lane_feed.done, each.lane.fed[window]))
+                        fed[each.tile] = each.lane.fed[window]
+                self.bench.env.process(pass_on(done, each.lane.done[window]))
 
     def _read(self, sensing: Sensing, k: int, order: Order) -> tuple[Job, simpy.Event, simpy.Event]:
         """One read and its burst: (the read, when the next may start, when results are there)."""

@@ -14,7 +14,7 @@ import simpy
 from cimarch.hardware.routes import Instances
 from cimarch.mapping.flows import Flow
 from cimarch.mapping.placement import Copy, Plan
-from oracle.arrays import Arrays, Lane
+from oracle.arrays import Arrays, Lane, Products
 from oracle.hardware import Job, Order, Steps
 from oracle.inputs import Inputs, Leads
 from oracle.movement import stated
@@ -179,14 +179,26 @@ class Work:
             return [{} for _ in self.flows]
         self.inputs = Inputs(self)
         self.inputs.begin()
-        for tile in self.chosen:
-            self._products(tile)
+        for tiles in self._turns():
+            site = self.site
+            products = [self._products(tile) for tile in tiles]
+            self.env.process(site.arrays_of(tiles[0]).run(products, self.windows))
         return [
             {window: self.bench.all(self._sums(flow, window)) for window in self.windows}
             for flow in self.flows
         ]
 
-    def _products(self, tile: int) -> None:
+    def _turns(self) -> list[list[int]]:
+        """Tiles that are read in turn: strips on one array; others each by itself."""
+        placement = self.site.placement
+        if placement.bits[self.site.op.name].strips is None:
+            return [[tile] for tile in self.chosen]
+        found: dict[int, list[int]] = {}
+        for tile in self.chosen:
+            found.setdefault(int(placement.arrays[tile]), []).append(tile)
+        return list(found.values())
+
+    def _products(self, tile: int) -> Products:
         site = self.site
 
         def order(window: int) -> Order:
@@ -200,13 +212,9 @@ class Work:
             return self.inputs.ready(tile, window)
 
         driven = self.inputs.drivers[tile] is not None
-        lane = self.lanes[tile]
-        run = site.arrays_of(tile).run(
-            tile, self.windows, ready, order, feed if driven else None, lane
-        )
-        self.env.process(run)
         for window in self.windows:
             site.own(window // site.per_row, *self.results(tile, window))
+        return Products(tile, ready, order, feed if driven else None, self.lanes[tile])
 
     def results(self, tile: int, window: int) -> list[simpy.Event]:
         """The events that together mean that a product's results are there."""
