@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
 
 GREY = "#999999"
+FEW = 6
+"""Names that stand beside each other without being turned."""
 
 
 # before and after
@@ -30,6 +32,16 @@ def remaining(before: Stand, after: Stand) -> dict[str, float]:
         if figure.unit != "%" and first and last is not None:
             found[figure.title] = last / first
     return found
+
+
+def accuracies(before: Stand, after: Stand) -> list[Row]:
+    """A row for each accuracy that is known both times, in percent."""
+    known = [(f, getattr(before, f.name), getattr(after, f.name)) for f in FIGURES]
+    return [
+        {"which": figure.title.removeprefix("accuracy "), "before": first, "after": last}
+        for figure, first, last in known
+        if figure.name.startswith("accuracy") and first is not None and last is not None
+    ]
 
 
 def bars(figure: SubFigure, left: Mapping[str, float]) -> None:
@@ -103,7 +115,10 @@ def widths(figure: SubFigure, title: str, rows: Sequence[Row]) -> None:
     places = np.arange(len(rows))
     axes.bar(places - 0.2, [row["before"] for row in rows], 0.4, label="before", color=GREY)
     axes.bar(places + 0.2, [row["after"] for row in rows], 0.4, label="after", color="C0")
-    axes.set_xticks(places, names, fontsize=6, rotation=45, ha="right", rotation_mode="anchor")
+    if len(names) <= FEW:
+        axes.set_xticks(places, names)
+    else:
+        axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.legend(fontsize=7, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     finish(axes, "")
     axes.set_title(f"{title}, before and after", fontsize=8, loc="left")

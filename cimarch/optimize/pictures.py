@@ -14,7 +14,7 @@ import attrs
 
 from cimarch.mapping.precision import precision as bits_of
 from cimarch.optimize.details import Row, tables
-from cimarch.optimize.panels import bars, remaining, tradeoff, training, widths
+from cimarch.optimize.panels import accuracies, bars, remaining, tradeoff, training, widths
 from cimarch.optimize.points import Point
 from cimarch.optimize.record import Record
 from cimarch.optimize.strip_panels import (
@@ -69,8 +69,11 @@ def of_points(points: Sequence[Point], form: str) -> bytes:
 
 
 def _of_record(record: Record) -> Iterable[Panel]:
+    right = accuracies(record.before, record.after)
+    if right:
+        yield Panel(2.2, lambda figure: widths(figure, "accuracy in percent", right))
     left = remaining(record.before, record.after)
-    if left:
+    if any(share != 1 for share in left.values()):
         yield Panel(0.7 + 0.3 * len(left), lambda figure: bars(figure, left))
     if record.epochs:
         yield Panel(2.8, lambda figure: training(figure, record.epochs))
