@@ -418,6 +418,25 @@ def test_less_than_a_channel_a_layer_is_no_budget():
     assert caught.value.diagnostics[0].helps[1] == "`--bit-lines 16`"
 
 
+def test_cycles_of_loading_fall_with_the_macros_that_are_loaded():
+    given = zoo_module("vgg7")
+    ties = ties_of(given, (3, 32, 32))
+    narrow = dict(zip(ties.free, (28, 56, 56, 84, 84, 112), strict=True))
+    cut = rebuild(
+        given, ties, choose(ties, {}, {**ties.widths, **narrow}), generator=torch.Generator()
+    )
+    # a row of the macro is written in a cycle, where the port is as wide
+    wide = {"weights.size": "1 MiB", "weights.width": "1024 bit"}
+    loaded = []
+    for module in (given, cut):
+        network = Model("vgg7", archive_of(module, torch.zeros(1, 3, 32, 32))).network()
+        report = cimarch.simulate(chip(**wide), network, weight_bits=4, input_bits=4)
+        loaded.append((sum(map(int, report.layers["tiles"])), report.load_cycles))
+    (tiles, cycles), (left, fewer) = loaded
+    assert (tiles, left) == (42, 19)
+    assert fewer / cycles == pytest.approx(left / tiles, rel=0.05)
+
+
 # the methods
 
 

@@ -36,6 +36,8 @@ OMEGAS = (0.9, 1.0, 1.1, 1.2)
 
 COMBINED = 1 << 12
 """Neighbours of full segments that are looked at, at most."""
+MANY = 16
+"""Spaces up to which any two are moved together; of more those that a layer joins."""
 STARTS = 3
 """Of these, those from which `filled` climbs."""
 
@@ -239,7 +241,14 @@ class _Climb:
                 yield worth - far, trial
 
     def _who(self, pairs: bool) -> Iterator[tuple[int, int]]:
-        return combinations(self.room, 2) if pairs else zip(self.room, self.room, strict=True)
+        if not pairs:
+            return zip(self.room, self.room, strict=True)
+        found = combinations(self.room, 2)
+        return found if len(self.room) <= MANY else filter(self._share, found)
+
+    def _share(self, pair: tuple[int, int]) -> bool:
+        """Whether a layer joins two spaces."""
+        return not set(self.touching[pair[0]]).isdisjoint(self.touching[pair[1]])
 
     def _far(self, widths: Widths, one: int, other: int) -> float:
         return sum(self.far(number, widths[number]) for number in {one, other})

@@ -31,6 +31,18 @@ def unfollowed(node: str, why: str) -> DescriptionError:
     )
 
 
+def too_large(macros: int, weights: int, most: int) -> DescriptionError:
+    """The budget would be filled by a network that is too large to be trained here."""
+    return DescriptionError(
+        Diagnostic(
+            "E478",
+            f"the network that fills {macros} macros has {weights:,} weights, more than the "
+            f"{most:,} that are trained",
+            helps=(f"`--budget {max(1, macros * most // weights)}`",),
+        )
+    )
+
+
 def too_small(asked: int, least: int, columns: int) -> DescriptionError:
     """The budget is less than one channel a layer takes."""
     macros = -(-least // columns)

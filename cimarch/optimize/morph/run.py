@@ -226,6 +226,7 @@ class Run:
             "conv_weights_removed_percent": 100 * (1 - conv[1] / conv[0]),
             "macros_left": rows[1]["macros"] / rows[0]["macros"],
             "aligned_macros_left": rows[1]["aligned_macros"] / rows[0]["aligned_macros"],
+            "tiles_left": loads[1]["tiles"] / loads[0]["tiles"],
             "load_cycles_left": loads[1]["load_cycles"] / max(1, loads[0]["load_cycles"]),
             "macros": rows,
             "widths": [

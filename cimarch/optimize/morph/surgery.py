@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from cimarch.optimize.morph.ties import Embed, Ties, Use, Widths
+from cimarch.optimize.trainee import BatchNorm
 
 NEW = -1
 """In place of a channel's number: it is put in."""
@@ -146,21 +147,22 @@ def _picked(values: Tensor, chosen: Sequence[int], new: float) -> Tensor:
 
 def _norm(layer: nn.Module, chosen: Sequence[int]) -> nn.BatchNorm2d:
     assert isinstance(layer, nn.BatchNorm2d)
-    made = nn.BatchNorm2d(len(chosen), layer.eps, layer.momentum)
+    made = BatchNorm(len(chosen), layer.eps, layer.momentum, affine=layer.affine)
     kept = torch.tensor([each for each in chosen if each != NEW], dtype=torch.long)
-    scale = layer.weight.detach().cpu()
-    mean = float(scale[kept].abs().mean()) if len(kept) else 1.0
     assert layer.running_mean is not None
     assert layer.running_var is not None
     with torch.no_grad():
-        made.weight.copy_(_picked(layer.weight, chosen, mean))
-        made.bias.copy_(_picked(layer.bias, chosen, 0.0))
+        if layer.affine:
+            scale = layer.weight.detach().cpu()
+            mean = float(scale[kept].abs().mean()) if len(kept) else 1.0
+            made.weight.copy_(_picked(layer.weight, chosen, mean))
+            made.bias.copy_(_picked(layer.bias, chosen, 0.0))
         assert made.running_mean is not None
         assert made.running_var is not None
         made.running_mean.copy_(_picked(layer.running_mean, chosen, 0.0))
         made.running_var.copy_(_picked(layer.running_var, chosen, 1.0))
     made.train(layer.training)
-    return made.to(layer.weight.device)
+    return made.to(layer.running_mean.device)
 
 
 def _adjust(node: fx.Node, ties: Ties, chosen: Chosen) -> None:

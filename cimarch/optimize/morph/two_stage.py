@@ -19,6 +19,8 @@ from cimarch.optimize.going import Going
 from cimarch.optimize.model import Model
 from cimarch.optimize.morph.expand import Budget, filled, widest
 from cimarch.optimize.morph.options import TwoStage, UniformWidth
+from cimarch.optimize.morph.problems import too_large
+from cimarch.optimize.morph.resources import macros_of
 from cimarch.optimize.morph.run import Run
 from cimarch.optimize.morph.shrink import COSTS, survivors, threshold_for
 from cimarch.optimize.qat import Qat, qat
@@ -43,6 +45,7 @@ def two_stage(
     task = Task.of("two_stage", model, system, data, chosen, going)
     run = Run(task, chosen)
     module = run.module()
+    _check_size(run)
     run.budget(run.first, run.lines).check()
     epochs: list[Epoch] = []
     rounds = []
@@ -70,6 +73,7 @@ def uniform_width(
     task = Task.of("uniform_width", model, system, data, chosen, going)
     run = Run(task, chosen)
     module = run.module()
+    _check_size(run)
     ties = run.ties(module)
     budget = run.budget(ties, run.lines)
     omega, widths = widest(budget, ties.widths)
@@ -77,6 +81,18 @@ def uniform_width(
     module = run.cut(module, ties, scores, widths)
     epochs = run.trained(module)
     return run.finished(module, epochs, details={"omega": omega})
+
+
+MOST_WEIGHTS = 200_000_000
+"""Of a network that is trained: some 3 GB with gradients and momenta."""
+
+
+def _check_size(run: Run) -> None:
+    """Raise DescriptionError where the network that fills the budget is too large to be trained."""
+    macros = macros_of(run.lines, run.macro)
+    weights = macros * run.macro.weights
+    if weights > MOST_WEIGHTS:
+        raise too_large(macros, weights, MOST_WEIGHTS)
 
 
 def _budgets(run: Run, rounds: int) -> list[float]:
