@@ -300,3 +300,16 @@ def test_slices_and_steps_train_to_what_the_exact_path_computes():
     assert (layer.converter_step.grad != 0).all()
     with torch.no_grad():
         torch.testing.assert_close(layer.eval()(x), made.detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_cells_that_are_not_ideal_are_trained_with_and_the_record_says_so():
+    system = edge(**{"macro.adc.bits": "6", "macro.array.program_noise": "0.02"})
+    _, record = qat("models/digits.pt", system, "digits", Qat(**QUICK))
+    assert any("not ideal" in note for note in record.notes)
+    assert record.after.accuracy_chip > 80
+
+
+def test_full_range_is_refused_where_slices_are_converted_one_by_one():
+    system = cimarch.load("bit_serial", set={"macro.adc.bits": "5"})
+    asked = Qat(start="full_range", **QUICK | {"epochs_scales": 0})
+    refused("E450", lambda: qat("models/digits.pt", system, "digits", asked))

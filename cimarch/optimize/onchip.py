@@ -106,12 +106,27 @@ def _with_converters(
     return made
 
 
+def modes(placement: Placement) -> dict[str, str]:
+    """How each operation behind converters trains, one of `cimarch.functional.train.modules.MODES`:
+    `exact` where cells or converters are not ideal, `sliced` where weights or inputs are cut, else
+    `merged`."""
+    held = {name: arrays_of(placement, name) for name in schemes_of(placement)}
+    return {name: _mode(arrays) for name, arrays in held.items() if arrays.scheme.converter}
+
+
+def _mode(arrays: Arrays) -> str:
+    if arrays.device is not None:
+        return "exact"
+    cuts = arrays.scheme.converter is not None and not is_merged(arrays.scheme)
+    return "sliced" if cuts else "merged"
+
+
 def _chip(arrays: Arrays, choices: Choices, ranges: Ranges | None) -> Chip:
-    if arrays.scheme.converter is not None and not is_merged(arrays.scheme):
-        mode = "sliced" if arrays.device is None else "exact"
+    mode = _mode(arrays)
+    if mode != "merged":
         return Chip(arrays, mode, choices.per, ranges, power_of_two=choices.power_of_two)
     return Chip(
-        arrays, "merged", choices.per, None, choices.start, choices.step_per,
+        arrays, mode, choices.per, None, choices.start, choices.step_per,
         choices.power_of_two, choices.percentile,
     )  # fmt: skip
 
@@ -126,12 +141,9 @@ def _take_scales(layer: Conv2d | Linear, other: Conv2d | Linear) -> None:
 def cut_ranges(
     module: fx.GraphModule, placement: Placement, choices: Choices, examples: Examples
 ) -> dict[str, Ranges]:
-    """The ranges of converters behind arrays that cut weights or inputs, by operation."""
-    cut = [
-        name
-        for name, scheme in schemes_of(placement).items()
-        if scheme.converter is not None and not is_merged(scheme)
-    ]
+    """The ranges of converters that are chosen before, by operation: of all that are no
+    `merged`."""
+    cut = [name for name, mode in modes(placement).items() if mode != "merged"]
     if not cut:
         return {}
     whole = {name: layer.quantised() for name, layer in layers(module).items()}

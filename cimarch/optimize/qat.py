@@ -20,8 +20,8 @@ from torch import fx
 
 from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.functional.fit.quantise import matrices, schemes_of
-from cimarch.functional.train.merged import FULL_RANGE, STARTS, STEP_PER, is_merged
+from cimarch.functional.fit.quantise import matrices
+from cimarch.functional.train.merged import FULL_RANGE, STARTS, STEP_PER
 from cimarch.functional.train.straight import DivergedError
 from cimarch.functional.train.torch_models import trained_ranges
 from cimarch.hardware.system import System
@@ -59,6 +59,9 @@ class Qat(Options):
     epochs_converters: int = option(2, "Epochs behind the converters.", least=0)
     rate: float = option(0.02, "Learning rate of the first phase.", least=0)
     rate_converters: float = option(0.005, "Learning rate of the second phase.", least=0)
+    rate_scales: float = option(
+        0.1, "Learning rate of scales and steps, as a share of the others'.", least=0
+    )
     batch: int = option(128, "Images of a step.", least=1)
     augment: bool = option(True, "Shift training images by up to an eighth of their width, and "
                            "mirror half of them.")  # fmt: skip
@@ -91,6 +94,13 @@ UNTRAINED = ("full_range", "min_max", "mse")
 """The starts that `untrained` judges."""
 REESTIMATED = 1000
 """Images on which it estimates batch norms anew."""
+_TOLD = {
+    "sliced": "the arrays of {} cut weights or inputs: every slice and step is converted in "
+    "training, with a step for each slice",
+    "exact": "cells or converters of {} are not ideal: they are drawn anew for each step of "
+    "training, and ranges are chosen, not learned",
+}
+"""What is said of operations, by how they train."""
 
 
 def qat(
@@ -122,6 +132,7 @@ class _Run:
             input_bits=asked.input_bits, precision=self.policy,
         )  # fmt: skip
         onchip.check(self.placement)
+        self.modes = onchip.modes(self.placement)
         self.notes: list[str] = []
         self.epochs: list[Epoch] = []
         self.details: dict[str, Any] = {}
@@ -191,8 +202,8 @@ class _Run:
             return
         shift = task.split.train.shape[-1] // 8 if asked.augment else 0
         recipe = Recipe(
-            epochs=epochs, batch=asked.batch, rate=rate, seed=asked.seed, shift=shift,
-            mirror=asked.augment,
+            epochs=epochs, batch=asked.batch, rate=rate, scale_rate=asked.rate_scales,
+            seed=asked.seed, shift=shift, mirror=asked.augment,
         )  # fmt: skip
         training = Training(
             module, task.split.train, task.split.held_back, recipe, stage=stage,
@@ -207,7 +218,7 @@ class _Run:
 
     def _untrained(self, module: fx.GraphModule) -> Iterator[dict[str, Any]]:
         """What the chip answers right with ranges that were only chosen, in percent."""
-        for start in UNTRAINED[1:] if self._cut else UNTRAINED:
+        for start in UNTRAINED if {*self.modes.values()} == {"merged"} else UNTRAINED[1:]:
             for images in (0, REESTIMATED):
                 judge = partial(self._judged, module, start, images)
                 yield self.task.going.once(f"untrained_{start}_{images}", judge)
@@ -226,26 +237,17 @@ class _Run:
     # What is told
 
     def _has_converters(self) -> bool:
-        if all(each.converter is None for each in schemes_of(self.placement).values()):
+        if not self.modes:
             self.notes.append("no converter stands behind these arrays: sums are exact")
             return False
-        cut = self._cut
-        if cut and self.asked.start == FULL_RANGE:
-            what = f"`{cut[0]}` lies on arrays that cut weights or inputs"
-            raise wrong(f"`start` is `{FULL_RANGE}`, and {what}", "`--start mse`")
-        if cut:
-            some = ", ".join(f"`{name}`" for name in cut[:3]) + (" ..." if cut[3:] else "")
-            self.notes.append(
-                f"the arrays of {some} cut weights or inputs: every slice and step is converted in "
-                "training, with a step for each slice"
-            )
+        for mode, what in _TOLD.items():
+            names = [f"`{name}`" for name, found in self.modes.items() if found == mode]
+            if names and self.asked.start == FULL_RANGE:
+                told = f"`start` is `{FULL_RANGE}`, which is none for {names[0]}"
+                raise wrong(told, "`--start mse`", notes=(what.format(names[0]),))
+            if names:
+                self.notes.append(what.format(", ".join(names[:3]) + (" ..." * bool(names[3:]))))
         return True
-
-    @property
-    def _cut(self) -> list[str]:
-        """The operations whose slices or steps are converted one by one."""
-        schemes = schemes_of(self.placement).items()
-        return [name for name, each in schemes if each.converter and not is_merged(each)]
 
     def _tell_of_converters(self, made: Model, module: fx.GraphModule) -> None:
         """Dead codes and unused range, by operation."""
