@@ -90,7 +90,8 @@ MOST_WEIGHTS = 200_000_000
 def _check_size(run: Run) -> None:
     """Raise DescriptionError where the network that fills the budget is too large to be trained."""
     macros = macros_of(run.lines, run.macro)
-    weights = macros * run.macro.weights
+    macro = run.macro
+    weights = macros * macro.cells // (macro.across * macro.down * macro.beside)
     if weights > MOST_WEIGHTS:
         raise too_large(macros, weights, MOST_WEIGHTS)
 
