@@ -70,6 +70,7 @@ def calibrate(
     tokenizer: str | None,
     quantise: str | None,
     input_range: str | None,
+    strip_ratio: str | None,
     quantised: str | None,
     batch: int,
     threads: int | None,
@@ -116,7 +117,7 @@ def calibrate(
         nothing_assumed(system.assumed)
     network = network_of(model, name, input_, tokens, allow_unmapped)
     chosen_by = data_of(data, network, model, normalise, tokenizer)
-    quantising = quantising_of(quantise, input_range)
+    quantising = quantising_of(quantise, input_range, strip_ratio)
     with Progress() as progress:
         whole_model: str | QuantisedNetwork | None = quantised
         if whole is not None:

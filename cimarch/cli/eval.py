@@ -124,6 +124,7 @@ def eval(
     tokenizer: str | None,
     quantise: str | None,
     input_range: str | None,
+    strip_ratio: str | None,
     quantised: str | None,
     batch: int,
     threads: int | None,
@@ -191,6 +192,7 @@ def eval(
         nothing_assumed(system.assumed)
     network = network_of(model, name, input_, tokens, allow_unmapped)
     judges = data_of(data, network, model, normalise, tokenizer)
+    quantising = quantising_of(quantise, input_range, strip_ratio)
     with Progress() as progress:
         chosen: str | Calibration | None = ranges
         if outputs.ranges is not None:
@@ -198,7 +200,7 @@ def eval(
                 system, network, judges, weight_bits=weight_bits, input_bits=input_bits,
                 precision=precision, place=place, duplicate=duplicate, spread_rows=spread_rows,
                 placement=placement, attention=attention, allow_unmapped=allow_unmapped,
-                images=calibrate, batch=batch, quantising=quantising_of(quantise, input_range),
+                images=calibrate, batch=batch, quantising=quantising,
                 quantised=quantised, policy=range_policy or "unit", per=per, percentile=percentile,
                 device=device, progress=progress,
             )  # fmt: skip
@@ -208,7 +210,7 @@ def eval(
             precision=precision, place=place, duplicate=duplicate, spread_rows=spread_rows,
             placement=placement, attention=attention, allow_unmapped=allow_unmapped,
             images=images, batch=batch, trials=trials, seed=seed,
-            quantising=quantising_of(quantise, input_range), quantised=quantised,
+            quantising=quantising, quantised=quantised,
             calibrate=calibrate, ranges=chosen, range_policy=range_policy, per=per,
             range_percentile=percentile, statistics=statistics, device=device, progress=progress,
         )  # fmt: skip

@@ -35,8 +35,13 @@ judging = flags(
     ),
     click.option(
         "--quantise",
-        type=click.Choice(["per-tensor", "per-channel"]),
+        type=click.Choice(["per-tensor", "per-channel", "per-strip"]),
         help="Of what one weight scale is: per-tensor without it.",
+    ),
+    click.option(
+        "--strip-ratio",
+        type=click.Choice(["free", "power_of_two"]),
+        help="How the scales of strips may differ within an output: free without it.",
     ),
     click.option(
         "--input-range",
@@ -93,14 +98,17 @@ def _file(model: str) -> str:
         return model
 
 
-def quantising_of(quantise: str | None, input_range: str | None) -> Quantising | None:
+def quantising_of(
+    quantise: str | None, input_range: str | None, strip_ratio: str | None = None
+) -> Quantising | None:
     """The choices of quantisation; None where there are none, and an adapted model has its own."""
     from cimarch.evaluate import Quantising
 
-    if quantise is None and input_range is None:
+    if quantise is None and input_range is None and strip_ratio is None:
         return None
     quantise, input_range = quantise or "per-tensor", input_range or "minmax"
-    return Quantising(per=quantise.removeprefix("per-"), method=input_range)
+    per = quantise.removeprefix("per-")
+    return Quantising(per=per, method=input_range, ratio=strip_ratio or "free")
 
 
 def use_threads(count: int | None) -> None:
