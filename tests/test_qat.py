@@ -313,3 +313,29 @@ def test_full_range_is_refused_where_slices_are_converted_one_by_one():
     system = cimarch.load("bit_serial", set={"macro.adc.bits": "5"})
     asked = Qat(start="full_range", **QUICK | {"epochs_scales": 0})
     refused("E450", lambda: qat("models/digits.pt", system, "digits", asked))
+
+
+# ------------------------------------------------------------------ the chip
+
+
+def layer(outputs, inputs):
+    return {"kind": "linear", "name": "a", "outputs": outputs, "inputs": inputs}
+
+
+def test_exact_arrays_take_what_keeps_more_than_4_bits():
+    network = cimarch.Network.from_table([{**layer(8, 16), "name": name} for name in "ab"])
+    placement = cimarch.map_network(
+        edge(), network, weight_bits=4, input_bits=4, precision={"b": [8, 8]}
+    )
+    assert [plan.pool.path for plan in placement.plans] == ["macro.array", "exact.array"]
+
+
+def test_rows_of_several_macros_are_read_at_once_and_added_up():
+    network = cimarch.Network.from_table([layer(256, 512)])
+    bits = {"weight_bits": 4, "input_bits": 4}
+    one, two = (
+        cimarch.simulate(edge("EdgeMacros", macros=str(macros)), network, **bits)
+        for macros in (1, 2)
+    )
+    assert (one.crossbars, two.crossbars) == (1, 2)
+    assert two.cycles < one.cycles
