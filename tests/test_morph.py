@@ -514,12 +514,15 @@ def test_a_network_without_batch_norm_is_refused():
         ({"uncounted": "conv9"}, "`uncounted` names `conv9`, which no layer is called"),
         ({"uncounted": "*"}, "no layer lies in `macro.array`"),
         ({"bit_lines": 5}, "5 bit lines hold no network of these layers"),
+        ({"budget": 10_000}, "the network that fills 10000 macros has 655,360,000 weights"),
+        ({"shrink_rate": 1e30}, "training diverged in shrink 1, epoch 1"),
+        ({"images": 5_000}, "5000 examples are to train and 40 to be held back"),
         ({"importance": "size"}, "`importance` is `size`, none of"),
     ],
 )
 def test_an_option_that_cannot_be_is_told(options, why):
     with pytest.raises(DescriptionError) as caught:
-        two_stage(made(Shortcut()), chip(), "digits", TwoStage(**SHORT, **options))
+        two_stage(made(Shortcut()), chip(), "digits", TwoStage(**(SHORT | options)))
     assert str(caught.value).startswith(why)
 
 
