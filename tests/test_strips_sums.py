@@ -308,11 +308,11 @@ def cases(draw: st.DrawFn) -> tuple[Placement, Quantised, dict[str, Ranges], np.
     )  # fmt: skip
     op = op_of(network)
     positions = 4 if op.geometry else 1
-    layout = draw(st.sampled_from(("packed", "holes")))
+    layout = draw(st.sampled_from(("packed", "parallel", "holes")))
     level = random.integers(0, 2, (positions, op.groups * op.columns))
     placement = on(system, network, mix(network, level, draw(st.sampled_from(((8, 4), (6, 2)))),
                                         layout), 3)  # fmt: skip
-    per = draw(st.sampled_from(("tensor", "channel", "strip" if layout == "packed" else "tensor")))
+    per = draw(st.sampled_from(("tensor", "channel", "tensor" if layout == "holes" else "strip")))
     quantised = whole(
         placement, random.normal(size=(op.groups, op.columns, op.rows)), per=per,
         ratio=draw(st.sampled_from(("free", "power_of_two"))),
@@ -362,6 +362,39 @@ def test_pieces_that_lose_nothing_are_one_product_and_are_counted_all_the_same()
     high = int((level == 0).sum())
     assert counts.conversions == (high * 4 + (16 - high) * 2) * 4 * 9 * 2
     assert (counts.clipped, counts.rounded) == (0, 0)
+
+
+def test_real_cells_of_strips_can_be_drawn_again_and_batches_change_nothing() -> None:
+    network = conv(2, 3, 2)
+    level = np.random.default_rng(0).integers(0, 2, (4, 3))
+    real = f"{ARRAY}, program_noise = 0.05, read_noise = 0.02, on_off_ratio = 50"
+    placement = on(pools(real, real, "bits = 4"), network, mix(network, level))
+    quantised = whole(placement, np.random.default_rng(1).normal(size=(1, 3, 8)), per="strip")
+    x = drawn(0, op_of(network), quantised, images=3)
+
+    def answers(*batches: slice, **how: int) -> np.ndarray:
+        path = matrix_of(placement, "conv", quantised, **how).path  # type: ignore[arg-type]
+        return np.concatenate([flat(path(x[batch])) for batch in batches])
+
+    one = answers(slice(0, 3), seed=7)
+    assert np.array_equal(one, answers(slice(0, 1), slice(1, 3), seed=7))
+    assert not np.array_equal(one, answers(slice(0, 3), seed=8))
+    assert not np.array_equal(one, answers(slice(0, 3), seed=7, trial=1))
+
+
+def test_pieces_of_equal_weights_are_drawn_apart() -> None:
+    network = conv(1, 1, 2)
+    real = f"{ARRAY}, program_noise = 0.05"
+    placement = on(pools(real, real, "bits = 8, step = 1/64"), network, mix(network, [[1]] * 4))
+    quantised = Quantised(
+        placement.bits["conv"], np.full((1, 1, 4), 5, np.int32), np.ones(1), 1.0, 0, (0, 15),
+        ratios=np.ones((4, 1)),
+    )  # fmt: skip
+    made = matrix_of(placement, "conv", quantised)
+    each = np.zeros((4, 1, 4, 4), np.int64)
+    each[range(4), 0, [0, 0, 1, 1], [0, 1, 0, 1]] = 1  # one position of the first window at a time
+    found = np.asarray(made.path(each))[:, 0, 0, 0]
+    assert len(set(found.tolist())) == 4
 
 
 # Ranges, files, and what does not go together -----------------------------------------------------
