@@ -223,7 +223,7 @@ class Run:
         return {
             "budget_bit_lines": self.lines,
             "budget_macros": -(-self.lines // self.macro.usable),
-            "conv_weights_removed_percent": 100 * (1 - conv[1] / conv[0]),
+            "conv_weights_removed_percent": 100 * (1 - conv[1] / max(1, conv[0])),
             "macros_left": rows[1]["macros"] / rows[0]["macros"],
             "aligned_macros_left": rows[1]["aligned_macros"] / rows[0]["aligned_macros"],
             "tiles_left": loads[1]["tiles"] / loads[0]["tiles"],
