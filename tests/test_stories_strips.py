@@ -14,9 +14,11 @@ import pytest
 from chips import Draft, Run, chip, placed, run
 from cimarch import DescriptionError
 from cimarch.hardware.system import System
+from cimarch.mapping import saved
 from cimarch.mapping.assign import Asked
 from cimarch.mapping.placement import Placement
 from cimarch.program.context import Options
+from cimarch.report.map import to_dict, to_text
 from cimarch.workload.network import Network
 
 SUM = "\n    part sum: accumulator\n    connect eight[*] -> sum\n    connect four[*] -> sum"
@@ -170,6 +172,16 @@ def test_strips_of_channel_groups_keep_to_their_own_inputs() -> None:
     assert tiles.level.tolist() == [0] * 4 + [1] * 4
     assert tiles.row0.tolist() == [0, 1, 2, 3] * 2
     placement.check()
+
+
+def test_the_map_tells_precisions_pools_and_how_full_each_is() -> None:
+    placement = placed(two(), conv(), 8, precision=strips())
+    (row,) = [row for row in to_dict(placement)["operations"] if row["rows"]]
+    assert (row["pool"], row["strips"]) == ("eight, four", "8: 6, 4: 6")
+    assert (row["arrays"], row["tiles"], row["word_line_groups"]) == (3, 7, 1)
+    found = {row["pool"]: row["utilisation"] for row in to_dict(placement)["pools"]}
+    assert found == {"eight": 24 / 32, "four": 12 / 16}
+    assert "  8 4/8  " in to_text(placement)
 
 
 # What is read when ------------------------------------------------------------------------------
@@ -331,13 +343,11 @@ def test_a_weight_wider_than_the_arrays_of_its_pool_is_told() -> None:
 
 
 def test_strips_are_held_once_and_kept_in_no_placement_file() -> None:
-    from cimarch.mapping.saved import to_text
-
     assert refused(two(), asked=Asked(duplicate="fill")) == (
         "E463",
         "`--duplicate` and strips of several precisions exclude each other",
     )
     with pytest.raises(DescriptionError, match="strips of `conv` are kept in no placement file"):
-        to_text(placed(two(), conv(), 8, precision=strips()))
+        saved.to_text(placed(two(), conv(), 8, precision=strips()))
     plain = placed(two(), conv(), 8)
     assert refused(two(), asked=Asked(saved=plain))[0] == "E463"

@@ -13,6 +13,7 @@ import numpy as np
 from cimarch.diagnostics import printable
 from cimarch.hardware.encoding import groups
 from cimarch.mapping.placement import Placement, Plan
+from cimarch.mapping.precision import Bits
 from cimarch.report.columns import Columns, from_rows, to_rows
 from cimarch.report.definitions import NAN, Column
 from cimarch.report.format import count, percent, plural
@@ -30,6 +31,7 @@ OPERATIONS = (
     Column("matrices", "int", "channel groups of a convolution, repeats of a table", 0),
     Column("weight_bits", "int", "bits of a weight; of strips those of the highest level", 0),
     Column("input_bits", "int", "bits of an input"),
+    Column("strips", "text", "how many strips of several precisions: `8: 43, 4: 101`", ""),
     Column("windows", "int", "products per weight matrix and inference"),
     Column("copies", "int", "how often its weights are held", 0),
     Column("tiles", "int", "pieces of its encoded weight matrix, copies included", 0),
@@ -82,6 +84,7 @@ def _weights(placement: Placement, plan: Plan) -> dict[str, object]:
         "columns": op.columns,
         "matrices": op.groups,
         "weight_bits": placement.bits[op.name].weight,
+        "strips": _strips(placement.bits[op.name]),
         "copies": len(plan.copies),
         "tiles": len(mine),
         "arrays": len(np.unique(placement.arrays[mine])),
@@ -94,6 +97,14 @@ def _weights(placement: Placement, plan: Plan) -> dict[str, object]:
         "last_group": int(resident.max()),
         "utilisation": placement.utilisation_of(mine),
     }
+
+
+def _strips(bits: Bits) -> str:
+    """How many strips each precision has, the highest first; nothing where all are alike."""
+    if bits.strips is None:
+        return ""
+    counted = zip(bits.strips.bits, bits.strips.counts, strict=True)
+    return ", ".join(f"{bits}: {count}" for bits, count in counted if count)
 
 
 def _homes(plan: Plan) -> str:
@@ -205,7 +216,7 @@ def _operation_cells(row: dict[str, Any]) -> tuple[str, ...]:
     weights = (
         row["pool"],
         f"{row['rows']} x {row['columns']}{times}",
-        f"{row['weight_bits']}/{row['input_bits']}",
+        f"{_weight_bits(row)}/{row['input_bits']}",
         count(row["copies"]),
         count(row["tiles"]),
         count(row["arrays"]),
@@ -215,6 +226,13 @@ def _operation_cells(row: dict[str, Any]) -> tuple[str, ...]:
     name = row["name"] if held else f"{row['name']} ({row['kind']})"
     where = (row["input_from"], row["results_to"])
     return (name, row["tail"] or "-", *(weights if held else ("-",) * len(weights)), *where)
+
+
+def _weight_bits(row: dict[str, Any]) -> str:
+    """The precision of weights; of strips all that they have."""
+    if not row["strips"]:
+        return str(row["weight_bits"])
+    return " ".join(each.split(":")[0] for each in row["strips"].split(", "))
 
 
 _POOL_HEADS = ("pool", "group", "operations", "tiles", "arrays", "of", "used")
