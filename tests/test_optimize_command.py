@@ -183,7 +183,7 @@ def test_a_record_as_json_is_what_the_model_holds(
         (["--device", "abacus"], "there is no device `abacus`"),
         (["--set", "nothing=3"], "nothing"),
         (["--judge", "100000"], "100000 images that judge"),
-        (["--held-back", "5000"], "5000 to be held back"),
+        (["--held-back", "5000"], "5000 of the 1297 training examples"),
         (["--rate", "nan"], "`rate` is nan"),
         (["--rate", "inf"], "inf"),
     ],

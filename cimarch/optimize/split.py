@@ -45,11 +45,12 @@ def split(data: DataSet, images: int | None = None, held_back: int | None = None
 
 
 def _too_few(data: DataSet, images: int, apart: int, there: int) -> DescriptionError:
-    return DescriptionError(
-        Diagnostic(
-            "E454",
-            f"{images} examples are to train and {apart} to be held back of the {there} training "
-            f"examples of `{data.name}`",
-            helps=(f"`--images {max(1, there - max(1, apart))}`", "`--held-back 100`"),
-        )
-    )
+    of = f"of the {there} training examples of `{data.name}`"
+    usual = min(HELD_BACK, there // 5)
+    if not 1 <= apart < there:
+        headline = f"{apart} {of} are to be held back, and each part needs one"
+        helps = (f"`--held-back {usual}`",) if usual else ("name a larger data set",)
+    else:
+        headline = f"{images} {of} are to train, and {apart} are held back"
+        helps = (f"`--images {there - apart}`",)
+    return DescriptionError(Diagnostic("E454", headline, helps=helps))
