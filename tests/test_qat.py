@@ -15,8 +15,8 @@ from cimarch.functional.matrix import matrix_of, path_of  # noqa: E402
 from cimarch.functional.reference import product  # noqa: E402
 from cimarch.functional.run.execute import Executor  # noqa: E402
 from cimarch.functional.scheme import Converter, Scheme  # noqa: E402
-from cimarch.functional.train.merged import full_range  # noqa: E402
 from cimarch.functional.train.modules import Arrays, Chip, from_float  # noqa: E402
+from cimarch.functional.train.starts import full_range  # noqa: E402
 from cimarch.functional.train.torch_models import layers, trained_ranges  # noqa: E402
 from cimarch.functional.windows import Windows  # noqa: E402
 from cimarch.optimize import onchip  # noqa: E402
@@ -154,7 +154,8 @@ def test_starts_are_judged_before_training_with_norms_kept_and_estimated_anew():
     starts = ("full_range", "min_max", "mse")
     assert found == [(start, images) for start in starts for images in (0, 1000)]
     assert set(record.details["converters"]) == {"second"}
-    assert set(record.details["converters"]["second"]) == {"dead", "unused", "clipped"}
+    told = {"step_before", "step_after", "dead", "unused", "clipped"}
+    assert set(record.details["converters"]["second"]) == told
 
 
 @pytest.mark.parametrize("inputs", ["unsigned", "twos_complement"])

@@ -21,7 +21,7 @@ from torch import fx
 from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import matrices
-from cimarch.functional.train.merged import FULL_RANGE, STARTS, STEP_PER
+from cimarch.functional.train.starts import FULL_RANGE, STARTS, STEP_PER
 from cimarch.functional.train.straight import DivergedError
 from cimarch.functional.train.torch_models import trained_ranges
 from cimarch.hardware.system import System
@@ -193,7 +193,9 @@ class _Run:
         onchip.learn_in_results(made)
         self._train(made, SECOND, asked.epochs_converters, asked.rate_converters)
         ended = _steps(made)
-        self.details["steps"] = {name: [began[name], ended[name]] for name in ended}
+        self.details["converters"] = {
+            name: {"step_before": began[name], "step_after": step} for name, step in ended.items()
+        }
         return made
 
     def _train(self, module: fx.GraphModule, stage: str, epochs: int, rate: float) -> None:
@@ -256,9 +258,11 @@ class _Run:
         if not ranges or quantised is None:
             return
         held_back = self.task.split.held_back
-        self.details["converters"] = self.task.going.once(
+        use = self.task.going.once(
             "converter_use", lambda: converter_use(self.placement, quantised, ranges, held_back)
         )
+        for name, found in self.details["converters"].items():
+            found.update(use[name])
 
 
 def _with_policy(asked: Qat) -> Qat:
@@ -284,9 +288,9 @@ def _policy(task: Task, asked: Qat) -> Any:
     return ends
 
 
-def _steps(module: fx.GraphModule) -> dict[str, Any]:
-    """The steps of converters, in units, by operation."""
-    return {name: ranges.step.tolist() for name, ranges in trained_ranges(module).items()}
+def _steps(module: fx.GraphModule) -> dict[str, float]:
+    """The mean step of the converters of each operation, in units."""
+    return {name: float(ranges.step.mean()) for name, ranges in trained_ranges(module).items()}
 
 
 def _diverged(stage: str, what: str, rate: float) -> DescriptionError:

@@ -28,15 +28,9 @@ from cimarch.functional.matrix import path_of
 from cimarch.functional.quantised import Quantised
 from cimarch.functional.scheme import Scheme
 from cimarch.functional.train.affine import Affine
-from cimarch.functional.train.merged import (
-    STARTS,
-    STEP_PER,
-    Merged,
-    is_merged,
-    merged,
-    start_ranges,
-)
+from cimarch.functional.train.merged import Merged, is_merged, merged
 from cimarch.functional.train.sliced import Sliced
+from cimarch.functional.train.starts import STARTS, STEP_PER, start_ranges
 from cimarch.functional.train.straight import (
     DivergedError,
     Exact,
