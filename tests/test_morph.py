@@ -516,7 +516,7 @@ def test_a_network_without_batch_norm_is_refused():
         ({"bit_lines": 5}, "5 bit lines hold no network of these layers"),
         ({"budget": 10_000}, "the network that fills 10000 macros has 655,360,000 weights"),
         ({"shrink_rate": 1e30}, "training diverged in shrink 1, epoch 1"),
-        ({"images": 5_000}, "are to train, and 40 are held back"),
+        ({"images": 5_000}, "5000 of the 1297 training examples of `digits` are to train"),
         ({"importance": "size"}, "`importance` is `size`, none of"),
     ],
 )
