@@ -257,3 +257,13 @@ def test_the_command_does_the_same(digits, tmp_path, capsys):
     command = ["optimize", "strips", "two_pools", str(digits), *asked, "-o", str(out)]
     assert main(command) == 0
     assert out.exists()
+
+
+def test_a_weight_that_is_no_number_is_told_before_anything_is_worked_out():
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten()).eval()
+    with torch.no_grad():
+        module[0].weight[0, 0, 0, 0] = float("nan")
+    model = Model("broken", archive_of(module, torch.zeros(1, 1, 8, 8)))
+    with pytest.raises(DescriptionError) as caught:
+        layers_of(model, folded(model))
+    assert caught.value.diagnostics[0].code == "E303"

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.functional.fit.quantise import matrices
+from cimarch.functional.fit.quantise import check_weights, matrices
 from cimarch.optimize.model import Model
 
 Floats = NDArray[np.float64]
@@ -76,12 +76,12 @@ def folded(model: Model) -> fx.GraphModule:
 def layers_of(model: Model, module: fx.GraphModule, which: str = "convolutions") -> list[Layer]:
     """The layers that are cut into strips: convolutions, or `all` matrices with weights.
 
-    Raises DescriptionError where a layer of the network is none of the module's, and where there is
-    none to cut.
+    Raises DescriptionError where there is none to cut, and where a weight is not finite.
     """
-    inside = dict(module.named_modules())
+    inside, network = dict(module.named_modules()), model.network()
+    check_weights(network)
     found = []
-    for op in matrices(model.network()):
+    for op in matrices(network):
         held = inside.get(op.name)
         if which == "convolutions" and op.kind != "conv2d":
             continue
