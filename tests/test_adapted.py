@@ -226,3 +226,11 @@ def test_a_member_that_unpacks_to_a_thousand_times_its_size_is_refused(
         archive.writestr("precision.json", b" " * 50_000_000)
     assert main(["sim", CHIP, str(path)]) == 2
     assert "would unpack" in capsys.readouterr().err
+
+
+def test_a_model_that_was_changed_is_named_by_its_own_name(whole: Model) -> None:
+    found = cimarch.evaluate(
+        cimarch.load(CHIP), whole.network(), "digits", images=5, statistics=1
+    )  # fmt: skip
+    assert found.notes[0].endswith("are those that `digits` brings")
+    assert found.digests["digits"] == whole.network().digest

@@ -175,7 +175,7 @@ class Model:
             found[PRECISION] = json.dumps(precision).encode()
         if record is not None:
             found[RECORDS] = _listed([*self.records, record])
-        return attrs.evolve(self, attached=found)
+        return attrs.evolve(self, attached=found, source="")  # no file has this content
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file, whole or not at all; DescriptionError where it cannot."""
@@ -210,7 +210,7 @@ def _without_network(source: str) -> DescriptionError:
         Diagnostic(
             "E453",
             f"`{source}` cannot be trained: it holds weights without their network",
-            helps=(f"{_EXPORT} --weights {source} -o model.pt",),
+            helps=("name it: `--model resnet20`", f"{_EXPORT} --weights {source} -o model.pt"),
         )
     )
 
