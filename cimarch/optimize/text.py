@@ -255,7 +255,7 @@ _EPOCHS = (
 
 def _told(options: Mapping[str, Any]) -> list[str]:
     """Options as a person types them, those that are given."""
-    given = {name: each for name, each in options.items() if each is not None}
+    given = {name: each for name, each in options.items() if each not in (None, "", [])}
     return [
         f"{_words(n)} {e:g}" if type(e) is float else f"{_words(n)} {value(e)}"
         for n, e in given.items()
