@@ -94,7 +94,7 @@ WRONG = {
         "E460",
         "position 0 of strips has the level `2`, outside 0..1",
     ),
-    "too few positions": (MIX | {"levels": ["0011"]}, "E461", "strips have 1 positions, not 4"),
+    "too few positions": (MIX | {"levels": ["0011"]}, "E461", "strips have 1 position, not 4"),
     "too few outputs": (
         MIX | {"levels": ["0011", "001", "0011", "0011"]},
         "E461",

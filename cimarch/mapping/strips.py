@@ -124,7 +124,9 @@ def _bits(given: object, where: str) -> tuple[int, ...]:
         raise _wrong(f"{where}: `bits` of strips is {given!r}, not a list of whole numbers")
     bits = tuple(given)
     if not 1 <= len(bits) <= MOST_LEVELS:
-        raise _wrong(f"{where}: strips have {len(bits)} precisions, outside 1..{MOST_LEVELS}")
+        raise _wrong(
+            f"{where}: strips have {_counted(len(bits), 'precision')}, outside 1..{MOST_LEVELS}"
+        )
     outside = [each for each in bits if not 1 <= each <= _MOST_BITS]
     if outside:
         raise _wrong(f"{where}: a precision of strips is {outside[0]}, outside 1..{_MOST_BITS}")
@@ -138,14 +140,17 @@ def _levels(given: object, levels: int, op: Operation, where: str) -> NDArray[np
     if not _is_list(given) or not all(isinstance(each, str) for each in given):
         raise _wrong(f"{where}: `levels` of strips are not a list of texts")
     positions, outputs = positions_of(op), op.columns * op.groups
-    has = f"`{op.name}` has {positions} positions and {outputs} outputs"
+    has = f"`{op.name}` has {_counted(positions, 'position')} and {_counted(outputs, 'output')}"
     if len(given) != positions:
-        raise _misfit(f"{where}: strips have {len(given)} positions, not {positions}", has)
+        raise _misfit(
+            f"{where}: strips have {_counted(len(given), 'position')}, not {positions}", has
+        )
     digits = "0123456789"[:levels]
     for number, text in enumerate(given):
         if len(text) != outputs:
             raise _misfit(
-                f"{where}: position {number} of strips has {len(text)} outputs, not {outputs}", has
+                f"{where}: position {number} of strips has {_counted(len(text), 'output')}, not {outputs}",
+                has,
             )
         wrong = text.strip(digits) and next(c for c in text if c not in digits)
         if wrong:
@@ -156,6 +161,10 @@ def _levels(given: object, levels: int, op: Operation, where: str) -> NDArray[np
             )
     rows = [[int(digit) for digit in text] for text in given]
     return np.array(rows, np.uint8).reshape(positions, outputs)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _is_list(given: object) -> TypeGuard[Sequence[Any]]:
