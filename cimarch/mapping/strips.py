@@ -148,10 +148,8 @@ def _levels(given: object, levels: int, op: Operation, where: str) -> NDArray[np
     digits = "0123456789"[:levels]
     for number, text in enumerate(given):
         if len(text) != outputs:
-            raise _misfit(
-                f"{where}: position {number} of strips has {_counted(len(text), 'output')}, not {outputs}",
-                has,
-            )
+            found = _counted(len(text), "output")
+            raise _misfit(f"{where}: position {number} of strips has {found}, not {outputs}", has)
         wrong = text.strip(digits) and next(c for c in text if c not in digits)
         if wrong:
             raise _wrong(
