@@ -98,7 +98,8 @@ def answers(system, model, images):
 )
 def test_the_chip_answers_as_the_trained_model_does_to_the_last_bit(kept, given):
     system = edge(**{"macro.adc.bits": "4", "macro.rows": "32"})
-    model, _ = qat(normed(), system, "digits", Qat(**QUICK, **given))
+    model, record = qat(normed(), system, "digits", Qat(**QUICK, **given))
+    assert record.details["answers_that_differ"] == 0
     images = cimarch.read_data("digits").test.inputs(0, 200)
     with torch.no_grad():
         mine = kept["module"].eval()(torch.from_numpy(images)).numpy()

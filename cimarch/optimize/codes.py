@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from cimarch.functional.fit.calibrate import ends
 from cimarch.functional.fit.histograms import Histograms
 from cimarch.functional.fit.observe import Watch
 from cimarch.functional.matrix import matrix_of
+from cimarch.functional.path import Path
 from cimarch.functional.quantised import QuantisedNetwork
 from cimarch.functional.run.execute import Executor
 from cimarch.functional.scheme import Converter
@@ -21,6 +23,16 @@ EXAMPLES = 64
 """On which sums are looked at."""
 
 
+def paths_of(
+    placement: Placement, quantised: QuantisedNetwork, ranges: Mapping[str, Ranges]
+) -> dict[str, Path]:
+    """How the chip computes each operation."""
+    return {
+        name: matrix_of(placement, name, each, ranges.get(name)).path
+        for name, each in quantised.operations.items()
+    }
+
+
 def converter_use(
     placement: Placement, quantised: QuantisedNetwork, ranges: dict[str, Ranges], some: Examples
 ) -> dict[str, dict[str, float]]:
@@ -28,17 +40,13 @@ def converter_use(
     codes that never came up, the `unused` share of the range that no sum reached, and the share of
     conversions that `clipped`; of a layer with several ranges their mean."""
     some = some.take(slice(EXAMPLES))
-    paths = {
-        name: matrix_of(placement, name, each, ranges.get(name)).path
-        for name, each in quantised.operations.items()
-    }
     watch = {per: Watch(placement, quantised, per, len(some)) for per in ("layer", "column")}
 
     def observe(name: str, inputs: Any, sums: Any) -> None:
         if name in ranges:
             watch[_per(ranges[name])].see(name, inputs, sums)
 
-    Executor(quantised, paths, observe=observe).run(some.inputs())
+    Executor(quantised, paths_of(placement, quantised, ranges), observe=observe).run(some.inputs())
     return {name: _use(watch[_per(each)].sums[name], each) for name, each in ranges.items()}
 
 

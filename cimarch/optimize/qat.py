@@ -16,18 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 from torch import fx
 
 from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import matrices
+from cimarch.functional.run.execute import Executor
 from cimarch.functional.train.starts import FULL_RANGE, STARTS, STEP_PER
 from cimarch.functional.train.straight import DivergedError
 from cimarch.functional.train.torch_models import trained_ranges
 from cimarch.hardware.system import System
 from cimarch.mapping.precision import precision as bits_of
 from cimarch.optimize import onchip
-from cimarch.optimize.codes import converter_use
+from cimarch.optimize.codes import converter_use, paths_of
 from cimarch.optimize.going import Going
 from cimarch.optimize.measure import At
 from cimarch.optimize.model import Model
@@ -150,6 +152,10 @@ class _Run:
         images = len(task.split.train)
         made = onchip.adapted(task.model, module, self.placement, task.data.name, images)
         self._tell_of_converters(made, module)
+        if "exact" not in self.modes.values():
+            self.details["answers_that_differ"] = task.going.once(
+                "answers_that_differ", partial(self._differing, made, module)
+            )
         after = task.stand(made, At(weight_bits=asked.weight_bits, input_bits=asked.input_bits),
                            name="after")  # fmt: skip
         record = task.record(
@@ -250,6 +256,20 @@ class _Run:
             if names:
                 self.notes.append(what.format(", ".join(names[:3]) + (" ..." * bool(names[3:]))))
         return True
+
+    def _differing(self, made: Model, module: fx.GraphModule) -> int:
+        """The examples held back to which torch and the chip answer otherwise; the exact sums of
+        whole numbers stand for the chip where nothing is converted."""
+        quantised, ranges = made.quantised(), trained_ranges(module)
+        assert quantised is not None
+        paths = paths_of(self.placement, quantised, ranges) if ranges else None
+        chip, device, found = Executor(quantised, paths), self.asked.torch_device, 0
+        module.eval()
+        for inputs, _ in self.task.split.held_back.batches(250):
+            with torch.no_grad():
+                mine = module(torch.from_numpy(inputs).to(device)).argmax(1).cpu().numpy()
+            found += int((mine != chip.run(inputs).argmax(1)).sum())
+        return found
 
     def _tell_of_converters(self, made: Model, module: fx.GraphModule) -> None:
         """Dead codes and unused range, by operation."""
