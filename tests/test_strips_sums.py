@@ -208,6 +208,22 @@ def test_a_mix_is_the_convolution_of_its_weights_in_float_to_one_step(layout, ra
     assert (np.abs(found - expected) <= 0.01 * step).all()  # float32 rounds, and nothing else
 
 
+def test_sums_of_scales_of_their_own_that_do_not_fit_are_refused() -> None:
+    network = conv(1, 1, 2)
+    placement = on(pools(), network, mix(network, [[0], [0], [0], [1]], (16, 4)), 16)
+    quantised = Quantised(
+        placement.bits["conv"], np.full((1, 1, 4), 7, np.int32), np.ones(1), 1.0, 0, (0, 2**16 - 1),
+        ratios=np.array([[2.0**16 - 2.0**-16], [2.0**16], [1.0], [1.0]]),
+    )  # fmt: skip
+    windows = Windows.of(op_of(network))
+    assert InUnits(quantised, windows)(np.ones((1, 1, 2, 2), np.int64)) == 7 * (2**17 + 2 - 2**-16)
+    wide = attrs.evolve(quantised, weights=np.array([[[2**15 - 1] * 3 + [7]]], np.int32))
+    with pytest.raises(DescriptionError) as error:
+        InUnits(wide, windows)
+    # 2^15 x (2^16 + 2^16 + 1) x 2^16 x 2^16, and a sign
+    assert told(error) == ("E467", "sums of strips take 65 bits, above the 63 that are added")
+
+
 def test_what_stands_for_zero_is_taken_off_as_often_as_strips_count() -> None:
     network = table((2, 1))
     placement = on(pools(), network, mix(network, [[1]]))

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.lines import Lines
 from cimarch.functional.path import Path
 from cimarch.functional.paths.exact import Product
@@ -29,15 +30,17 @@ from cimarch.workload.network import Geometry
 
 Array = NDArray[Any]
 
-EXACT = 2**53
-"""Whole numbers up to it are floats."""
+MOST = 62
+"""Bits of a sum of whole numbers, its sign apart."""
 
 
 class InUnits:
     """The exact product of a quantised operation, in units of its weight scales.
 
     As `Product`; where strips have ratios that are no whole numbers, sums have bits behind the
-    point, and come in float64. `chosen` (groups, outputs, rows) are the weights that take part.
+    point, and come in float64, exact where they take 53 bits at most. `chosen` (groups, outputs,
+    rows) are the weights that take part. Raises DescriptionError where each strip counts otherwise
+    and sums take more bits than whole numbers have.
     """
 
     def __init__(
@@ -48,19 +51,19 @@ class InUnits:
         device: str = "cpu",
         chosen: NDArray[np.bool_] | None = None,
     ) -> None:
-        weights, bits = quantised.in_units
-        taken = np.ones(weights.shape, np.bool_) if chosen is None else chosen
+        taken = np.ones(quantised.weights.shape, np.bool_) if chosen is None else chosen
         span, self.device = quantised.input_range, device
-        largest = np.abs(weights * taken).sum(axis=2).max(initial=0) * max(map(abs, span))
-        levels = _by_level(quantised) if bits and largest < EXACT else None
-        if levels is None:
-            whole = np.where(taken, weights, 0)
-            levels = [(whole, np.full(weights[..., 0].size, 2.0**-bits))]
-        else:
-            levels = [(np.where(taken, mine, 0), times) for mine, times in levels]
+        weights, bits = quantised.in_units
         self.has_point = bits > 0
+        levels = _by_level(quantised) if bits else None
+        if levels is None:
+            _check_width(weights, span)
+            levels = [(weights, np.full(weights[..., 0].size, 2.0**-bits))]
         self._levels = [
-            (Product(mine, windows, span, device=device), torch.from_numpy(times).to(device))
+            (
+                Product(np.where(taken, mine, 0), windows, span, device=device),
+                torch.from_numpy(times).to(device),
+            )
             for mine, times in levels
         ]
 
@@ -79,6 +82,21 @@ class InUnits:
         for sums, ratio in zip(each[1:], times[1:], strict=True):
             found += sums.double() * ratio
         return found
+
+
+def _check_width(weights: NDArray[np.int64], span: tuple[int, int]) -> None:
+    """Raise DescriptionError where sums do not fit 64 bits."""
+    largest = np.abs(weights).sum(axis=2, dtype=np.float64).max(initial=0) * max(map(abs, span))
+    if largest >= 2.0**MOST:
+        raise DescriptionError(
+            Diagnostic(
+                "E467",
+                f"sums of strips take {int(np.log2(largest)) + 2} bits, above the {MOST + 1} that "
+                "are added",
+                notes=("each strip has a scale of its own, with 16 bits behind the point",),
+                helps=("give strips scales per channel, or powers of two",),
+            )
+        )
 
 
 def _by_level(quantised: Quantised) -> list[tuple[NDArray[np.int64], Array]] | None:
