@@ -15,7 +15,7 @@ import argparse
 import json
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +131,13 @@ def table(results: Results) -> Iterator[str]:
             yield f"  {f'{told}, {norms}':<30}" + "".join(cell.rjust(22) for cell in cells)
     cells = [_trained(results, exact, bits) for bits in BITS]
     yield f"  {'trained':<30}" + "".join(cell.rjust(22) for cell in cells)
-    for what, named in (("dead", "codes never used"), ("unused", "range never reached")):
-        cells = [_use(results, bits, what) for bits in BITS]
-        yield f"  {named:<30}" + "".join(cell.rjust(22) for cell in cells)
+    yield ""
+    yield f"  {'codes never used / range never reached':<30}"
+    for start, told in STARTS:
+        cells = [_untrained_use(results, bits, start) for bits in BITS]
+        yield f"  {f'{told}, norms kept':<30}" + "".join(cell.rjust(22) for cell in cells)
+    cells = [_use(results, bits) for bits in BITS]
+    yield f"  {'trained':<30}" + "".join(cell.rjust(22) for cell in cells)
 
 
 def _untrained(results: Results, exact: float, bits: int, start: str, images: int) -> str:
@@ -154,14 +158,23 @@ def _trained(results: Results, exact: float, bits: int) -> str:
     return f"{mean:.2f}{spread} % ({mean - exact:+.2f})"
 
 
-def _use(results: Results, bits: int, what: str) -> str:
-    """The mean over layers and seeds, in percent."""
-    shares = [
-        each[what]
-        for row in results.all(job="converters", bits=bits)
-        for each in row["details"].get("converters", {}).values()
-    ]
-    return f"{100 * statistics.mean(shares):.1f} %" if shares else "-"
+def _untrained_use(results: Results, bits: int, start: str) -> str:
+    rows = results.all(job="untrained", bits=bits, start=start, batch_norm_images=0)
+    return _shares([row for row in rows if "dead" in row][-1:])
+
+
+def _use(results: Results, bits: int) -> str:
+    """The mean over layers and seeds."""
+    rows = results.all(job="converters", bits=bits)
+    return _shares(each for row in rows for each in row["details"]["converters"].values())
+
+
+def _shares(rows: Iterable[dict[str, Any]]) -> str:
+    pairs = [(row["dead"], row["unused"]) for row in rows]
+    if not pairs:
+        return "-"
+    dead, unused = (100 * statistics.mean(each) for each in zip(*pairs, strict=True))
+    return f"{dead:.1f} % / {unused:.1f} %"
 
 
 if __name__ == "__main__":

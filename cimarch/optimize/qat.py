@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import attrs
@@ -22,10 +23,11 @@ from torch import fx
 from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import matrices
+from cimarch.functional.quantised import QuantisedNetwork
 from cimarch.functional.run.execute import Executor
 from cimarch.functional.train.starts import FULL_RANGE, STARTS, STEP_PER
 from cimarch.functional.train.straight import DivergedError
-from cimarch.functional.train.torch_models import trained_ranges
+from cimarch.functional.train.torch_models import layers, trained_ranges
 from cimarch.hardware.system import System
 from cimarch.mapping.precision import precision as bits_of
 from cimarch.optimize import onchip
@@ -240,7 +242,16 @@ class _Run:
             onchip.reestimate(made, task.split.train.take(slice(images)))
         judging = task.data.judging(asked.judge)
         right = accuracy(made, judging, batch=250, device=asked.torch_device)
-        return {"start": start, "batch_norm_images": images, "accuracy_chip": right}
+        told = {"start": start, "batch_norm_images": images, "accuracy_chip": right}
+        return told | self._mean_use(made)
+
+    def _mean_use(self, module: fx.GraphModule) -> dict[str, float]:
+        """The shares of `converter_use`, means over operations."""
+        whole = {name: layer.quantised() for name, layer in layers(module).items()}
+        model = QuantisedNetwork(self.task.network, whole, "untrained")
+        held_back = self.task.split.held_back
+        each = converter_use(self.placement, model, trained_ranges(module), held_back).values()
+        return {what: mean(found[what] for found in each) for what in ("dead", "unused", "clipped")}
 
     # What is told
 
