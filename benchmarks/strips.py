@@ -310,9 +310,10 @@ def table(found: dict[str, Any], bits: tuple[int, int], per: str) -> Iterator[st
         rows = [[accuracy(score, s, seed) for seed in range(5)] for s in shares]
         rows = [[v for v in row if v is not None] for row in rows]
         if any(rows):
-            means = [np.mean(row) if row else np.nan for row in rows]
+            means = [np.mean(row) for row in rows if row]
+            mean = f"{np.mean(means):>10.2f}" if len(means) == len(rows) else f"{'-':>10}"
             cells = "".join(f"{spread(row):>14}" for row in rows)
-            yield f"{score:<18}{cells}{np.mean(means):>10.2f}"
+            yield f"{score:<18}{cells}{mean}"
 
 
 def spread(values: list[float]) -> str:
