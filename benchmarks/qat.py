@@ -124,20 +124,20 @@ def table(results: Results) -> Iterator[str]:
     exact = results.all(job="lsq", seed=0)[-1]["test"]
     yield f"LSQ 4/4, sums exact: {exact:.2f} %"
     yield ""
-    yield f"  {'':<30}" + "".join(f"{bits} bits".rjust(22) for bits in BITS)
+    yield f"  {'':<30}" + "".join(f"{bits} bits".rjust(26) for bits in BITS)
     for start, told in STARTS:
         for images, norms in ((0, "norms kept"), (1000, "norms anew")):
             cells = [_untrained(results, exact, bits, start, images) for bits in BITS]
-            yield f"  {f'{told}, {norms}':<30}" + "".join(cell.rjust(22) for cell in cells)
+            yield f"  {f'{told}, {norms}':<30}" + "".join(cell.rjust(26) for cell in cells)
     cells = [_trained(results, exact, bits) for bits in BITS]
-    yield f"  {'trained':<30}" + "".join(cell.rjust(22) for cell in cells)
+    yield f"  {'trained':<30}" + "".join(cell.rjust(26) for cell in cells)
     yield ""
     yield f"  {'codes never used / range never reached':<30}"
     for start, told in STARTS:
         cells = [_untrained_use(results, bits, start) for bits in BITS]
-        yield f"  {f'{told}, norms kept':<30}" + "".join(cell.rjust(22) for cell in cells)
+        yield f"  {f'{told}, norms kept':<30}" + "".join(cell.rjust(26) for cell in cells)
     cells = [_use(results, bits) for bits in BITS]
-    yield f"  {'trained':<30}" + "".join(cell.rjust(22) for cell in cells)
+    yield f"  {'trained':<30}" + "".join(cell.rjust(26) for cell in cells)
 
 
 def _untrained(results: Results, exact: float, bits: int, start: str, images: int) -> str:
