@@ -29,14 +29,14 @@ from torch import nn
 import cimarch
 from cimarch.data.read import read_data
 from cimarch.functional.fit.quantise import matrices
-from cimarch.optimize import onchip
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.split import Split, split
+from cimarch.optimize.inloop import onchip
 from cimarch.optimize.mixed.fisher import fisher
 from cimarch.optimize.mixed.hutchinson import traces
 from cimarch.optimize.mixed.layers import folded, layers_of
-from cimarch.optimize.mixed.method import Strips, strips
-from cimarch.optimize.model import Model
+from cimarch.optimize.mixed.strips import Strips, strips
 from cimarch.optimize.pricing import Prices
-from cimarch.optimize.split import Split, split
 from cimarch.workload.network import Operation
 
 EPOCH = 45_000

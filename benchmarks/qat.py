@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import cimarch
-from cimarch.optimize.going import Going
-from cimarch.optimize.model import Model
-from cimarch.optimize.qat import Qat, qat
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.inloop.qat import Qat, qat
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "optimize.md"

@@ -25,12 +25,12 @@ import torch
 
 from cimarch.data.dataset import DataSet, Examples
 from cimarch.data.read import read_data
+from cimarch.optimize.frame.model import Model
 from cimarch.optimize.mixed.choose import levels_at, pooled, strips_of
 from cimarch.optimize.mixed.fisher import fisher
 from cimarch.optimize.mixed.hutchinson import exact_trace, traces
 from cimarch.optimize.mixed.layers import folded, layers_of, weights_into_
 from cimarch.optimize.mixed.scores import Evidence, over_windows, quantised_layer, ranked
-from cimarch.optimize.model import Model
 
 IMAGES = 1024
 """That calibrate; seeds take disjoint ones."""

@@ -19,13 +19,13 @@ import torch
 
 import cimarch
 from cimarch.data.read import read_data
+from cimarch.optimize.frame.model import Model
 from cimarch.optimize.mixed.align import Aligned, align
 from cimarch.optimize.mixed.chip import pools
 from cimarch.optimize.mixed.choose import Levels, levels_at
 from cimarch.optimize.mixed.layers import folded, layers_of
 from cimarch.optimize.mixed.pricing import Tilings
 from cimarch.optimize.mixed.scores import Evidence, over_windows, ranked
-from cimarch.optimize.model import Model
 
 BITS = (8, 4)
 SHARES = (0.7, 0.8)

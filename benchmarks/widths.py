@@ -21,8 +21,8 @@ from typing import Any
 
 import cimarch
 from cimarch.data.read import read_data
-from cimarch.optimize.going import Going
-from cimarch.optimize.model import Model
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.model import Model
 from cimarch.optimize.morph.options import TwoStage, UniformWidth
 from cimarch.optimize.morph.two_stage import two_stage, uniform_width
 from cimarch.optimize.training import accuracy

@@ -13,8 +13,10 @@ import cimarch
 from cimarch import DescriptionError
 from cimarch.data.dataset import Examples
 from cimarch.data.normalisation import Normalise
-from cimarch.optimize.going import Going
-from cimarch.optimize.model import Model
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.task import archive_of
+from cimarch.optimize.inloop.qat import Qat
 from cimarch.optimize.morph.expand import Budget, filled, widest
 from cimarch.optimize.morph.options import TwoStage, UniformWidth
 from cimarch.optimize.morph.resources import (
@@ -40,8 +42,6 @@ from cimarch.optimize.morph.shrink import (
 from cimarch.optimize.morph.surgery import choose, rebuild
 from cimarch.optimize.morph.ties import ties_of
 from cimarch.optimize.morph.two_stage import two_stage, uniform_width
-from cimarch.optimize.qat import Qat
-from cimarch.optimize.task import archive_of
 from cimarch.workload import zoo
 
 MACRO = Macro(256, 256)

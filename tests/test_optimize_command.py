@@ -22,8 +22,8 @@ import toy_method
 from cimarch.cli.optimizing.flags import flags_of, made
 from cimarch.cli.optimizing.stopping import Stop
 from cimarch.optimize import METHODS
-from cimarch.optimize.model import Model
-from cimarch.optimize.record import Record
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.record import Record
 
 
 @pytest.fixture(autouse=True)

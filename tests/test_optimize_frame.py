@@ -26,12 +26,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cimarch.optimize import METHODS
-from cimarch.optimize.going import Going
-from cimarch.optimize.model import Model
-from cimarch.optimize.options import Options, option
-from cimarch.optimize.record import Epoch, Record, Stand
-from cimarch.optimize.split import split
-from cimarch.optimize.task import archive_of
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import Options, option
+from cimarch.optimize.frame.record import Epoch, Record, Stand
+from cimarch.optimize.frame.split import split
+from cimarch.optimize.frame.task import archive_of
 from cimarch.optimize.training import Recipe, Training, accuracy, rate_at
 from cimarch.workload.zoo import build, default_input
 

@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from cimarch.optimize import METHODS
-from cimarch.optimize.model import Model
+from cimarch.optimize.frame.model import Model
 
 HERE = Path(__file__).parent
 

@@ -10,11 +10,11 @@ import pytest
 
 import cimarch
 from cimarch.mapping.strips import Strips
-from cimarch.optimize.details import figures, tables
-from cimarch.optimize.panels import remaining
-from cimarch.optimize.points import Spread, points
-from cimarch.optimize.record import Epoch, Figure, Record, Stand
-from cimarch.optimize.text import changed, changes, listed, render, shown
+from cimarch.optimize.frame.record import Epoch, Figure, Record, Stand
+from cimarch.optimize.telling.details import figures, tables
+from cimarch.optimize.telling.panels import remaining
+from cimarch.optimize.telling.points import Spread, points
+from cimarch.optimize.telling.text import changed, changes, listed, render, shown
 from cimarch.workload.network import Network
 
 BEFORE = Stand(accuracy_chip=90.0, examples=100, cycles=1000, joules=2e-6, crossbars=20,
@@ -133,7 +133,7 @@ def mixed(layout: str) -> tuple[Network, dict[str, Any]]:
 
 def test_the_layer_that_is_mixed_most_is_shown() -> None:
     pytest.importorskip("matplotlib")
-    from cimarch.optimize.strip_panels import most_mixed
+    from cimarch.optimize.telling.strip_panels import most_mixed
 
     def of(*levels: int) -> Strips:
         return Strips((8, 4), np.array([levels], np.uint8))
@@ -144,7 +144,7 @@ def test_the_layer_that_is_mixed_most_is_shown() -> None:
 
 @pytest.mark.parametrize("layout", ["packed", "holes"])
 def test_the_cells_of_a_crossbar_are_those_of_its_strips(layout: str) -> None:
-    from cimarch.optimize.strip_panels import rectangles
+    from cimarch.optimize.telling.strip_panels import rectangles
 
     chip = cimarch.load("two_pools")
     network, policy = mixed(layout)
@@ -160,7 +160,7 @@ def test_the_cells_of_a_crossbar_are_those_of_its_strips(layout: str) -> None:
 @pytest.mark.parametrize("form", ["svg", "pdf", "png"])
 def test_the_same_records_give_the_same_picture(form: str) -> None:
     pytest.importorskip("matplotlib")
-    from cimarch.optimize.pictures import of_points, of_record
+    from cimarch.optimize.telling.pictures import of_points, of_record
 
     epochs = tuple(Epoch(stage, 1, 1.0, 50.0, 2.0) for stage in ("one", "two"))
     details = {"widths": [{"layer": "conv", "before": 3, "after": 2}]}
@@ -172,7 +172,7 @@ def test_the_same_records_give_the_same_picture(form: str) -> None:
 
 def test_a_picture_says_what_it_shows() -> None:
     pytest.importorskip("matplotlib")
-    from cimarch.optimize.pictures import of_record
+    from cimarch.optimize.telling.pictures import of_record
 
     epochs = tuple(Epoch(stage, 1, 1.0, 50.0, 2.0) for stage in ("shrink", "finetune"))
     details = {"widths": [{"layer": "conv7", "before": 3, "after": 2}]}

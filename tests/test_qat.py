@@ -19,11 +19,11 @@ from cimarch.functional.train.modules import Arrays, Chip, from_float  # noqa: E
 from cimarch.functional.train.starts import full_range  # noqa: E402
 from cimarch.functional.train.torch_models import layers, trained_ranges  # noqa: E402
 from cimarch.functional.windows import Windows  # noqa: E402
-from cimarch.optimize import onchip  # noqa: E402
-from cimarch.optimize.codes import _use_of_one  # noqa: E402
-from cimarch.optimize.model import Model  # noqa: E402
-from cimarch.optimize.qat import Qat, qat  # noqa: E402
-from cimarch.optimize.task import archive_of  # noqa: E402
+from cimarch.optimize.frame.model import Model  # noqa: E402
+from cimarch.optimize.frame.task import archive_of  # noqa: E402
+from cimarch.optimize.inloop import onchip  # noqa: E402
+from cimarch.optimize.inloop.codes import _use_of_one  # noqa: E402
+from cimarch.optimize.inloop.qat import Qat, qat  # noqa: E402
 
 FEW = {"images": 256, "held_back": 64, "batch": 64, "judge": 100, "augment": False}
 QUICK = {"epochs_scales": 1, "epochs_converters": 1, "rate": 0.01, "rate_converters": 0.002, **FEW}

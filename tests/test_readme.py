@@ -62,8 +62,8 @@ def test_the_commands_of_the_start_are_commands(capsys: pytest.CaptureFixture[st
     lines = [line for block in blocks("") for line in block.splitlines()]
     commands = [line.split()[1] for line in lines if line.startswith("cimarch ")]
     assert commands == [
-        "check", "show", "sim", "compare", "explain", "validate", "eval", "export", "eval", "optimize",
-        "eval",
+        "check", "show", "sim", "compare", "explain", "validate", "eval", "export", "eval",
+        "optimize", "eval",
     ]  # fmt: skip
     for command in commands:
         assert main([command, "--help"]) == 0

@@ -16,16 +16,16 @@ pytest.importorskip("sklearn")
 import torch
 
 from cimarch.optimize import Going, Hap, HawqV2, Model, Strips, Uniform
+from cimarch.optimize.frame.task import archive_of
 from cimarch.optimize.mixed.chip import pools
 from cimarch.optimize.mixed.hawq import cheapest
 from cimarch.optimize.mixed.hawq import hawq_v2 as run_hawq
 from cimarch.optimize.mixed.layers import Layer, folded, layers_of
-from cimarch.optimize.mixed.method import strips as run_strips
+from cimarch.optimize.mixed.strips import strips as run_strips
 from cimarch.optimize.mixed.uniform import uniform as run_uniform
+from cimarch.optimize.morph.hap import hap as run_hap
+from cimarch.optimize.morph.hap import widths_without
 from cimarch.optimize.morph.ties import ties_of
-from cimarch.optimize.pruning import hap as run_hap
-from cimarch.optimize.pruning import widths_without
-from cimarch.optimize.task import archive_of
 from cimarch.workload.files import contents, find
 
 FEW = {"judge": 40, "calibrate": 64, "layers": "convolutions"}

@@ -9,13 +9,13 @@ from torch import nn
 from cimarch.data.dataset import Examples
 from cimarch.data.normalisation import Normalise
 from cimarch.mapping.strips import Strips
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.task import archive_of
 from cimarch.optimize.mixed import fisher as fishers
 from cimarch.optimize.mixed.fisher import fisher
 from cimarch.optimize.mixed.hutchinson import exact_trace, traces
 from cimarch.optimize.mixed.layers import Layer, folded, layers_of, weight_of, weights_into_
 from cimarch.optimize.mixed.scores import SCORES, Evidence, quantised_layer, ranked
-from cimarch.optimize.model import Model
-from cimarch.optimize.task import archive_of
 
 
 class Tiny(nn.Module):

@@ -10,12 +10,12 @@ import torch
 from cimarch.data.dataset import DataSet
 from cimarch.hardware.system import System
 from cimarch.optimize import Method
-from cimarch.optimize.going import Going
-from cimarch.optimize.measure import At
-from cimarch.optimize.model import Model
-from cimarch.optimize.options import Options, option
-from cimarch.optimize.record import Record
-from cimarch.optimize.task import Task, archive_of
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.measure import At
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import Options, option
+from cimarch.optimize.frame.record import Record
+from cimarch.optimize.frame.task import Task, archive_of
 from cimarch.optimize.training import Recipe, Training
 
 

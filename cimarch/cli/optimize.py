@@ -79,7 +79,7 @@ def records(files: tuple[str, ...], plot: tuple[str, ...], json_: bool) -> None:
     parameters. Runs that differ in their seed alone are one point with its spread.
     """
     from cimarch.cli.optimizing.outputs import check_pictures, write_pictures_of_records
-    from cimarch.optimize.saved import read_records
+    from cimarch.optimize.telling.saved import read_records
 
     pictures = tuple(Path(each) for each in plot)
     check_pictures(pictures)
@@ -89,7 +89,7 @@ def records(files: tuple[str, ...], plot: tuple[str, ...], json_: bool) -> None:
         told = {file: [record.to_dict() for record in done] for file, done in found}
         click.echo(as_json(told))
         return
-    from cimarch.optimize.text import listed, render
+    from cimarch.optimize.telling.text import listed, render
 
     on_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else None

@@ -10,9 +10,7 @@ gives, the next takes.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import attrs
@@ -40,12 +38,12 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "qat": Method(
-        "qat", "qat", "Qat",
+        "inloop.qat", "qat", "Qat",
         "train for whole numbers, and with the chip's converters in the loop",
         chip="edge_macro:EdgeMacroDigital",
     ),
     "strips": Method(
-        "mixed.method", "strips", "Strips",
+        "mixed.strips", "strips", "Strips",
         "more bits where weights are sensitive, strip by strip, without training",
         chip="two_pools",
     ),
@@ -58,7 +56,7 @@ METHODS: dict[str, Method] = {
         "a precision for each layer by Hessian traces, under a size", chip="two_pools",
     ),
     "hap": Method(
-        "pruning", "hap", "Hap",
+        "morph.hap", "hap", "Hap",
         "remove the channels that the Hessian says matter least", chip="two_pools",
     ),
     "two_stage": Method(
@@ -72,27 +70,14 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 """By name, in the order in which a person would try them."""
 
-_OTHERS = {"Going": "going", "Model": "model", "Options": "options", "Record": "record"}
+_FRAME = ("Going", "Model", "Options", "Record")
 
 
 def __getattr__(name: str) -> Any:
     """Import a method, the class of its options, or another public name when it is asked for."""
-    if name in _OTHERS:
-        return getattr(import_module(f"cimarch.optimize.{_OTHERS[name]}"), name)
+    if name in _FRAME:
+        return getattr(import_module(f"cimarch.optimize.frame.{name.lower()}"), name)
     for method in METHODS.values():
         if name in (method.function, method.options):
             return getattr(import_module(f"cimarch.optimize.{method.module}"), name)
     raise AttributeError(f"module `cimarch.optimize` has no attribute `{name}`")
-
-
-class _Package(ModuleType):
-    """A package in which a method is the function, though its module is called the same."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Bind a name; importing the module of a method binds the method instead."""
-        if isinstance(value, ModuleType) and any(m.function == name for m in METHODS.values()):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

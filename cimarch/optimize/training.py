@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from cimarch.data.dataset import Examples
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.optimize.augment import augmented
-from cimarch.optimize.going import Going, damaged
-from cimarch.optimize.record import Epoch
+from cimarch.optimize.frame.going import Going, damaged
+from cimarch.optimize.frame.record import Epoch
 from cimarch.report.files import whole
 
 SCALES = ("weight_scale", "input_scale", "converter_step")

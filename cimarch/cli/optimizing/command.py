@@ -19,8 +19,8 @@ from cimarch.cli.output import as_json
 
 if TYPE_CHECKING:
     from cimarch.optimize import Method
-    from cimarch.optimize.model import Model
-    from cimarch.optimize.record import Record
+    from cimarch.optimize.frame.model import Model
+    from cimarch.optimize.frame.record import Record
 
 EXIT_INTERRUPTED = 130
 
@@ -85,8 +85,8 @@ def _frame() -> list[click.Parameter]:
 
 def _run(function: Any, options: Any, flags: Mapping[str, Any]) -> None:
     import cimarch
-    from cimarch.optimize.going import Going
-    from cimarch.optimize.model import Model
+    from cimarch.optimize.frame.going import Going
+    from cimarch.optimize.frame.model import Model
 
     outputs = Outputs.of(flags["file"], flags["kept"], flags["tables"], flags["plot"])
     outputs.check()
@@ -125,7 +125,7 @@ def _recorded(model: Model, record: Record) -> Model:
 def _text(model: Model, json: bool) -> str:
     if json:
         return as_json(model.records[-1].to_dict())
-    from cimarch.optimize.text import render
+    from cimarch.optimize.telling.text import render
 
     on_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else None

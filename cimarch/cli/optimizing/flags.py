@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from cimarch.optimize.options import Options
+from cimarch.optimize.frame.options import Options
 
 if TYPE_CHECKING:
     _Base = click.ParamType[tuple[Any, ...]]

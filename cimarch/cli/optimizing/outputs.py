@@ -14,11 +14,11 @@ from cimarch.report.files import reason, unwritable
 
 if TYPE_CHECKING:
     from cimarch.hardware.system import System
-    from cimarch.optimize.model import Model
-    from cimarch.optimize.record import Record
+    from cimarch.optimize.frame.model import Model
+    from cimarch.optimize.frame.record import Record
 
 ASKED = "asked.json"
-"""What makes a folder one of a run (`cimarch.optimize.going`)."""
+"""What makes a folder one of a run (`cimarch.optimize.frame.going`)."""
 
 
 @attrs.frozen
@@ -69,7 +69,7 @@ def write_tables(folder: Path | None, model: Model) -> None:
     """The tables of the last record as CSV."""
     if folder is None:
         return
-    from cimarch.optimize.tables import texts
+    from cimarch.optimize.telling.tables import texts
 
     make_folder(folder)
     for name, text in texts(model.records[-1]).items():
@@ -80,7 +80,7 @@ def write_pictures(places: tuple[Path, ...], model: Model, system: System) -> No
     """The pictures of what was done, each in the form that its name asks for."""
     if not places:
         return
-    from cimarch.optimize.pictures import drawn
+    from cimarch.optimize.telling.pictures import drawn
     from cimarch.report.pictures import form_of
 
     for place in places:
@@ -134,8 +134,8 @@ def write_pictures_of_records(
     """
     if not places:
         return
-    from cimarch.optimize.pictures import of_points, of_record
-    from cimarch.optimize.points import points
+    from cimarch.optimize.telling.pictures import of_points, of_record
+    from cimarch.optimize.telling.points import points
     from cimarch.report.pictures import form_of
 
     last = [done[-1] for _, done in found if done]

@@ -18,16 +18,16 @@ import attrs
 from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.hardware.system import System
-from cimarch.optimize.going import Going
-from cimarch.optimize.measure import At
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.measure import At
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import Options, option, wrong
+from cimarch.optimize.frame.record import Record
+from cimarch.optimize.frame.task import Task
 from cimarch.optimize.mixed.hutchinson import traces
 from cimarch.optimize.mixed.judging import RANGES, fitted, some_of
 from cimarch.optimize.mixed.layers import Layer, folded, layers_of
 from cimarch.optimize.mixed.scores import quantised_to
-from cimarch.optimize.model import Model
-from cimarch.optimize.options import Options, option, wrong
-from cimarch.optimize.record import Record
-from cimarch.optimize.task import Task
 
 
 @attrs.frozen(kw_only=True)

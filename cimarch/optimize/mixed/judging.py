@@ -14,9 +14,9 @@ from cimarch.evaluate.bench import Bench
 from cimarch.evaluate.options import How, Where
 from cimarch.functional.fit.calibrate import POLICIES, Policy
 from cimarch.functional.fit.quantise import Quantising
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.task import Task
 from cimarch.optimize.mixed.layers import weights_into_
-from cimarch.optimize.model import Model
-from cimarch.optimize.task import Task
 
 RANGES = tuple(POLICIES)
 """How ranges of converters are chosen."""

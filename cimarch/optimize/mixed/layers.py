@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import check_weights, matrices
-from cimarch.optimize.model import Model
+from cimarch.optimize.frame.model import Model
 
 Floats = NDArray[np.float64]
 PerStrip = Mapping[str, Floats]

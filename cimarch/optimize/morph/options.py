@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from cimarch.optimize.options import Options, option, wrong
+from cimarch.optimize.frame.options import Options, option, wrong
 from cimarch.optimize.training import Recipe
 
 

@@ -15,8 +15,11 @@ from cimarch.diagnostics import suggestion
 from cimarch.hardware.system import Part
 from cimarch.mapping.pools import choices, pools_of
 from cimarch.mapping.precision import Bits
-from cimarch.optimize.measure import At
-from cimarch.optimize.model import Model
+from cimarch.optimize.frame.measure import At
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import wrong
+from cimarch.optimize.frame.record import Epoch, Record
+from cimarch.optimize.frame.task import Task, archive_of
 from cimarch.optimize.morph.expand import Budget
 from cimarch.optimize.morph.options import Widths
 from cimarch.optimize.morph.problems import no_norm
@@ -24,9 +27,6 @@ from cimarch.optimize.morph.resources import Macro, Resources, macros_of, resour
 from cimarch.optimize.morph.shrink import scores_of
 from cimarch.optimize.morph.surgery import choose, rebuild
 from cimarch.optimize.morph.ties import Ties, ties_of
-from cimarch.optimize.options import wrong
-from cimarch.optimize.record import Epoch, Record
-from cimarch.optimize.task import Task, archive_of
 from cimarch.optimize.training import Training
 from cimarch.simulate import simulate
 from cimarch.workload.network import Network

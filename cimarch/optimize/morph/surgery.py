@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from cimarch.optimize.frame.trainee import BatchNorm
 from cimarch.optimize.morph.ties import Embed, Ties, Use, Widths
-from cimarch.optimize.trainee import BatchNorm
 
 NEW = -1
 """In place of a channel's number: it is put in."""

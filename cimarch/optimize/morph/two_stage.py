@@ -15,17 +15,17 @@ from torch import fx
 
 from cimarch.data.dataset import DataSet
 from cimarch.hardware.system import System
-from cimarch.optimize.going import Going
-from cimarch.optimize.model import Model
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.record import Epoch, Record
+from cimarch.optimize.frame.task import Task
+from cimarch.optimize.inloop.qat import Qat, qat
 from cimarch.optimize.morph.expand import Budget, filled, widest
 from cimarch.optimize.morph.options import TwoStage, UniformWidth
 from cimarch.optimize.morph.problems import too_large
 from cimarch.optimize.morph.resources import macros_of
 from cimarch.optimize.morph.run import Run
 from cimarch.optimize.morph.shrink import COSTS, survivors, threshold_for
-from cimarch.optimize.qat import Qat, qat
-from cimarch.optimize.record import Epoch, Record
-from cimarch.optimize.task import Task
 from cimarch.optimize.training import Training
 
 

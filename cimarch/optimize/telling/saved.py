@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cimarch.diagnostics import DescriptionError, Diagnostic
-from cimarch.optimize.record import Record, records_of
+from cimarch.optimize.frame.record import Record, records_of
 from cimarch.workload.adapted import RECORDS, read_adapted
 from cimarch.workload.files import contents, find
 from cimarch.workload.sniff import sniff

@@ -14,12 +14,12 @@ from torch import Tensor, fx, nn
 from cimarch.data.dataset import DataSet
 from cimarch.data.read import read_data
 from cimarch.hardware.system import System
-from cimarch.optimize.going import Going
-from cimarch.optimize.measure import At, stand
-from cimarch.optimize.model import Model
-from cimarch.optimize.options import Options
-from cimarch.optimize.record import Epoch, Record, Stand
-from cimarch.optimize.split import Split, split
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.measure import At, stand
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import Options
+from cimarch.optimize.frame.record import Epoch, Record, Stand
+from cimarch.optimize.frame.split import Split, split
 from cimarch.workload.network import Network
 from cimarch.workload.trace import export
 

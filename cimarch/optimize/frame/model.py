@@ -25,8 +25,8 @@ from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.saved_quantised import from_bytes, to_bytes
 from cimarch.functional.fit.saved_ranges import Calibration
 from cimarch.functional.quantised import QuantisedNetwork
-from cimarch.optimize.record import Record, records_of
-from cimarch.optimize.trainee import module_of
+from cimarch.optimize.frame.record import Record, records_of
+from cimarch.optimize.frame.trainee import module_of
 from cimarch.report.files import whole
 from cimarch.workload.adapted import (
     MANIFEST,
@@ -130,7 +130,7 @@ class Model:
         return attrs.evolve(read, attached=dict(self.attached))
 
     def module(self) -> fx.GraphModule:
-        """The network as a torch module that can be trained (`cimarch.optimize.trainee`)."""
+        """The network as a torch module that can be trained (`cimarch.optimize.frame.trainee`)."""
         return module_of(*read_program(memoryview(self.archive), self.source or self.name))
 
     @property

@@ -37,8 +37,8 @@ from cimarch.functional.train.torch_models import (
 )
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.saved import network_digest
-from cimarch.optimize.model import Model
-from cimarch.optimize.task import archive_of
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.task import archive_of
 
 SEEN = 512
 """Examples held back on which scales and ranges are found."""

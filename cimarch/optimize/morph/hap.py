@@ -21,18 +21,18 @@ from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic
 from cimarch.functional.fit.quantise import matrices
 from cimarch.hardware.system import System
-from cimarch.optimize.going import Going
-from cimarch.optimize.measure import At
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.measure import At
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import Options, option
+from cimarch.optimize.frame.record import Epoch, Record
+from cimarch.optimize.frame.task import Task, archive_of
+from cimarch.optimize.inloop.onchip import reestimate
 from cimarch.optimize.mixed.hutchinson import traces
 from cimarch.optimize.mixed.judging import RANGES, fitted, some_of
 from cimarch.optimize.mixed.layers import folded, layers_of
-from cimarch.optimize.model import Model
 from cimarch.optimize.morph.surgery import choose, rebuild
 from cimarch.optimize.morph.ties import Ties, ties_of
-from cimarch.optimize.onchip import reestimate
-from cimarch.optimize.options import Options, option
-from cimarch.optimize.record import Epoch, Record
-from cimarch.optimize.task import Task, archive_of
 from cimarch.optimize.training import Recipe, Training
 
 

@@ -14,7 +14,7 @@ from cimarch.hardware.system import System
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.precision import precision as bits_of
 from cimarch.mapping.strips import depth_of
-from cimarch.optimize.record import Stand
+from cimarch.optimize.frame.record import Stand
 from cimarch.report.report import Report
 from cimarch.simulate import simulate
 from cimarch.workload.adapted import PRECISION, RANGES

@@ -14,7 +14,7 @@ from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.strips import Strips
 from cimarch.mapping.tiling import Tiles
-from cimarch.optimize.panels import finish
+from cimarch.optimize.telling.panels import finish
 from cimarch.workload.network import Operation
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cimarch.mapping.precision import precision as bits_of
-from cimarch.optimize.details import Row, tables
-from cimarch.optimize.panels import accuracies, bars, remaining, tradeoff, training, widths
-from cimarch.optimize.points import Point
-from cimarch.optimize.record import Record
-from cimarch.optimize.strip_panels import (
+from cimarch.optimize.frame.record import Record
+from cimarch.optimize.telling.details import Row, tables
+from cimarch.optimize.telling.panels import accuracies, bars, remaining, tradeoff, training, widths
+from cimarch.optimize.telling.points import Point
+from cimarch.optimize.telling.strip_panels import (
     WIDE,
     crossbars,
     high,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
     from cimarch.hardware.system import System
-    from cimarch.optimize.model import Model
+    from cimarch.optimize.frame.model import Model
 
 
 @attrs.frozen

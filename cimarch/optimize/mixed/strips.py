@@ -19,8 +19,12 @@ from torch import fx
 from cimarch.data.dataset import DataSet, Examples
 from cimarch.hardware.system import System
 from cimarch.mapping.strips import LAYOUTS
-from cimarch.optimize.going import Going
-from cimarch.optimize.measure import At
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.measure import At
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import Options, option, wrong
+from cimarch.optimize.frame.record import Record
+from cimarch.optimize.frame.task import Task
 from cimarch.optimize.mixed.align import GROUPS, WAYS, Aligned, align
 from cimarch.optimize.mixed.chip import Pools, pools
 from cimarch.optimize.mixed.choose import (
@@ -46,10 +50,6 @@ from cimarch.optimize.mixed.scores import (
     ranked,
     told,
 )
-from cimarch.optimize.model import Model
-from cimarch.optimize.options import Options, option, wrong
-from cimarch.optimize.record import Record
-from cimarch.optimize.task import Task
 
 CHOICES = ("share", "eps", "knee")
 """How the threshold is found."""

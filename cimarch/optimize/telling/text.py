@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cimarch.diagnostics import printable
-from cimarch.optimize.details import columns, figures, tables
-from cimarch.optimize.record import FIGURES, Epoch, Figure, Record, Stand
+from cimarch.optimize.frame.record import FIGURES, Epoch, Figure, Record, Stand
+from cimarch.optimize.telling.details import columns, figures, tables
 from cimarch.report.format import count, number, plural, quantity
 from cimarch.report.summary import Line
 from cimarch.report.tables import (

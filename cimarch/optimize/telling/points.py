@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from cimarch.optimize.record import Record
+from cimarch.optimize.frame.record import Record
 
 JUDGED = (
     ("accuracy_chip", "accuracy on the chip, %"),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cimarch.optimize.details import Row
-from cimarch.optimize.points import Point
-from cimarch.optimize.record import FIGURES, Epoch, Stand
+from cimarch.optimize.frame.record import FIGURES, Epoch, Stand
+from cimarch.optimize.telling.details import Row
+from cimarch.optimize.telling.points import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

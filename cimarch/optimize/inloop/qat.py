@@ -30,14 +30,14 @@ from cimarch.functional.train.straight import DivergedError
 from cimarch.functional.train.torch_models import layers, trained_ranges
 from cimarch.hardware.system import System
 from cimarch.mapping.precision import precision as bits_of
-from cimarch.optimize import onchip
-from cimarch.optimize.codes import converter_use, paths_of
-from cimarch.optimize.going import Going
-from cimarch.optimize.measure import At
-from cimarch.optimize.model import Model
-from cimarch.optimize.options import Options, option, wrong
-from cimarch.optimize.record import Epoch, Record
-from cimarch.optimize.task import Task
+from cimarch.optimize.frame.going import Going
+from cimarch.optimize.frame.measure import At
+from cimarch.optimize.frame.model import Model
+from cimarch.optimize.frame.options import Options, option, wrong
+from cimarch.optimize.frame.record import Epoch, Record
+from cimarch.optimize.frame.task import Task
+from cimarch.optimize.inloop import onchip
+from cimarch.optimize.inloop.codes import converter_use, paths_of
 from cimarch.optimize.training import Recipe, Training, accuracy
 from cimarch.simulate import map_network
 

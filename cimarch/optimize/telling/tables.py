@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cimarch.optimize.details import columns, figures, tables
-from cimarch.optimize.record import FIGURES, Record
+from cimarch.optimize.frame.record import FIGURES, Record
+from cimarch.optimize.telling.details import columns, figures, tables
 from cimarch.report.csv import text
 
 

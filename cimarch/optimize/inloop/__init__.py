@@ -1,0 +1,1 @@
+"""Training with the chip in the loop: whole numbers first, then its converters."""
