@@ -99,6 +99,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     policies = [[[bits, 8]] * 4 for bits in (8, 4, 6, 8, 3, 4)]
     told = [Prices(system, DIGITS).of(policy) for policy in policies]
     monkeypatch.setattr(routes, "MOST_KEPT", 2)
+    monkeypatch.setattr(routes, "MOST_ASKED", 2)
     monkeypatch.setattr(kept, "MOST", 2)
     forgetful = Prices(system, DIGITS)
     assert [forgetful.of(policy) for policy in policies] == told

@@ -24,7 +24,9 @@ ARRAYS = frozenset({"crossbar", "digital_array"})
 OUTSIDE = frozenset({"dram", "host"})
 """Kinds beyond the chip: a route may end at one, never cross it."""
 MOST_KEPT = 1 << 14
-"""Answers of each kind that are remembered at once."""
+"""Ways within a block that are remembered at once."""
+MOST_ASKED = 1 << 11
+"""Answers between any two places that are remembered at once; a search asks for them again."""
 
 
 @attrs.frozen(order=True, cache_hash=True)
@@ -192,7 +194,7 @@ class Routes:
         """
         key = (source, target, port)
         if key not in self._ways:
-            if len(self._ways) >= MOST_KEPT:
+            if len(self._ways) >= MOST_ASKED:
                 self._ways.clear()
             self._ways[key] = self._find(source, target, port)
         return self._ways[key]
@@ -320,7 +322,7 @@ class Routes:
         """What `_spread` says, looked for once, and only as far as it is asked for."""
         key = (start, port, back)
         if key not in self._spreads:
-            if len(self._spreads) >= MOST_KEPT:
+            if len(self._spreads) >= MOST_ASKED:
                 self._spreads.clear()
             self._spreads[key] = _Again(self._spread(start, port, back=back))
         return iter(self._spreads[key])
