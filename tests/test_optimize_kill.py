@@ -114,14 +114,20 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_let_run(victim: Vic
     victim.clear()
     chance = random.Random(victim.name)
     seconds = victim.run(line=0)["seconds"]
-    victim.clear()
     killed = 0
-    while victim.run(seconds=chance.uniform(0.05, 0.6) * seconds)["status"] and killed < 12:
-        killed += 1
-    if not (victim.folder / OUT).exists():
-        assert victim.run(line=0)["status"] == 0
-    assert killed > 1
+    while killed < 2:  # a machine that became faster since may be done before
+        victim.clear()
+        killed, seconds = kills(victim, chance, seconds), seconds / 2
     is_as_if_let_run(victim)
+
+
+def kills(victim: Victim, chance: random.Random, seconds: float) -> int:
+    """Kill a run up to 12 times, each after some share of so many seconds, then let it run."""
+    for killed in range(12):
+        if not victim.run(seconds=chance.uniform(0.05, 0.6) * seconds)["status"]:
+            return killed
+    assert victim.run(line=0)["status"] == 0
+    return 12
 
 
 def test_a_run_killed_while_it_keeps_what_is_done_ends_as_one_that_was_let_run(
