@@ -51,7 +51,7 @@ SHORT = {
     "judge": 10,
     "batch": 64,
     "bfloat16": False,
-    "augment": False,
+    "augment": "none",
 }
 
 

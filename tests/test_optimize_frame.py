@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import pytest
 
+import cimarch
 import mutations
 from cimarch.data.dataset import DataSet, Examples
 from cimarch.data.normalisation import Normalise
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from cimarch.optimize import METHODS
 from cimarch.optimize.frame.going import Going
 from cimarch.optimize.frame.model import Model
-from cimarch.optimize.frame.options import Options, option
+from cimarch.optimize.frame.options import Options, Trains, option
 from cimarch.optimize.frame.record import Epoch, Record, Stand
 from cimarch.optimize.frame.split import split
 from cimarch.optimize.frame.task import archive_of
@@ -549,3 +550,24 @@ def test_a_model_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (tmp_path / "a.adapted").read_bytes() == model.to_bytes()
     told(lambda: model.save(tmp_path / "nowhere" / "a.adapted"))
     assert io.BytesIO(model.to_bytes()).read(2) == b"PK"
+
+
+@pytest.mark.parametrize(
+    ("word", "mirrors", "found"),
+    [
+        ("auto", True, {"shift": 4, "mirror": True}),
+        ("auto", False, {"shift": 4, "mirror": False}),
+        ("shift", True, {"shift": 4, "mirror": False}),
+        ("mirror", False, {"shift": 4, "mirror": True}),
+        ("none", True, {"shift": 0, "mirror": False}),
+    ],
+)
+def test_images_are_mirrored_where_that_keeps_their_class(
+    word: str, mirrors: bool, found: dict[str, object]
+) -> None:
+    images = Examples(np.zeros((2, 3, 32, 32), np.uint8), np.zeros(2, np.int64), None)
+    assert Trains(augment=word).augmented(DataSet("some", images, (), mirrors=mirrors)) == found
+
+
+def test_digits_are_not_known_to_mirror() -> None:
+    assert not cimarch.read_data("digits").mirrors

@@ -25,7 +25,7 @@ from cimarch.optimize.inloop import onchip  # noqa: E402
 from cimarch.optimize.inloop.codes import _use_of_one  # noqa: E402
 from cimarch.optimize.inloop.qat import Qat, qat  # noqa: E402
 
-FEW = {"images": 256, "held_back": 64, "batch": 64, "judge": 100, "augment": False}
+FEW = {"images": 256, "held_back": 64, "batch": 64, "judge": 100, "augment": "none"}
 QUICK = {"epochs_scales": 1, "epochs_converters": 1, "rate": 0.01, "rate_converters": 0.002, **FEW}
 
 

@@ -79,8 +79,9 @@ def _of(
     path: Path, test: tuple[Pixels, Labels], train: Callable[[], Examples | None], scale: Normalise
 ) -> DataSet:
     return DataSet(
-        "cifar10", _examples(*test, scale, path), CLASSES, load_train=train, source=str(path)
-    )
+        "cifar10", _examples(*test, scale, path), CLASSES, load_train=train, source=str(path),
+        mirrors=True,
+    )  # fmt: skip
 
 
 def _examples(images: Pixels, labels: Labels, scale: Normalise, path: Path) -> Examples:
@@ -104,7 +105,7 @@ def _official(folder: Path, scale: Normalise) -> DataSet:
         return read(there) if there else None
 
     test = read((TEST_BATCH,))
-    return DataSet("cifar10", test, CLASSES, load_train=train, source=str(folder))
+    return DataSet("cifar10", test, CLASSES, load_train=train, source=str(folder), mirrors=True)
 
 
 def _joined(pieces: dict[str, bytes], scale: Normalise, path: Path) -> Examples:
@@ -131,8 +132,9 @@ def _archive(path: Path, scale: Normalise) -> DataSet:
     if test is None:
         raise problem("E322", f"`{path}` holds no `{TEST_BATCH}`")
     return DataSet(
-        "cifar10", test, CLASSES, load_train=lambda: read(TRAIN_BATCHES), source=str(path)
-    )
+        "cifar10", test, CLASSES, load_train=lambda: read(TRAIN_BATCHES), source=str(path),
+        mirrors=True,
+    )  # fmt: skip
 
 
 def _members(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:

@@ -82,6 +82,8 @@ class DataSet:
     """`images` (a class for each) or `tokens` (a next token for each)."""
     source: str = ""
     """Where it was read."""
+    mirrors: bool = False
+    """Whether an image and its mirror image are known to be of one class."""
     notes: tuple[str, ...] = ()
     """What was left out, how it was divided: one sentence each."""
 

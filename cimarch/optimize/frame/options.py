@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from cimarch.data.dataset import DataSet
 from cimarch.diagnostics import DescriptionError, Diagnostic, suggestion
 
 
@@ -66,6 +67,25 @@ class Options:
         import torch
 
         return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@attrs.frozen(kw_only=True)
+class Trains(Options):
+    """What methods take that train on images."""
+
+    augment: str = option(
+        "auto",
+        "How training images are changed: shifted by up to an eighth of their width; mirrored as "
+        "well, half of them; auto: mirrored where the data set says that this keeps the class.",
+        words=("auto", "none", "shift", "mirror"),
+    )
+
+    def augmented(self, data: DataSet) -> dict[str, Any]:
+        """`shift` and `mirror` of a recipe for images of a data set."""
+        if self.augment == "none":
+            return {"shift": 0, "mirror": False}
+        mirror = data.mirrors if self.augment == "auto" else self.augment == "mirror"
+        return {"shift": data.test.shape[-1] // 8, "mirror": mirror}
 
 
 def wrong(headline: str, *helps: str, notes: tuple[str, ...] = ()) -> DescriptionError:

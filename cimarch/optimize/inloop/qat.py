@@ -33,7 +33,7 @@ from cimarch.mapping.precision import precision as bits_of
 from cimarch.optimize.frame.going import Going
 from cimarch.optimize.frame.measure import At
 from cimarch.optimize.frame.model import Model
-from cimarch.optimize.frame.options import Options, option, wrong
+from cimarch.optimize.frame.options import Trains, option, wrong
 from cimarch.optimize.frame.record import Epoch, Record
 from cimarch.optimize.frame.task import Task
 from cimarch.optimize.inloop import onchip
@@ -46,7 +46,7 @@ FIRST, SECOND = "scales", "converters"
 
 
 @attrs.frozen(kw_only=True)
-class Qat(Options):
+class Qat(Trains):
     """How to train for whole numbers and converters."""
 
     weight_bits: int = option(4, "Of weights.", least=1, most=8)
@@ -67,8 +67,6 @@ class Qat(Options):
         0.1, "Learning rate of scales and steps, as a share of the others'.", least=0
     )
     batch: int = option(128, "Images of a step.", least=1)
-    augment: bool = option(True, "Shift training images by up to an eighth of their width, and "
-                           "mirror half of them.")  # fmt: skip
     converters: str = option(
         "on", "Whether sums are converted, as the second phase; off: the first alone.",
         words=("on", "off"),
@@ -210,10 +208,9 @@ class _Run:
         task, asked = self.task, self.asked
         if not epochs:
             return
-        shift = task.split.train.shape[-1] // 8 if asked.augment else 0
         recipe = Recipe(
             epochs=epochs, batch=asked.batch, rate=rate, scale_rate=asked.rate_scales,
-            seed=asked.seed, shift=shift, mirror=asked.augment,
+            seed=asked.seed, **asked.augmented(task.data),
         )  # fmt: skip
         training = Training(
             module, task.split.train, task.split.held_back, recipe, stage=stage,

@@ -24,7 +24,7 @@ from cimarch.hardware.system import System
 from cimarch.optimize.frame.going import Going
 from cimarch.optimize.frame.measure import At
 from cimarch.optimize.frame.model import Model
-from cimarch.optimize.frame.options import Options, option
+from cimarch.optimize.frame.options import Trains, option
 from cimarch.optimize.frame.record import Epoch, Record
 from cimarch.optimize.frame.task import Task, archive_of
 from cimarch.optimize.inloop.onchip import reestimate
@@ -37,7 +37,7 @@ from cimarch.optimize.training import Recipe, Training
 
 
 @attrs.frozen(kw_only=True)
-class Hap(Options):
+class Hap(Trains):
     """What Hessian-aware pruning takes."""
 
     remove: float = option(0.5, "Share of the weights that goes.", least=0, most=0.99)
@@ -161,8 +161,9 @@ def _tuned(task: Task, asked: Hap, pruned: fx.GraphModule) -> list[Epoch]:
     if not asked.epochs:
         return []
     recipe = Recipe(
-        epochs=asked.epochs, batch=asked.batch, rate=asked.rate, decay=4e-4, seed=asked.seed
-    )
+        epochs=asked.epochs, batch=asked.batch, rate=asked.rate, decay=4e-4, seed=asked.seed,
+        **asked.augmented(task.data),
+    )  # fmt: skip
     return Training(
         pruned.to(asked.torch_device), task.split.train, task.split.held_back, recipe,
         stage="fine-tune", going=task.going, device=asked.torch_device,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import attrs
 
-from cimarch.optimize.frame.options import Options, option, wrong
+from cimarch.data.dataset import DataSet
+from cimarch.optimize.frame.options import Options, Trains, option, wrong
 from cimarch.optimize.training import Recipe
 
 
 @attrs.frozen(kw_only=True)
-class Widths(Options):
+class Widths(Trains):
     """The budget, how channels are chosen, and how the network is trained afterwards."""
 
     budget: int | None = option(
@@ -37,9 +38,6 @@ class Widths(Options):
     rate: float = option(0.05, "Learning rate of that training.", least=0)
     batch: int = option(128, "Examples in a step.", least=1)
     decay: float = option(5e-4, "Of weights.", least=0)
-    augment: bool = option(
-        True, "Shift training images by up to an eighth of their width, and mirror half of them."
-    )
     bfloat16: bool = option(True, "Products of training in bfloat16, as processors have them.")
 
     def check(self) -> None:
@@ -53,11 +51,11 @@ class Widths(Options):
                 f"`--bit-lines {self.bit_lines}`",
             )
 
-    def recipe(self, epochs: int, rate: float, width: int) -> Recipe:
-        """How to train for so many epochs, with images so wide."""
+    def recipe(self, epochs: int, rate: float, data: DataSet) -> Recipe:
+        """How to train for so many epochs on a data set."""
         return Recipe(
             epochs=epochs, rate=rate, batch=self.batch, decay=self.decay, seed=self.seed,
-            bfloat16=self.bfloat16, mirror=self.augment, shift=width // 8 if self.augment else 0,
+            bfloat16=self.bfloat16, **self.augmented(data),
         )  # fmt: skip
 
 

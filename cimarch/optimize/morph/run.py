@@ -159,7 +159,7 @@ class Run:
         """Train with the last widths."""
         return Training(
             module, self.task.split.train, self.task.split.held_back,
-            self.options.recipe(self.options.epochs, self.options.rate, self.shape[-1]),
+            self.options.recipe(self.options.epochs, self.options.rate, self.task.data),
             stage="last widths", going=self.task.going, device=self.options.torch_device,
         ).run()  # fmt: skip
 

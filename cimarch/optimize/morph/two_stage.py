@@ -139,7 +139,7 @@ def _shrink(
     cost = COSTS[options.form](budget)
     epochs += Training(
         module, run.task.split.train, run.task.split.held_back,
-        options.recipe(options.shrink_epochs, options.shrink_rate, run.shape[-1]),
+        options.recipe(options.shrink_epochs, options.shrink_rate, run.task.data),
         stage=stage, going=run.task.going, device=options.torch_device,
         penalty=lambda trained: options.strength * cost(trained).to(options.torch_device),
     ).run()  # fmt: skip
