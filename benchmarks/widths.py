@@ -1,12 +1,11 @@
 """What widths that fit the macros cost: two-stage adaptation beside one factor for all widths.
 
-    python benchmarks/widths.py --data cifar10:PATH --kept FOLDER --vgg7 vgg7.pt [--write]
+    python benchmarks/widths.py --data cifar10:PATH --kept FOLDER [--write]
 
-adapts VGG-7 (a file that `models/train_cifar.py --model vgg7` wrote) to 4 macros, and
-`models/resnet20.pt` to 1, 2 and 3, by `two_stage` and by `uniform_width` with as many epochs, for
-each seed. All test images judge the float model once, at the end. What is done lies in FOLDER, a
-line of `results.jsonl` for each run, and is not done again; `--table` prints what is there.
-`--write` puts the table on the page.
+adapts `models/vgg7.pt` to 3 macros, a seventh of what it takes, and `models/resnet20.pt` to 1, 2
+and 3, by `two_stage` and by `uniform_width` with as many epochs, for each seed. All test images
+judge the float model once, at the end. What is done lies in FOLDER, a line of `results.jsonl` for
+each run, and is not done again; `--table` prints what is there, `--write` puts it on the page.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ import argparse
 import json
 import re
 import statistics
+import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,14 @@ from cimarch.optimize.training import accuracy
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "optimize.md"
-COMMAND = "$ python benchmarks/widths.py --data cifar10:PATH --kept FOLDER --vgg7 vgg7.pt\n"
+COMMAND = "$ python benchmarks/widths.py --data cifar10:PATH --kept FOLDER\n"
 BLOCK = re.compile(r"(```text\n\$ python benchmarks/widths\.py .*\n)(?:.*\n)*?(```)")
 SET = {"weights.size": "1 MiB", "maps.size": "256 KiB"}
 PORTS = (64, 1024)
 """Bits of the port through which weights come: that of the description, and a row of the macro."""
-EPOCHS = 8
-JOBS = (("vgg7", 4), ("resnet20", 1), ("resnet20", 2), ("resnet20", 3))
+SCHEDULES = {"vgg7": (None, 16), "resnet20": (16_000, 8)}
+"""Training images (None: all) and epochs behind the last widths."""
+JOBS = (("vgg7", 3), ("resnet20", 1), ("resnet20", 2), ("resnet20", 3))
 METHODS = ("two_stage", "uniform_width")
 Row = dict[str, Any]
 
@@ -45,20 +47,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="cifar10:PATH")
     parser.add_argument("--kept", required=True, type=Path, help="the folder of what is done")
-    parser.add_argument("--vgg7", type=Path, help="the trained VGG-7; without it ResNet-20 alone")
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--only", default="", help="runs with this in their name: vgg7_two")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     parser.add_argument("--write", action="store_true", help="put the table on the page")
     asked = parser.parse_args()
     asked.kept.mkdir(parents=True, exist_ok=True)
     place = asked.kept / "results.jsonl"
     if not asked.table:
-        files = {"resnet20": ROOT / "models" / "resnet20.pt", "vgg7": asked.vgg7}
-        for seed in map(int, asked.seeds.split(",")):
-            for net, budget in JOBS:
-                for method in METHODS:
-                    if files[net] is not None:
-                        once(place, files[net], asked.data, [net, method, budget, seed])
+        for seed, (net, budget), method in product(asked.seeds.split(","), JOBS, METHODS):
+            job = [net, method, budget, int(seed)]
+            if asked.only in named(job):
+                once(place, asked.data, job)
     text = "\n".join(table(rows(place))) + "\n"
     print(text, end="")
     if asked.write:
@@ -71,20 +71,38 @@ def rows(place: Path) -> list[Row]:
     return [json.loads(line) for line in place.read_text().splitlines()] if place.exists() else []
 
 
-def once(place: Path, file: Path, data: str, job: list[Any]) -> None:
+class Told:
+    """Prints what is being done, a line a minute at most."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.last = name, 0.0
+
+    def __call__(self, stage: str, share: float) -> None:
+        if time.monotonic() - self.last > 60:
+            self.last = time.monotonic()
+            print(f"{self.name} {stage} {share:.2f}", flush=True)
+
+
+def named(job: list[Any]) -> str:
+    """The name of a run."""
+    return "_".join(map(str, job))
+
+
+def once(place: Path, data: str, job: list[Any]) -> None:
     """One run, unless it is done."""
     if any(row["job"] == job for row in rows(place)):
         return
-    _, method, budget, seed = job
-    given = Model.of(str(file))
+    net, method, budget, seed = job
+    given = Model.of(str(ROOT / "models" / f"{net}.pt"))
     examples = read_data(data, given.network())
-    common: Row = {"budget": budget, "seed": seed, "images": 16_000, "judge": 20}
-    going = Going(kept=place.parent / "_".join(map(str, job)))
+    images, epochs = SCHEDULES[net]
+    common: Row = {"budget": budget, "seed": seed, "images": images, "judge": 20}
+    going = Going(Told(named(job)), place.parent / named(job))
     system = cimarch.load("edge_macro", set=SET)
     if method == "two_stage":
-        made, record = two_stage(given, system, examples, TwoStage(epochs=EPOCHS, **common), going)
+        made, record = two_stage(given, system, examples, TwoStage(epochs=epochs, **common), going)
     else:
-        asked = UniformWidth(epochs=EPOCHS + 2, **common)  # two epochs of shrinking the more
+        asked = UniformWidth(epochs=epochs + 2, **common)  # two epochs of shrinking the more
         made, record = uniform_width(given, system, examples, asked, going)
     test = examples.judging()
     row = {
