@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 
-from cimarch.engine.outcome import Outcome
 from cimarch.hardware.system import System
 from cimarch.mapping.duplicate import Duplicate
+from cimarch.mapping.placement import Placement
 from cimarch.mapping.pools import Wanted
 from cimarch.mapping.wiring import wirings_of
 from cimarch.program.kept import Kept
@@ -36,8 +36,6 @@ class Price:
     """None where the description does not price an action that is done."""
     crossbars: int
     """That hold weights."""
-    load_cycles: int
-    """To write all weights once."""
     utilisation: float
     """Cells that hold weights over the cells of these crossbars, 0 to 1."""
 
@@ -74,22 +72,27 @@ class Prices:
         with _uncollected():
             return self._of(policy)
 
+    def loading(self, policy: object = None) -> int:
+        """Cycles to write all weights of a policy once."""
+        with _uncollected():
+            placed, program = self._written(policy)
+            if program.preloaded and placed.groups:
+                return run_program(load_program(placed, self._kept), check=False).makespan
+            return load_cycles(program, run_program(program, check=False))
+
     def _of(self, policy: object) -> Price:
-        placed = map_network(self.system, self.network, precision=policy, **self._how)
-        program = write_program(placed, kept=self._kept)
+        placed, program = self._written(policy)
         ran = run_program(program, check=False)
         return Price(
             cycles=ran.makespan,
             joules=Ledger(program, ran).joules,
             crossbars=placed.crossbars,
-            load_cycles=self._loading(program, ran),
             utilisation=placed.utilisation,
         )
 
-    def _loading(self, program: Program, ran: Outcome) -> int:
-        if not (program.preloaded and program.placement.groups):
-            return load_cycles(program, ran)
-        return run_program(load_program(program.placement, self._kept), check=False).makespan
+    def _written(self, policy: object) -> tuple[Placement, Program]:
+        placed = map_network(self.system, self.network, precision=policy, **self._how)
+        return placed, write_program(placed, kept=self._kept)
 
 
 @contextmanager
