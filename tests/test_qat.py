@@ -134,9 +134,10 @@ def test_the_first_and_the_last_operation_keep_8_bits_unless_a_policy_says_other
 
 def test_methods_chain_the_second_run_begins_with_the_scales_of_the_first(kept):
     asked = {**FEW, "epochs_converters": 0}
-    first, _ = qat(normed(), edge(), "digits", Qat(epochs_scales=1, converters="off", **asked))
+    first, one = qat(normed(), edge(), "digits", Qat(epochs_scales=1, converters="off", **asked))
     before = {name: each.weight_scale.item() for name, each in layers(kept["module"]).items()}
-    qat(first, edge(), "digits", Qat(epochs_scales=0, **asked))
+    _, two = qat(first, edge(), "digits", Qat(epochs_scales=0, **asked))
+    assert two.before.accuracy_quantised == one.after.accuracy_quantised
     after = {name: each.weight_scale.item() for name, each in layers(kept["module"]).items()}
     assert after == pytest.approx(before, rel=1e-5)
 

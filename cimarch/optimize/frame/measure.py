@@ -44,10 +44,13 @@ def stand(
 ) -> Stand:
     """Run the network on the system once, and judge it where there is data.
 
-    `judge` examples judge, all without a number; `how` are other options of `evaluate`.
+    `judge` examples judge, all without a number; `how` are other options of `evaluate`. Where the
+    policy is the one that the model brings, its whole weights are measured, too, and not others
+    that are made of its float weights.
     """
     bits: dict[str, Any] = {
-        "weight_bits": at.weight_bits, "input_bits": at.input_bits, "precision": at.precision,
+        "weight_bits": at.weight_bits, "input_bits": at.input_bits,
+        "precision": None if at.precision == _brought(network) else at.precision,
     }  # fmt: skip
     found = costs(simulate(system, network, **bits), network, at)
     if data is None:
@@ -86,6 +89,10 @@ def _weight_bits(op: Operation, bits: Bits) -> int:
 
 
 def _policy(network: Network, at: At) -> Any:
-    if at.precision is not None or PRECISION not in network.attached:
-        return at.precision
-    return json.loads(network.attached[PRECISION])
+    return _brought(network) if at.precision is None else at.precision
+
+
+def _brought(network: Network) -> Any:
+    """The policy that a model brings, or None."""
+    given = network.attached.get(PRECISION)
+    return None if given is None else json.loads(given)
