@@ -19,7 +19,6 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from cimarch.optimize import METHODS
 from cimarch.optimize.frame.model import Model
 
 HERE = Path(__file__).parent
@@ -70,8 +69,6 @@ def victim(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Victim]:
     name = request.param
-    if name not in ("toy", *METHODS):
-        pytest.skip(f"there is no method `{name}`")
     place, whole = tmp_path_factory.mktemp("killed"), tmp_path_factory.mktemp("whole")
     warm = {"arguments": [*RUNS[name], "-o", OUT], "folder": str(whole), "toy": name == "toy"}
     process = subprocess.Popen(
