@@ -384,6 +384,27 @@ STORIES = {
         two_inputs(),
         13,
     ),
+    # rows come after 2 and 4, the last is written from 4 to 5.5: 6 cycles and a product, twice
+    "a row is written from when it comes": Story(
+        """
+    part gate: link { width = 4 bit, rate = 1 GHz }
+    part x: Cells { rows = 2, columns = 2, action write { latency = 1.5 ns } }
+    connect gate -> x.write
+    """,
+        networks.table((2, 2, 1), (2, 2, 1)),
+        2 * (6 + 1),
+    ),
+    # the last row is on `slow` from 2 to 4, on `quick` from 4 to 5.5, and written from 6 to 7
+    "a row crosses a part from when it comes": Story(
+        """
+    part slow: link { width = 4 bit, rate = 1 GHz }
+    part quick: bus { width = 8 bit, action transfer { latency = 1.5 ns } }
+    part x: Cells { rows = 2, columns = 2, action write { latency = 1 ns } }
+    connect slow -> quick -> x.write
+    """,
+        networks.table((2, 2, 1), (2, 2, 1)),
+        2 * (7 + 1),
+    ),
     # 4 rows written and a product, 5; 11 bits of a sum over the bus and into the maps, 8; the same
     # again, 13; the new sum over the bus, 15, the old out of the maps, 16, added, 17, stored
     "a sum that waits for the next group is read when it is wanted": Story(
