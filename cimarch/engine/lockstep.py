@@ -30,6 +30,7 @@ before it is used.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -131,7 +132,7 @@ def _slot_times(times: SlotTimes, like: Ints) -> SlotTimes:
 
 @attrs.frozen(eq=False)
 class _Nodes:
-    """The slots of all templates, then their gates, each with a list of what it waits for."""
+    """The slots of all templates, then their gates."""
 
     first_slot: Ints
     first_gate: Ints
@@ -143,13 +144,7 @@ class _Nodes:
     columns: tuple[Ints, ...]
     """What must be the same: template, busy, latency, period, where it is cut off, rank among the
     slots that hold the same resource; and whether it is a join or a gate."""
-    first: Ints
-    kind: Ints
-    """Per thing to wait for: the lag and whether it waits for the start; that it is a gate; for a
-    gate, the piece that waits, the piece waited for, and the blocks."""
-    source: NDArray[np.int32]
-    links: tuple[tuple[tuple[Link, int], ...], ...]
-    """Per piece: its links, each with its kind."""
+    work: Work
 
     @classmethod
     def of(cls, work: Work, load: NDArray[np.float64]) -> _Nodes:
@@ -160,19 +155,35 @@ class _Nodes:
         resource = np.full(first_gate[-1], JOIN, np.int32)
         for each, first in zip(templates, first_slot, strict=False):
             resource[first : first + len(each)] = each.resource
-        target, kind, source, links = _waits(work, first_slot, first_gate)
-        order = np.argsort(target, kind="stable")
         return cls(
             first_slot,
             first_gate,
             resource,
             load,
             _columns(work, first_slot, first_gate, resource),
-            _starts(np.bincount(target, minlength=len(resource))),
-            kind[order],
-            source[order].astype(np.int32),
-            links,
+            work,
         )
+
+    @cached_property
+    def waits(self) -> _Waits:
+        """What they wait for; often they are told apart without it."""
+        target, kind, source, links = _waits(self.work, self.first_slot, self.first_gate)
+        order = np.argsort(target, kind="stable")
+        first = _starts(np.bincount(target, minlength=len(self.resource)))
+        return _Waits(first, kind[order], source[order].astype(np.int32), links)
+
+
+@attrs.frozen(eq=False)
+class _Waits:
+    """What nodes wait for: a list a node."""
+
+    first: Ints
+    kind: Ints
+    """Per thing to wait for: the lag and whether it waits for the start; that it is a gate; for a
+    gate, the piece that waits, the piece waited for, and the blocks."""
+    source: NDArray[np.int32]
+    links: _Links
+    """Per piece: its links, each with its kind."""
 
 
 def _load(work: Work) -> NDArray[np.float64]:
@@ -288,15 +299,16 @@ def _refined(nodes: _Nodes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | N
     for column in nodes.columns:
         refine.colour_by(colour, column)
     held = np.zeros(len(nodes.load), np.uint64)
-    buffer = np.empty(int(np.diff(nodes.first).max(initial=0)), np.uint64)
     kinds = 0
     while True:
         refine.colour_resources(colour, nodes.resource, held)
         if _gain(nodes.load, held) <= GAIN:
             return None
+        waits = nodes.waits
+        buffer = np.empty(int(np.diff(waits.first).max(initial=0)), np.uint64)
         refine.colour_by_resource(colour, nodes.resource, held)
         refine.colour_by_sources(
-            nodes.first, nodes.kind, nodes.source, colour.copy(), colour, buffer
+            waits.first, waits.kind, waits.source, colour.copy(), colour, buffer
         )
         before, kinds = kinds, _different(colour)
         if kinds == before:
@@ -356,9 +368,9 @@ def _proved(nodes: _Nodes, like: Ints, resources: Ints, used: NDArray[np.int32])
         return False
     if any((column != column[like]).any() for column in nodes.columns):
         return False
-    longest = int(np.diff(nodes.first).max(initial=0))
-    spare = np.empty(2 * longest, np.int64)
-    return bool(same_sources(nodes.first, nodes.kind, nodes.source, like, like, spare))
+    waits = nodes.waits
+    spare = np.empty(2 * int(np.diff(waits.first).max(initial=0)), np.int64)
+    return bool(same_sources(waits.first, waits.kind, waits.source, like, like, spare))
 
 
 # One of each ----------------------------------------------------------------------------------
@@ -380,7 +392,7 @@ def _folded(work: Work, nodes: _Nodes, like: Ints, resources: Ints) -> Folded:
         keep = kept[begin : begin + len(template)]
         templates[id(template)] = number, _fold_template(template, keep, *parts), keep
     pieces = []
-    for piece, linked in zip(work.pieces, nodes.links, strict=True):
+    for piece, linked in zip(work.pieces, nodes.waits.links, strict=True):
         number, template, keep = templates[id(piece.template)]
         limit = int(keep[: len(keep) - piece.cut].sum())
         pieces.append(

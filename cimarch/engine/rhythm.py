@@ -57,7 +57,8 @@ class State:
     ran: int
     opened: int
     lowest: Ints
-    waited: Ints
+    waited: dict[int, Ints]
+    """Per template whose tasks have begun and are not all over: WAITED of its slots."""
     missing: Ints
     """Per gate: what was missing, NONE where it was open."""
 
@@ -130,9 +131,24 @@ def keep(run: Run, numbers: Ints) -> State:
         int(run.state[kernel.RAN]),
         int(run.state[kernel.OPEN]),
         run.pieces[:, kernel.LOWEST].copy(),
-        run.times[:, kernel.WAITED].copy(),
+        {each: _times(run, each)[:, kernel.WAITED].copy() for each in _under_way(run)},
         _missing(run),
     )
+
+
+def _under_way(run: Run) -> list[int]:
+    """The templates of which some piece has begun and some piece is not over."""
+    begun, left = np.zeros((2, len(run.templates)), np.bool_)
+    begun[run.pieces[run.pieces[:, kernel.PIECE_START] != NONE, kernel.TEMPLATE]] = True
+    is_left = run.pieces[:, kernel.LOWEST] < run.pieces[:, kernel.REPEAT]
+    left[run.pieces[is_left, kernel.TEMPLATE]] = True
+    return np.flatnonzero(begun & left).tolist()
+
+
+def _times(run: Run, template: int) -> Ints:
+    """The rows of `times` of a template's slots."""
+    first = int(run.templates[template, kernel.FIRST_SLOT])
+    return run.times[first : first + int(run.templates[template, kernel.SLOTS])]
 
 
 def _missing(run: Run) -> Ints:
@@ -287,17 +303,23 @@ def _first_odd(period: _Period, starts: Ints, low: int, step: int) -> int:
 
 
 def skip(run: Run, kept: State, times: int) -> int:
-    """Let it be so many periods later; how many tasks that saves."""
+    """Let it be so many periods later; how many tasks that saves.
+
+    All tasks of the period are of pieces that went on: another one's would show in its blocks.
+    """
     period = _Period.since(run, kept)
     cycles = times * period.cycles
-    run.times[:, kernel.WAITED] += times * (run.times[:, kernel.WAITED] - kept.waited)
-    run.times[run.times[:, kernel.LAST_START] > kept.now, kernel.LAST_START] += cycles
+    moving = np.flatnonzero(period.steps)
+    for template in np.unique(run.pieces[moving, kernel.TEMPLATE]).tolist():
+        rows = _times(run, template)
+        rows[:, kernel.WAITED] += times * (rows[:, kernel.WAITED] - kept.waited.get(template, 0))
+        rows[rows[:, kernel.LAST_START] > kept.now, kernel.LAST_START] += cycles
     run.pieces[run.pieces[:, kernel.PIECE_FINISH] > kept.now, kernel.PIECE_FINISH] += cycles
     tasks = times * (int(run.state[kernel.RAN]) - kept.ran)
     run.state[kernel.RAN] += tasks
     run.state[kernel.OPEN] += times * (int(run.state[kernel.OPEN]) - kept.opened)
     missing = _missing(run)
-    for piece in np.flatnonzero(period.steps):
+    for piece in moving:
         _move_gates(period, int(piece), times)
         _move_blocks(period, int(piece), times)
     still = period.steps[run.gates[:, kernel.OF_PIECE]] == 0

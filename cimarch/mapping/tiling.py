@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from typing import NamedTuple
 
 import attrs
 import numpy as np
@@ -91,6 +92,12 @@ class Tiles:
         """The tiles at these places."""
         return Tiles(**{f.name: getattr(self, f.name)[chosen] for f in attrs.fields(Tiles)})
 
+    def each(self, chosen: Sequence[int]) -> list[Tile]:
+        """The tiles at these places, one by one."""
+        places = np.asarray(chosen, np.int64)
+        columns = (getattr(self, name)[places].tolist() for name in Tile._fields[1:])
+        return list(map(Tile._make, zip(chosen, *columns, strict=True)))
+
     @classmethod
     def joined(cls, tables: Sequence[Tiles]) -> Tiles:
         """Several tables below each other."""
@@ -101,6 +108,25 @@ class Tiles:
                 for f in attrs.fields(cls)
             }
         )
+
+
+class Tile(NamedTuple):
+    """What a program asks of one tile: columns of `Tiles` as plain numbers."""
+
+    number: int
+    """Its row there."""
+    channel_group: int
+    row0: int
+    every: int
+    inputs: int
+    rows: int
+    outputs: int
+    columns: int
+    lines: int
+    array: int
+    at_column: int
+    pool: int
+    level: int
 
 
 _Columns = tuple[int, int, int, int]

@@ -48,6 +48,7 @@ class Wiring:
         self.routes = routes or Routes(system)
         """Those of the system: the wirings of several pools share them."""
         self._converts: dict[int, Convert | None] = {}
+        self._drivers: dict[int, Instances | None] = {}
         self._arrays_each: int | None = None
         self._whole_source: Instances | None = None
 
@@ -85,6 +86,11 @@ class Wiring:
 
     def driver_of(self, array: int) -> Instances | None:
         """The buffer that feeds an array's dacs (or its word lines), with nothing timed between."""
+        if array not in self._drivers:
+            self._drivers[array] = self._find_driver(array)
+        return self._drivers[array]
+
+    def _find_driver(self, array: int) -> Instances | None:
         for at in self.routes.upstream(self.array(array), "in"):
             kind = self.system.part(at.path).kind
             if kind == "buffer":

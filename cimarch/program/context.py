@@ -91,8 +91,8 @@ class Context:
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""
         self._periods: dict[tuple[str, bool], int] = {}
-        self._told: dict[int, tuple[tuple[tuple[int, int, int, int], ...], tuple[Hop, ...]]] = {}
-        """Tolls by the identity of a transfer."""
+        self._crossed: dict[int, tuple[Crossed, tuple[Hop, ...]]] = {}
+        """By the identity of a transfer, so that one met again and again is not looked at anew."""
         self.together = 1
         """Inferences that are one stream of rows."""
         self.tasks = 0
@@ -127,21 +127,22 @@ class Context:
             known = self._numbered[id(charges)] = (number, charges)
         return known[0]
 
-    def period(self, part: Part | None, *, stage: bool) -> int:
-        """The number of the period on whose multiples a task becomes ready.
+    def period(self, at: Instances, *, stage: bool) -> int:
+        """The number of the period on whose multiples a task of a resource becomes ready.
 
         A stage (the first task of a transfer, of a product, a unit's or an adder's work) starts on
         the beat of the component it is in; any task of a part with its own clock on that clock.
         """
-        if part is None:
-            return 0
-        key = (part.path, stage)
+        key = (at.path, stage)
         if key not in self._periods:
-            self._periods[key] = self._period(part, stage=stage)
+            self._periods[key] = self._period(self.part(at), stage=stage)
         return self._periods[key]
 
-    def _period(self, part: Part, *, stage: bool) -> int:
-        return self.periods.setdefault(period_of(part, self.clock, stage=stage), len(self.periods))
+    def _period(self, part: Part | None, *, stage: bool) -> int:
+        if part is None:
+            return 0
+        beat = period_of(part, self.clock, stage=stage)
+        return self.periods.setdefault(beat, len(self.periods))
 
     def products(self, wiring: Wiring) -> Products:
         """The products on the arrays of a pool."""
@@ -172,30 +173,43 @@ class Context:
         """The hops of a transfer of `bits` along a route."""
         return self.transfers.hops(route, bits)
 
-    def tolls(self, transfer: tuple[Hop, ...]) -> tuple[tuple[int, int, int, int], ...]:
+    def crossed(self, transfer: tuple[Hop, ...]) -> Crossed:
+        """The places and the tasks of a transfer's hops."""
+        known = self._crossed.get(id(transfer))
+        if known is None:
+            slots = tuple(
+                Slot(self.resource(hop.at), busy, latency, period, 0, -1, charge)
+                for hop, (busy, latency, charge, period) in zip(
+                    transfer, self._tolls_of(transfer), strict=True
+                )
+            )
+            found = Crossed(
+                tuple(hop.at for hop in transfer), slots,
+                tuple(i for i, hop in enumerate(transfer) if hop.toll.multicast),
+            )  # fmt: skip
+            known = self._crossed[id(transfer)] = (found, transfer)
+        return known[0]
+
+    def _tolls_of(self, transfer: tuple[Hop, ...]) -> tuple[tuple[int, int, int, int], ...]:
         """Per hop of a transfer: busy cycles, latency, charge and period.
 
         A part is held for its own words and hands the first one on; the last part is done when the
         slowest part's last word has come.
         """
-        known = self._told.get(id(transfer))
-        if known is not None:
-            return known[0]
         key = tuple(id(hop.toll) for hop in transfer)
         if key not in self._tolls:
-            slowest = max(hop.toll.tail for hop in transfer)
+            slowest = max((hop.toll.tail for hop in transfer), default=Fraction(0))
             last = len(transfer) - 1
             self._tolls[key] = tuple(
                 self._toll(hop, slowest if i == last else Fraction(0), stage=i == 0)
                 for i, hop in enumerate(transfer)
             )
-        self._told[id(transfer)] = (self._tolls[key], transfer)
         return self._tolls[key]
 
     def _toll(self, hop: Hop, wait: Fraction, *, stage: bool) -> tuple[int, int, int, int]:
         busy = self.cycles(hop.toll.busy, f"a transfer over `{hop.at.path}`")
         latency = max(1, ceil((hop.toll.head + wait) * self.clock))
-        period = self.period(self.part(hop.at), stage=stage)
+        period = self.period(hop.at, stage=stage)
         return busy, latency, self.charge(hop.toll.charges), period
 
     def part(self, at: Instances) -> Part | None:
@@ -214,7 +228,7 @@ class Context:
         charges: tuple[Charge, ...], *, stage: bool,
     ) -> Slot:  # fmt: skip
         """A task on a resource."""
-        period = self.period(self.part(at), stage=stage)
+        period = self.period(at, stage=stage)
         number = self.resource(at)
         _counted(max(busy, latency))
         return Slot(number, busy, latency, period, KIND[kind], tile, self.charge(charges))
@@ -229,6 +243,17 @@ def period_of(part: Part, clock: Fraction, *, stage: bool) -> Fraction:
     if stage and part.beat is not None:
         return part.beat * clock
     return clock / part.clock if part.clock != clock else Fraction(1)
+
+
+@attrs.frozen
+class Crossed:
+    """A transfer as tasks of one program."""
+
+    ats: tuple[Instances, ...]
+    slots: tuple[Slot, ...]
+    """A hop each, of no kind and no tile yet."""
+    shared: tuple[int, ...]
+    """The hops that serve all listeners behind them at once."""
 
 
 class Tree:
@@ -254,19 +279,19 @@ class Tree:
         `later` are the same transfer's hops in later windows, later rows, and both, where they
         carry fewer bits there.
         """
-        ats = tuple(hop.at for hop in transfer)
-        slots = self._sofar(ats)
+        crossed = self.context.crossed(transfer)
+        slots = list(self._sofar(crossed.ats))
         for i in range(len(slots), len(transfer)):
-            number = self.sketch.add(self._hop(transfer, i), *(slots[-1:] or self.after))
+            number = self.sketch.add(self._of(crossed.slots[i]), *(slots[-1:] or self.after))
             if later:
-                first, row, both = (self._hop(each, i) for each in later)
+                first, row, both = (self._of(self.context.crossed(each).slots[i]) for each in later)
                 self.sketch.later[number] = (first, row, both)
             if i == 0:
                 self.roots.append(number)
-            slots = (*slots, number)
-            if transfer[i].toll.multicast:
-                self._shared[ats[: i + 1]] = slots
-        return slots
+            slots.append(number)
+            if i in crossed.shared:
+                self._shared[crossed.ats[: i + 1]] = tuple(slots)
+        return tuple(slots)
 
     def _sofar(self, ats: tuple[Instances, ...]) -> tuple[int, ...]:
         """The slots of the longest way, up to where it is handed to several, that was gone."""
@@ -275,11 +300,10 @@ class Tree:
                 return self._shared[ats[:end]]
         return ()
 
-    def _hop(self, transfer: tuple[Hop, ...], i: int) -> Slot:
-        at = transfer[i].at
-        busy, latency, charges, period = self.context.tolls(transfer)[i]
-        kind = KIND[self.kind]
-        return Slot(self.context.resource(at), busy, latency, period, kind, self.tile, charges)
+    def _of(self, hop: Slot) -> Slot:
+        """A hop as a task of these transfers."""
+        resource, busy, latency, period, _, _, charge, _ = hop
+        return Slot(resource, busy, latency, period, KIND[self.kind], self.tile, charge)
 
 
 def too_many(found: int, most: int, what: str) -> DescriptionError:

@@ -92,6 +92,15 @@ def _exponent(number: Fraction) -> int:
     return e
 
 
+def weighted(numbers: Iterable[tuple[Fraction, int]]) -> Fraction:
+    """The sum of numbers, each so many times; those of one denominator add up as whole ones."""
+    found: dict[int, int] = {}
+    for number, times in numbers:
+        parts = number.denominator
+        found[parts] = found.get(parts, 0) + number.numerator * times
+    return sum((Fraction(whole, parts) for parts, whole in found.items()), Fraction(0))
+
+
 def summed(rows: Iterable[Spent]) -> float | None:
     """The joules of some rows; None where a part of them is unknown."""
     joules = [row.joules for row in rows]

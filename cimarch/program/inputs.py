@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from math import ceil
+from typing import NamedTuple
 
 import attrs
 import numpy as np
@@ -20,6 +22,7 @@ from cimarch.hardware.encoding import inputs_per_group
 from cimarch.hardware.routes import ARRAYS, Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
+from cimarch.mapping.tiling import Tile
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import Context, Tree
 from cimarch.program.sketch import READS, Strip
@@ -30,15 +33,14 @@ from cimarch.program.transfers import Hop
 class Source:
     """A tensor that products read, its home, and which of the matrix's rows it makes up."""
 
-    tiles: tuple[int, ...]
+    tiles: tuple[Tile, ...]
     """Of the pools that find it there."""
     home: Home
     first: int
     last: int
 
 
-@attrs.frozen
-class Fetch:
+class Fetch(NamedTuple):
     """A slice on its way to where a tile's inputs are staged."""
 
     root: int
@@ -82,8 +84,7 @@ def _streamed(context: Context, strip: Strip, plan: Plan, home: Home) -> Iterato
             yield slots
 
 
-@attrs.frozen
-class _Slice:
+class _Slice(NamedTuple):
     """Rows of the matrix, of all groups' rows, that reach an array together."""
 
     group: int
@@ -91,10 +92,10 @@ class _Slice:
 
 
 class Inputs:
-    """The input side of the windows of one copy; `arrays` gives the array of each tile."""
+    """The input side of the windows of one copy, by the numbers of its tiles."""
 
     def __init__(
-        self, context: Context, strip: Strip, plan: Plan, copy: int, arrays: Mapping[int, int],
+        self, context: Context, strip: Strip, plan: Plan, copy: int, tiles: Sequence[Tile],
         leads: Sequence[Stream],
     ) -> None:  # fmt: skip
         self.context = context
@@ -104,11 +105,11 @@ class Inputs:
         self.sketch = strip.window[copy]
         self.plan = plan
         self.op = plan.site.anchor
-        self.arrays = arrays
+        self.tiles = tiles
         self.leads = leads
-        self.wirings = {tile: context.placement.wiring_of(tile) for tile in arrays}
-        self.drivers = {t: self.wirings[t].driver_of(array) for t, array in arrays.items()}
-        self.fetched: dict[int, list[Fetch]] = {tile: [] for tile in arrays}
+        self.wirings = context.placement.wirings
+        self.drivers = {t.number: self.wirings[t.pool].driver_of(t.array) for t in tiles}
+        self.fetched: dict[int, list[Fetch]] = {tile.number: [] for tile in tiles}
         self._fed: dict[tuple[str, int, int], tuple[int, tuple[Charge, ...]]] = {}
         for source in self._sources():
             self._fetch(source)
@@ -124,35 +125,41 @@ class Inputs:
             for home, tiles in self._readers(place).items():
                 yield Source(tiles, home, rows * first // total, rows * before // total)
 
-    def _readers(self, place: int) -> dict[Home, tuple[int, ...]]:
+    def _readers(self, place: int) -> dict[Home, tuple[Tile, ...]]:
         """The homes of a tensor that the products read, each with the tiles that do."""
-        found: dict[Home, list[int]] = {}
-        for tile, wiring in self.wirings.items():
-            home = self.plan.homes_of(wiring.pool)[place]
+        found: dict[Home, list[Tile]] = {}
+        for tile in self.tiles:
+            home = self._homes[tile.pool][place]
             if home is not None:
                 found.setdefault(home, []).append(tile)
         return {home: tuple(tiles) for home, tiles in found.items()}
 
+    @cached_property
+    def _homes(self) -> dict[int, tuple[Home | None, ...]]:
+        """The homes of what the anchor reads, for the arrays of each pool that has tiles."""
+        used = {tile.pool for tile in self.tiles}
+        return {pool: self.plan.homes_of(self.wirings[pool].pool) for pool in used}
+
     def _fetch(self, source: Source) -> None:
         """Fetch each slice once per place that stages it."""
-        slices: dict[tuple[Instances, int, _Slice], list[int]] = {}
-        tiles = self.context.placement.tiles
+        slices: dict[tuple[Instances, int, _Slice], list[Tile]] = {}
         for tile in source.tiles:
-            channels = int(tiles.channel_group[tile])
+            member = self._member(source.home, tile)
             for rows in self._slices(tile, source):
-                array = self.wirings[tile].array(self.arrays[tile])
-                member = self._member(source.home, array)
-                slices.setdefault((member, channels, rows), []).append(tile)
+                slices.setdefault((member, tile.channel_group, rows), []).append(tile)
         for (member, _, rows), sharing in slices.items():
-            tree = Tree(self.context, self.sketch, "fetch", sharing[0], ())
+            tree = Tree(self.context, self.sketch, "fetch", sharing[0].number, ())
             staged: dict[Instances, Fetch] = {}
             for tile in sharing:
-                place = self.drivers[tile] or self.wirings[tile].array(self.arrays[tile])
+                place = self.drivers[tile.number] or self._array(tile)
                 if place == member:
                     continue
                 if place not in staged:
                     staged[place] = self._transfer(tree, member, place, rows)
-                self.fetched[tile].append(staged[place])
+                self.fetched[tile.number].append(staged[place])
+
+    def _array(self, tile: Tile) -> Instances:
+        return self.wirings[tile.pool].array(tile.array)
 
     def _transfer(self, tree: Tree, member: Instances, place: Instances, rows: _Slice) -> Fetch:
         port = "in" if self.context.system.part(place.path).kind in ARRAYS else None
@@ -162,32 +169,30 @@ class Inputs:
         slots = tree.add(self.context.hops(way, bits), self._fresh(way, rows.rows))
         return Fetch(slots[0], slots[-1], place, bits, rows.group)
 
-    def _slices(self, tile: int, source: Source) -> Iterator[_Slice]:
+    def _slices(self, tile: Tile, source: Source) -> Iterator[_Slice]:
         """The rows of a tile that a source makes up, in as many slices as begin by themselves."""
         mine = self._rows(tile)
         each = len(mine)
         if self.context.options.granularity == "wordline":
-            each = inputs_per_group(self.wirings[tile].pool)
+            each = inputs_per_group(self.wirings[tile.pool].pool)
         for group, place in enumerate(range(0, len(mine), each)):
             rows = _within(mine[place : place + each], source.first, source.last)
             if rows:
                 yield _Slice(group, rows)
 
-    def _rows(self, tile: int) -> range:
+    def _rows(self, tile: Tile) -> range:
         """The rows of a tile, of all groups' rows."""
-        tiles = self.context.placement.tiles
-        begin = int(tiles.channel_group[tile]) * self.op.rows + int(tiles.row0[tile])
-        every = int(tiles.every[tile])
-        return range(begin, begin + int(tiles.inputs[tile]) * every, every)
+        begin = tile.channel_group * self.op.rows + tile.row0
+        return range(begin, begin + tile.inputs * tile.every, tile.every)
 
-    def _member(self, home: Home, array: Instances) -> Instances:
-        """The member of a home that an array reads."""
+    def _member(self, home: Home, tile: Tile) -> Instances:
+        """The member of a home that a tile's array reads."""
         if home.hi - home.lo == 1:
-            return home.members[0]
-        for place in self.wiring.routes.upstream(array, "in"):
+            return Instances(home.path, home.lo, home.hi)
+        for place in self.wiring.routes.upstream(self._array(tile), "in"):
             if place.path == home.path:
                 return Instances(home.path, place.lo, place.lo + 1)
-        raise AssertionError(f"`{array}` does not read `{home.path}`")
+        raise AssertionError(f"`{self._array(tile)}` does not read `{home.path}`")
 
     def _fresh(self, way: Route, chosen: range) -> list[tuple[Hop, ...]]:
         """A slice's transfer where its staging keeps what the windows before it brought.
@@ -219,25 +224,24 @@ class Inputs:
     def _staged(self, place: Instances, rows: Ints) -> NDArray[np.bool_]:
         """Which rows of the matrix a buffer stages for some array."""
         found = np.zeros(len(rows), np.bool_)
-        for tile, driver in self.drivers.items():
-            if driver == place:
+        for tile in self.tiles:
+            if self.drivers[tile.number] == place:
                 mine = self._rows(tile)
                 inside = (mine.start <= rows) & (rows < mine.stop)
                 found |= inside & ((rows - mine.start) % mine.step == 0)
         return found
 
-    def feed(self, tile: int) -> int | None:
+    def feed(self, tile: Tile) -> int | None:
         """Add the driver's reads of one product; None where no buffer drives the array."""
-        at = self.drivers[tile]
-        homes = self.plan.homes_of(self.wirings[tile].pool)
-        if at is None or all(home is None for home in homes):
+        at = self.drivers[tile.number]
+        if at is None or not any(self._homes[tile.pool]):
             return None
-        bits = int(self.context.placement.tiles.inputs[tile]) * self.plan.bits
+        bits = tile.inputs * self.plan.bits
         key = (at.path, len(at), bits)
         if key not in self._fed:
             self._fed[key] = self._feeding(at, bits)
         cycles, charges = self._fed[key]
-        slot = self.context.slot(at, cycles, cycles, "feed", tile, charges, stage=False)
+        slot = self.context.slot(at, cycles, cycles, "feed", tile.number, charges, stage=False)
         return self.sketch.add(slot)
 
     def _feeding(self, at: Instances, bits: int) -> tuple[int, tuple[Charge, ...]]:

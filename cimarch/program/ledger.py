@@ -17,6 +17,7 @@ from cimarch.engine.tasks import Ints
 from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Plan
+from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge
 from cimarch.program.context import KIND
 from cimarch.program.energy import (
@@ -30,6 +31,7 @@ from cimarch.program.energy import (
     rounded,
     static,
     summed,
+    weighted,
 )
 from cimarch.program.program import Program
 
@@ -83,6 +85,14 @@ class Slots:
 
 
 _NONE = np.zeros(0, np.int64)
+
+
+def _adders_behind(wiring: Wiring) -> tuple[str, list[Instances]]:
+    """The path of what the adders of a pool's arrays work beside, and those of one array."""
+    source = wiring.pool if wiring.pool.kind == "digital_array" else wiring.converter
+    adders = [adder for adder in (wiring.tree, wiring.merger) if adder is not None]
+    each = [Instances(a.path, 0, max(1, a.count // wiring.pool.count)) for a in adders]
+    return ("", []) if source is None else (source.path, each)
 
 
 def _above(path: str) -> list[str]:
@@ -152,8 +162,8 @@ class Ledger:
         ]
         if any(c.joules is None and c.count for c, _ in charges) or not (charges or static):
             return None
-        done = (c.joules * often for c, often in charges if c.joules is not None)
-        return float(sum(done, sum(static, Fraction(0))))
+        done = [(c.joules, often) for c, often in charges if c.joules is not None]
+        return float(weighted(done) + sum(static, Fraction(0)))
 
     @cached_property
     def work(self) -> list[Spent]:
@@ -469,29 +479,30 @@ class Ledger:
             yield at, int(slots.busy[row] * slots.count[row])
 
     @cached_property
-    def busy(self) -> dict[str, Fraction]:
+    def busy(self) -> dict[str, int]:
         """What `held` says, found once."""
         return self.held()
 
-    def held(self) -> dict[str, Fraction]:
+    def held(self) -> dict[str, int]:
         """Per part the busy cycles of all its instances, added up.
 
         Of arrays and what drives and reads them those of their products and writes, of the adders
         behind converters those of the conversions beside what they add apart. An instance of a part
         that holds others is busy as long as the busiest one inside.
         """
-        found: dict[str, Fraction] = {}
-        aside = [(at, cycles) for _, at, cycles in self._working(self.slots)]
+        found: dict[str, int] = {}
+        working = list(self._working(self.slots))
+        aside = [(at, cycles) for _, at, cycles in working]
         aside += self._writing(self.slots)
-        merging = list(self._merging())
+        merging = list(self._merging(working))
         told = {at.path for at, _ in aside}
         engine = zip(self.program.resources, self.outcome.busy.tolist(), strict=False)
         apart = [(at, cycles) for at, cycles in engine if at.path not in told]
         for at, cycles in (*aside, *merging, *apart):
-            found[at.path] = found.get(at.path, Fraction(0)) + len(at) * cycles
+            found[at.path] = found.get(at.path, 0) + len(at) * cycles
         return found | self._around((*aside, *apart))
 
-    def _around(self, held: Iterable[tuple[Instances, int]]) -> dict[str, Fraction]:
+    def _around(self, held: Iterable[tuple[Instances, int]]) -> dict[str, int]:
         """Per part that holds others and rests: cycles of its instances, each those of the busiest
         one inside."""
         resting = {
@@ -505,23 +516,22 @@ class Ledger:
                     for member in range(at.lo // each, (at.hi - 1) // each + 1):
                         mine = inside.setdefault((path, member), {})
                         mine[at.path, at.lo] = mine.get((at.path, at.lo), 0) + cycles
-        found: dict[str, Fraction] = {}
+        found: dict[str, int] = {}
         for (path, _), mine in inside.items():
-            found[path] = found.get(path, Fraction(0)) + max(mine.values())
+            found[path] = found.get(path, 0) + max(mine.values())
         return found
 
-    def _merging(self) -> Iterator[tuple[Instances, int]]:
+    def _merging(
+        self, working: Iterable[tuple[int, Instances, int]]
+    ) -> Iterator[tuple[Instances, int]]:
         """The adders behind converters, and those behind digital arrays, with their cycles: they
         work as long as these convert, or are read."""
-        for tile, at, cycles in self._working(self.slots):
-            wiring = self.placement.wirings[int(self.placement.tiles.pool[tile])]
-            is_digital = wiring.pool.kind == "digital_array"
-            source = wiring.pool if is_digital else wiring.converter
-            if source is None or at.path != source.path:
-                continue
-            for adder in (wiring.tree, wiring.merger):
-                if adder is not None:
-                    yield Instances(adder.path, 0, max(1, adder.count // wiring.pool.count)), cycles
+        behind = [_adders_behind(wiring) for wiring in self.placement.wirings]
+        pools = self.placement.tiles.pool.tolist()
+        for tile, at, cycles in working:
+            source, adders = behind[pools[tile]]
+            if at.path == source:
+                yield from ((adder, cycles) for adder in adders)
 
     def writes(self) -> dict[str, int]:
         """Per pool, how often the cells that are written most are written.

@@ -22,6 +22,7 @@ from cimarch.mapping.flows import Flow
 from cimarch.mapping.placement import Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import extent
+from cimarch.mapping.tiling import Tile
 from cimarch.mapping.wiring import Wiring
 from cimarch.program.context import Context
 from cimarch.program.inputs import Fetch, Inputs, Stream, streams
@@ -36,8 +37,7 @@ from cimarch.program.units import add_slot
 class _Array:
     """One tile's tasks within a window."""
 
-    tile: int
-    array: int
+    tile: Tile
     copy: int
     product: Product
     end: int = -1
@@ -66,6 +66,8 @@ class SitePass:
         self.strip = Strip(windows, self.size.joined, len(self.copies), most)
         self.arrays: dict[int, _Array] = {}
         self.fetched: dict[int, list[Fetch]] = {}
+        self._levels: dict[int, Bits] = {}
+        self._widths: dict[tuple[int, int, int], int] = {}
         self.operand = OperandPass(context, plan, resident) if plan.writing else None
         """What writes the operand that is in the arrays."""
         self.products_done: list[int] = []
@@ -111,22 +113,9 @@ class SitePass:
     # Windows: fetch, product
 
     def _windows(self, number: int, copy: Copy, leads: Sequence[Stream]) -> None:
-        tiles = self.placement.tiles
-        mine: dict[int, _Array] = {}
-        for tile in (t for block in self._present(copy).values() for t in block):
-            vector = Vector(
-                int(tiles.rows[tile]),
-                int(tiles.columns[tile]),
-                int(tiles.lines[tile]),
-                self.placement.bits_of(tile),
-                int(tiles.at_column[tile]),
-                self.placement.densities.of(self.op.name),
-            )
-            array = int(tiles.array[tile])
-            products = self.context.products(self.placement.wiring_of(tile))
-            mine[tile] = _Array(tile, array, number, products.product(vector, array))
-        arrays = {tile: each.array for tile, each in mine.items()}
-        inputs = Inputs(self.context, self.strip, self.plan, number, arrays, leads)
+        tiles = self._tiles(copy)
+        mine = {t.number: _Array(t, number, self._product_of(t)) for t in tiles}
+        inputs = Inputs(self.context, self.strip, self.plan, number, tiles, leads)
         starts = {tile: self._product(each, inputs) for tile, each in mine.items()}
         for turn in self._turns(mine):
             self._in_turn(turn, starts)
@@ -138,6 +127,26 @@ class SitePass:
         ]
         self.arrays |= mine
         self.fetched |= inputs.fetched
+
+    def _tiles(self, copy: Copy) -> list[Tile]:
+        """The tiles of a copy that are loaded."""
+        blocks = self._present(copy).values()
+        return self.placement.tiles.each([tile for block in blocks for tile in block])
+
+    def _product_of(self, tile: Tile) -> Product:
+        """A tile's product on its array."""
+        vector = Vector(
+            tile.rows, tile.columns, tile.lines, self._bits(tile.level), tile.at_column,
+            self.placement.densities.of(self.op.name),
+        )  # fmt: skip
+        products = self.context.products(self.placement.wirings[tile.pool])
+        return products.product(vector, tile.array)
+
+    def _bits(self, level: int) -> Bits:
+        """The precision of a level."""
+        if level not in self._levels:
+            self._levels[level] = self.placement.bits[self.op.name].of_level(level)
+        return self._levels[level]
 
     def _together(
         self, copy: int, mine: Mapping[int, _Array], starts: Mapping[int, int], inputs: Inputs
@@ -157,17 +166,17 @@ class SitePass:
         if self.placement.bits[self.op.name].strips is None:
             return []
         found: dict[tuple[int, int], list[_Array]] = {}
-        pools = self.placement.tiles.pool
-        for tile, each in mine.items():
-            found.setdefault((int(pools[tile]), each.array), []).append(each)
+        for each in mine.values():
+            found.setdefault((each.tile.pool, each.tile.array), []).append(each)
         return [turn for turn in found.values() if len(turn) > 1]
 
     def _in_turn(self, turn: Sequence[_Array], starts: Mapping[int, int]) -> None:
         """Let the products on one array follow one another, and the next window's all of them."""
         for before, each in pairwise(turn):
-            self._after(each, starts[each.tile], before, starts[before.tile])
+            self._after(each, starts[each.tile.number], before, starts[before.tile.number])
         first, last = turn[0], turn[-1]
-        self._after(first, starts[first.tile], last, starts[last.tile], lag=1)
+        begun = starts[last.tile.number]
+        self._after(first, starts[first.tile.number], last, begun, lag=1)
 
     def _after(self, each: _Array, start: int, before: _Array, begun: int, lag: int = 0) -> None:
         """Let a product wait until another one, `lag` windows earlier, frees their array."""
@@ -195,13 +204,13 @@ class SitePass:
         slots: list[int] = []
         for place, stage in enumerate(each.product.stages):
             slot = self.context.slot(
-                stage.at, stage.busy, stage.latency, stage.kind, each.tile, stage.charges,
+                stage.at, stage.busy, stage.latency, stage.kind, each.tile.number, stage.charges,
                 stage=not slots,
             )  # fmt: skip
             number = sketch.add(slot)
-            for before in slots[-1:]:
-                sketch.wait(number, before, after_start=stage.after_start)
-            for fetch in inputs.fetched[each.tile]:
+            if slots:
+                sketch.wait(number, slots[-1], after_start=stage.after_start)
+            for fetch in inputs.fetched[each.tile.number]:
                 if place == _stage_of(each.product, fetch):
                     sketch.wait(number, fetch.end)
             slots.append(number)
@@ -235,8 +244,7 @@ class SitePass:
             target = flow.adder or flow.origin
             arrived: list[int] = []
             for tile in tiles:
-                outputs = int(self.placement.tiles.outputs[tile])
-                arrived += self._gather(self.arrays[tile], target, -(-outputs // arrays))
+                arrived += self._gather(self.arrays[tile], target, arrays)
             count, sums = self._additions(copy.blocks[block].outputs, tiles)
             if flow.adder is not None and count:
                 slot = add_slot(self.context, flow.adder, count, sums, tiles[0])
@@ -254,16 +262,19 @@ class SitePass:
         count = np.bincount(np.concatenate(made), minlength=outputs)
         return int(np.maximum(count - 1, 0).sum()), int(count.max())
 
-    def _gather(self, each: _Array, target: Instances, outputs: int) -> tuple[int, ...]:
-        way, wiring = None, self.placement.wiring_of(each.tile)
+    def _gather(self, each: _Array, target: Instances, arrays: int) -> tuple[int, ...]:
+        way, tile = None, each.tile
+        wiring = self.placement.wirings[tile.pool]
         if self.context.system.part(target.path).kind not in ARRAYS:
-            way = wiring.routes.find(wiring.array(each.array), target)
+            way = wiring.routes.find(wiring.array(tile.array), target)
         if way is None:
             return each.ends
-        inputs = int(self.placement.tiles.inputs[each.tile])
-        bits = outputs * _sum_bits(self.placement.bits_of(each.tile), inputs, wiring)
+        kind = (tile.pool, tile.level, tile.inputs)
+        if kind not in self._widths:
+            self._widths[kind] = _sum_bits(self._bits(tile.level), tile.inputs, wiring)
+        bits = -(-tile.outputs // arrays) * self._widths[kind]
         sketch = self.strip.window[each.copy]
-        slots = self.context.transfer(sketch, way, bits, "gather", each.tile, *each.ends)
+        slots = self.context.transfer(sketch, way, bits, "gather", tile.number, *each.ends)
         return slots[-1:] or each.ends
 
     # Rows: units, stores

@@ -86,8 +86,8 @@ class Products:
         self.pool = wiring.pool
         self.clock = wiring.system.clock
         self.dac, _ = wiring.driver
-        self._found: dict[tuple[Vector, int, int], Product] = {}
-        self._busy: dict[tuple[Vector, int, int], tuple[int, int]] = {}
+        self._found: dict[tuple[object, ...], tuple[Product, int, int]] = {}
+        """By what a vector's product hangs on: with it, the cycles of its reads and conversions."""
         self._on: dict[tuple[Vector, int], Product] = {}
 
     def __len__(self) -> int:
@@ -102,29 +102,41 @@ class Products:
         return self._on[on]
 
     def _placed(self, vector: Vector, array: int) -> Product:
+        """Where a vector begins on its array matters only for how its lines share converters."""
         at, convert = self.wiring.array(array), self.wiring.convert(array)
-        key = (vector, len(convert.at) if convert else 0, convert.arrays if convert else 0)
-        if key not in self._found:
-            self._found[key] = self._product(vector, at, convert)
-        found = self._found[key]
-        places = {self.pool.path: at}
+        key: tuple[object, ...] = (
+            vector.rows, vector.columns, vector.lines, vector.bits, vector.density,
+        )  # fmt: skip
+        count = 0
         if convert is not None:
-            places[convert.at.path] = convert.at
-        stages = tuple(attrs.evolve(s, at=places[s.at.path]) for s in found.stages)
-        if key not in self._busy:
-            self._busy[key] = self._working(vector, convert, found)
-        aside = tuple(self._aside(vector, at, convert, found, *self._busy[key]))
-        return attrs.evolve(found, stages=stages, aside=aside)
+            count = turns(self.wiring, vector, convert)
+            key = (*key, count, len(convert.at), convert.arrays)
+        if key not in self._found:
+            found = self._product(vector, at, convert, count)
+            self._found[key] = (found, *self._working(vector, convert, found, count))
+        found, reading, converting = self._found[key]
+        stages = tuple(
+            Stage(
+                at if convert is None or s.at.path == self.pool.path else convert.at,
+                s.busy, s.latency, s.kind, s.charges, s.after_start,
+            )
+            for s in found.stages
+        )  # fmt: skip
+        aside = tuple(self._aside(vector, at, convert, found, reading, converting))
+        return Product(
+            stages, found.frees, found.reads, found.conversions, found.interval, found.alone,
+            found.groups, aside,
+        )  # fmt: skip
 
     def _working(
-        self, vector: Vector, convert: Convert | None, product: Product
+        self, vector: Vector, convert: Convert | None, product: Product, count: int
     ) -> tuple[int, int]:
-        """Cycles of all reads of a product, and of all its conversions."""
+        """Cycles of all reads of a product, and of all its conversions, `count` of a converter for
+        each read."""
         taken = shot(self.wiring, vector)
         reading = ceil(product.reads * taken.time * self.clock)
         if convert is None or self.wiring.converter is None:
             return reading, 0
-        count = turns(self.wiring, vector, convert)
         rate = self.wiring.converter.number("rate")
         return reading, ceil(taken.bursts * count / rate * self.clock)
 
@@ -148,7 +160,9 @@ class Products:
         first = array.lo * count // self.pool.count
         return Instances(path, first, first + min(each, used))
 
-    def _product(self, vector: Vector, at: Instances, convert: Convert | None) -> Product:
+    def _product(
+        self, vector: Vector, at: Instances, convert: Convert | None, count: int
+    ) -> Product:
         reading = shot(self.wiring, vector)
         charges = self._read_charges(vector, reading)
         if convert is None:
@@ -164,7 +178,7 @@ class Products:
             return Product(tuple(stages), LAST, reading.reads, 0, reading.time, groups=groups)
         adc = self.wiring.converter
         assert adc is not None
-        burst = turns(self.wiring, vector, convert) / adc.number("rate")
+        burst = count / adc.number("rate")
         bursts = reading.bursts
         delay = self._delay(burst, reading.running)
         timing = _Timing(reading.reads, bursts, reading.time, burst, self.clock, delay)

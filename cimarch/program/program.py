@@ -139,7 +139,7 @@ class _Writer:
         self.brought: list[Brought] = []
         self.finishes: dict[int, int] = {}
         self.used: dict[tuple[str, int], tuple[End, ...]] = {}
-        """(pool, array) -> the ends of its last product so far."""
+        """(pool, array) -> the ends of its last product so far, where loads wait only for these."""
         self.progress = progress
 
     def load(self) -> Program:
@@ -212,7 +212,8 @@ class _Writer:
         for chosen in together:
             for work, piece in stream.run(passes, chosen, inputs=inputs):
                 self.placed.append(Placed(work, piece))
-                self.used |= last_products(work, piece, self.drafts[piece])
+                if self.context.options.overlap:
+                    self.used |= last_products(work, piece, self.drafts[piece])
             self.finishes |= stream.finishes
         self.brought += stream.brought
         return stream.barrier

@@ -14,18 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from math import gcd
-from operator import attrgetter
+from typing import NamedTuple
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from cimarch.engine.edges import Edges
 from cimarch.engine.pieces import Template
 from cimarch.engine.tasks import JOIN, Ints
-
-FIELDS = ("resource", "busy", "latency", "period", "kind", "tile", "charge", "step")
 
 READS, OPERANDS, LATER_OPERANDS, ROOM = range(4)
 """What a gate waits for: rows that the anchor reads; rows that the tail reads before it joins rows,
@@ -37,9 +35,8 @@ FREED, TAKEN, PASSED, MADE = range(4)
 of a strip; a strip is done."""
 
 
-@attrs.frozen
-class Slot:
-    """One task of a sketch."""
+class Slot(NamedTuple):
+    """One task of a sketch; the columns of a template, in order."""
 
     resource: int
     busy: int
@@ -52,12 +49,13 @@ class Slot:
     """Which operation of the site it does: 0 the anchor, then those of the tail."""
 
 
+FIELDS = Slot._fields
+
 JOINING = Slot(JOIN, 0, 0, 0, 0, -1, 0)
 """A join; its kind is the first of `context.KINDS`."""
 
 
-@attrs.frozen
-class Wait:
+class Wait(NamedTuple):
     """An edge between slots of sketches; `source` in an earlier or the same repeat."""
 
     slot: int
@@ -83,9 +81,10 @@ class Sketch:
 
     def add(self, slot: Slot, *after: int) -> int:
         """Add a task that waits for the finish of others of this sketch; its number."""
+        number = len(self.slots)
         self.slots.append(slot)
-        number = len(self.slots) - 1
-        self.waits += [Wait(number, source) for source in dict.fromkeys(after)]
+        if after:
+            self.waits += [Wait(number, source) for source in dict.fromkeys(after)]
         return number
 
     def wait(self, slot: int, source: int, *, lag: int = 0, after_start: bool = False) -> None:
@@ -100,7 +99,7 @@ class Sketch:
     def belong(self, first: int, step: int) -> None:
         """Say that all tasks from a number on do an operation of the tail."""
         for number in range(first, len(self.slots)):
-            self.slots[number] = attrs.evolve(self.slots[number], step=step)
+            self.slots[number] = self.slots[number]._replace(step=step)
 
     def columns(self, place: int = 0) -> NDArray[np.int64]:
         """(fields, slots); `place` 1 to 3 takes the slots of later windows, rows, or both."""
@@ -218,7 +217,9 @@ class Laid:
         """The block."""
         table = np.concatenate(self._parts, axis=1)
         values = dict(zip(FIELDS, table, strict=True))
-        opens = [(slot, self.gates[key]) for slot, key in self._opens]
+        gates = [self.gates[key] for _, key in self._opens]
+        waiting = [slots for slots, _ in self._opens]
+        opens = np.stack((_joined(waiting), np.repeat(gates, list(map(len, waiting)))), axis=1)
         return Template(
             values["resource"].astype(np.int32),
             values["busy"],
@@ -226,7 +227,7 @@ class Laid:
             values["period"].astype(np.int16),
             Edges.joined(list(self._edges())),
             len(self.gates),
-            np.asarray(opens, np.int32).reshape(-1, 2),
+            opens.astype(np.int32),
             {name: values[name].astype(kind) for name, kind in _KEPT.items()},
         )
 
@@ -266,9 +267,8 @@ class Laid:
             sketch, width = strip.window[0], len(strip.window[0])
             place = 2 if row and sketch.later else 0
             beside = place + 1 if sketch.later else 0
-            columns = [sketch.columns(place)]
-            columns += [sketch.columns(beside)] * (strip.windows - 1)
-            at = self._put(np.concatenate(columns, axis=1))
+            later = np.tile(sketch.columns(beside), strip.windows - 1)
+            at = self._put(np.concatenate((sketch.columns(place), later), axis=1))
             self.window_at[first : first + strip.windows] = at + width * np.arange(strip.windows)
             return
         tables = [sketch.columns() for sketch in strip.window]
@@ -282,31 +282,34 @@ class Laid:
         return at
 
     def _signal(self, signal: int, number: int) -> None:
-        self.signal_at[signal, number] = self._put(_columns([JOINING]))
+        self.signal_at[signal, number] = self._put(_JOINING)
 
     # Gates
 
     @cached_property
-    def _opens(self) -> list[tuple[int, tuple[int, int]]]:
-        """(slot, (what its gate waits for, row or strip))."""
+    def _opens(self) -> list[tuple[Ints, tuple[int, int]]]:
+        """(slots, (what their gate waits for, row or strip))."""
         strip = self.strip
-        found: list[tuple[int, tuple[int, int]]] = []
-        for row, at in enumerate(self.lead_at):
-            found += [(at + slot, (what, row)) for slot, what in strip.lead.opens]
-        if strip.windows:
-            for index, at in enumerate(self.window_at.tolist()):
-                opens = strip.window[index % strip.copies].opens
-                found += [(at + slot, (what, index // strip.windows)) for slot, what in opens]
+        found = [
+            (np.array([at + slot]), (what, row))
+            for row, at in enumerate(self.lead_at)
+            for slot, what in strip.lead.opens
+        ]
+        for row in range(strip.rows):
+            for copy in strip.copies_of(row) if strip.windows else ():
+                places = self._of_row(row, copy)
+                found += [(places + slot, (what, row)) for slot, what in strip.window[copy].opens]
         for row, at in enumerate(self.row_at):
-            found += [(at + slot, (what, row)) for slot, what in strip.row_sketch(row).opens]
+            opens = strip.row_sketch(row).opens
+            found += [(np.array([at + slot]), (what, row)) for slot, what in opens]
         for number, at in enumerate(self.end_at):
-            opens = strip.end_sketch(number).opens
             last = (number + 1) * strip.joined - 1
-            found += [(at + slot, (what, last if what == ROOM else number)) for slot, what in opens]
+            for slot, what in strip.end_sketch(number).opens:
+                found.append((np.array([at + slot]), (what, last if what == ROOM else number)))
         for number in range(strip.strips):
             if not any(True for _ in self._last_tasks(number)):
                 last = (number + 1) * strip.joined - 1
-                found.append((self.signal_at[MADE, number], (READS, last)))
+                found.append((np.array([self.signal_at[MADE, number]]), (READS, last)))
         return found
 
     # Edges
@@ -326,12 +329,11 @@ class Laid:
         places = self.window_places(copy, 0)
         if not waits or not len(places):
             return NO_EDGES
-        index = np.arange(len(places))[:, None]
-        lag, before = np.divmod(index - np.array([w.lag for w in waits]), len(places))
-        slot = places[index] + np.array([w.slot for w in waits])
-        source = places[before] + np.array([w.source for w in waits])
-        started = np.broadcast_to(np.array([w.after_start for w in waits]), slot.shape)
-        return Edges(slot.ravel(), source.ravel(), -lag.ravel(), started.ravel())
+        slots, sources, lags, started = _table(sorted(waits), len(Wait._fields))
+        blocks, before = np.divmod(np.arange(len(places))[:, None] - lags, len(places))
+        slot, source = places[:, None] + slots, places[before] + sources
+        after_start = np.broadcast_to(started.astype(np.bool_), slot.shape)
+        return Edges(slot.ravel(), source.ravel(), -blocks.ravel(), after_start.ravel())
 
     def _between(self) -> Edges:
         """Edges between the sketches of a row, and of a strip."""
@@ -340,31 +342,32 @@ class Laid:
         for row in range(strip.rows):
             lead, end = self.lead_at[row], self.row_at[row]
             for copy, slot, source in strip.window_after_lead:
-                found += [(at + slot, lead + source, 0) for at in self._of_row(row, copy)]
+                windows = self._of_row(row, copy).tolist()
+                found += [(at + slot, lead + source, 0) for at in windows]
             for slot, copy, source, earlier in strip.lead_after_window:
                 at, lag = self._last_up_to(row - earlier, copy)
                 found.append((lead + slot, at + source, lag))
             for slot, copy, source in strip.row_after_window[row % len(strip.row)]:
-                found.append((end + slot, self._of_row(row, copy)[-1] + source, 0))
+                found.append((end + slot, int(self._of_row(row, copy)[-1]) + source, 0))
         for number in range(strip.strips):
             which, at = number % len(strip.end), self.end_at[number]
             for slot, row, source in strip.end_after_row[which]:
                 found.append((at + slot, self.row_at[number * strip.joined + row] + source, 0))
             for slot, copy, source in strip.end_after_window[which]:
-                found.append((at + slot, self._of_strip(number, copy)[-1] + source, 0))
+                found.append((at + slot, int(self._of_strip(number, copy)[-1]) + source, 0))
         return _plain(found)
 
-    def _of_row(self, row: int, copy: int) -> list[int]:
+    def _of_row(self, row: int, copy: int) -> Ints:
         """Where a copy's windows of a row are."""
         return self._of(row * self.strip.windows, (row + 1) * self.strip.windows, copy)
 
-    def _of_strip(self, number: int, copy: int) -> list[int]:
+    def _of_strip(self, number: int, copy: int) -> Ints:
         across = self.strip.windows * self.strip.joined
         return self._of(number * across, (number + 1) * across, copy)
 
-    def _of(self, first: int, last: int, copy: int) -> list[int]:
+    def _of(self, first: int, last: int, copy: int) -> Ints:
         begin = first + (copy - first) % self.strip.copies
-        return list(self.window_at[begin : last : self.strip.copies].tolist())
+        return self.window_at[begin : last : self.strip.copies]
 
     def _last_up_to(self, row: int, copy: int) -> tuple[int, int]:
         """A copy's last window up to a row (which may be of an earlier block), and the lag."""
@@ -397,7 +400,7 @@ class Laid:
         if signal == FREED:
             at, which = self.row_at[number], number % len(strip.row)
             for copy, slot in strip.freed_by_window:
-                yield from (place + slot for place in self._of_row(number, copy)[-1:])
+                yield from (place + slot for place in self._of_row(number, copy)[-1:].tolist())
             yield from (at + slot for slot in strip.freed_by_row[which])
         elif signal == TAKEN:
             at, which = self.row_at[number], number % len(strip.row)
@@ -415,7 +418,7 @@ class Laid:
         """
         strip = self.strip
         for copy in range(strip.copies):
-            last = self._of_strip(number, copy)[-1:] if strip.windows else []
+            last = self._of_strip(number, copy)[-1:].tolist() if strip.windows else []
             yield from (at + slot for at in last for slot in self._open[copy])
         rows = range(number * strip.joined, (number + 1) * strip.joined)
         for row in rows if strip.copies > 1 else rows[-1:]:
@@ -440,13 +443,26 @@ class Laid:
 
 
 NO_EDGES = Edges.of(())
-_VALUES = attrgetter(*FIELDS)
 _KEPT = {"kind": np.int8, "tile": np.int32, "charge": np.int32, "step": np.int16}
 
 
 def _columns(slots: Sequence[Slot]) -> NDArray[np.int64]:
-    rows = list(map(_VALUES, slots))
-    return np.array(rows, np.int64).reshape(len(rows), len(FIELDS)).T
+    return _table(slots, len(FIELDS))
+
+
+def _table(rows: Sequence[Iterable[int]], wide: int) -> NDArray[np.int64]:
+    """(wide, rows): rows of so many whole numbers as columns."""
+    numbers = np.fromiter(chain.from_iterable(rows), np.int64, wide * len(rows))
+    return numbers.reshape(len(rows), wide).T
+
+
+_JOINING = _columns([JOINING])
+_NONE = np.zeros(0, np.int64)
+
+
+def _joined(parts: Sequence[Ints]) -> Ints:
+    """Columns one behind the other."""
+    return np.concatenate((_NONE, *parts))
 
 
 def _open(sketch: Sketch, others: Iterable[int]) -> list[int]:
@@ -467,5 +483,5 @@ def _inner(places: Sequence[int], sketches: Sequence[Sketch]) -> Edges:
 
 def _plain(edges: Sequence[tuple[int, int, int]]) -> Edges:
     """Edges that wait for the finish: (slot, source, lag)."""
-    slot, source, lag = np.array(edges, np.int64).reshape(-1, 3).T
+    slot, source, lag = _table(edges, 3)
     return Edges(slot, source, lag, np.zeros(len(slot), np.bool_))

@@ -19,6 +19,7 @@ from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.rows import Reach
 from cimarch.mapping.sites import map_rows
+from cimarch.mapping.tiling import Tile
 from cimarch.program.context import Context
 from cimarch.program.operands import BROUGHT, WRITTEN, OperandPass
 from cimarch.program.passes import SitePass
@@ -451,9 +452,9 @@ def last_products(
     return found
 
 
-def _place(work: SitePass, tile: int) -> tuple[str, int]:
+def _place(work: SitePass, tile: Tile) -> tuple[str, int]:
     """The pool and the array of a tile."""
-    return work.placement.wiring_of(tile).pool.path, int(work.placement.tiles.array[tile])
+    return work.placement.wirings[tile.pool].pool.path, tile.array
 
 
 def _products(work: SitePass, track: _Track, rows: Ints) -> Iterator[tuple[int, int, Ints]]:
