@@ -4,7 +4,7 @@
 
 All convolutions in strips of 8 and 4 bits, drawn at random, on `two_pools` and on the same chip
 with arrays of 32 x 32; the table of docs/mapping.md. Cycles and joules are those of an inference,
-over those of the same layout with all strips at 8 bits.
+over those of all strips at 8 bits, packed; `packed, 5`: an array is read five times at most.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import numpy as np
 import cimarch
 from cimarch.hardware.system import System
 from cimarch.language.modules import locate
-from cimarch.mapping.strips import LAYOUTS, Strips, positions_of
+from cimarch.mapping.strips import Strips, positions_of
 
 SHARES = (0.0, 0.7, 0.8)
 """Of strips at 4 bits."""
+LAYOUTS = (("packed", 0), ("packed", 5), ("holes", 0))
+"""And how often an array is read for a window, at most."""
 
 
 def main() -> None:
@@ -46,22 +48,25 @@ def chip(size: int) -> System:
 
 
 def table(system: System, network: cimarch.Network, seed: int) -> Iterator[str]:
-    for layout in LAYOUTS:
-        whole = None
+    whole = None
+    for layout, reads in LAYOUTS:
+        name = f"{layout}, {reads}" if reads else layout
         for share in SHARES:
-            policy = drawn(network, share, layout, seed)
+            policy = drawn(network, share, layout, reads, seed)
             report = cimarch.simulate(system, network, precision=policy)
             placement = cimarch.map_network(system, network, precision=policy)
             whole = whole or report
             used = placement.utilisation_of_pool("tile.eight.array")
             yield (
-                f"{layout:<10}{share:>5.0%}{used:>12.1%}{report.crossbars:>8}"
+                f"{name:<10}{share:>5.0%}{used:>12.1%}{report.crossbars:>8}"
                 f"{report.cycles / whole.cycles:>7.2f}"
                 f"{(report.dynamic_joules or 0) / (whole.dynamic_joules or 1):>8.2f}"
             )
 
 
-def drawn(network: cimarch.Network, share: float, layout: str, seed: int) -> dict[str, object]:
+def drawn(
+    network: cimarch.Network, share: float, layout: str, reads: int, seed: int
+) -> dict[str, object]:
     """A precision policy whose strips are of 4 bits by chance."""
     chance = np.random.default_rng(seed)
     found: dict[str, object] = {}
@@ -69,7 +74,7 @@ def drawn(network: cimarch.Network, share: float, layout: str, seed: int) -> dic
         if op.kind == "conv2d":
             shape = (positions_of(op), op.columns * op.groups)
             level = (chance.random(shape) < share).astype(np.uint8)
-            found[op.name] = {"strips": Strips((8, 4), level, layout).to_dict()}
+            found[op.name] = {"strips": Strips((8, 4), level, layout, reads).to_dict()}
     return found
 
 

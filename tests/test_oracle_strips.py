@@ -65,6 +65,7 @@ def mixed(draw: Random, network: Network) -> dict[str, object]:
                 for _ in range(positions_of(op))
             ]
             strips = {"bits": [6, 4], "levels": rows, "layout": draw.choice(list(LAYOUTS))}
+            strips["reads"] = len(found) % 3 if strips["layout"] == "packed" else 0
             found[op.name] = {"strips": strips}
     return found
 

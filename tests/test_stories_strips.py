@@ -16,7 +16,9 @@ from cimarch import DescriptionError
 from cimarch.hardware.system import System
 from cimarch.mapping import saved
 from cimarch.mapping.assign import Asked
+from cimarch.mapping.packing import Needed, needed
 from cimarch.mapping.placement import Placement
+from cimarch.mapping.tiling import Arrays
 from cimarch.program.context import Options
 from cimarch.report.map import to_dict, to_text
 from cimarch.workload.network import Network
@@ -56,9 +58,10 @@ MIX = ("001", "011", "111", "000")
 
 
 def strips(
-    levels: Sequence[str] = MIX, layout: str = "packed", bits: Sequence[int] = (8, 4)
+    levels: Sequence[str] = MIX, layout: str = "packed", bits: Sequence[int] = (8, 4), **more: int
 ) -> dict[str, object]:
-    return {"conv": {"strips": {"bits": list(bits), "levels": list(levels), "layout": layout}}}
+    told = {"bits": list(bits), "levels": list(levels), "layout": layout, **more}
+    return {"conv": {"strips": told}}
 
 
 def lying(placement: Placement, pool: int) -> list[tuple[int, ...]]:
@@ -141,18 +144,21 @@ def test_strips_longer_than_an_array_are_cut() -> None:
     placement.check()
 
 
-def test_parallel_arrays_are_read_no_more_often_than_at_the_highest_precision() -> None:
-    # Of three positions four strips of 8 bits each: an array a position, read twice (two bands).
-    # One strip a position of 8 bits: one array would have three tiles; two have no more than two.
+def test_a_limit_of_reads_takes_further_arrays() -> None:
+    # One strip of 8 bits at each of three positions, of three that an array has room for: together
+    # they are read three times a window; with two reads at most the third has an array of its own.
     draft = Draft(2, 2, 3)
     draft.conv("conv", "x", 4, 2)
     mix = ["0111", "0111", "0111", "1111"]
     network = draft.network()
     dense = placed(two(), network, 8, precision=strips(mix))
-    spread = placed(two(), network, 8, precision=strips(mix, "parallel"))
+    spread = placed(two(), network, 8, precision=strips(mix, reads=2))
     assert dense.tiles.array[dense.tiles.level == 0].tolist() == [0, 0, 0]
     assert spread.tiles.array[spread.tiles.level == 0].tolist() == [0, 0, 1]
     assert dense.utilisation_of_pool("eight") == 2 * spread.utilisation_of_pool("eight")
+    op, eight = network.operations[0], Arrays(spread.pools[0])
+    assert needed(op, spread.bits["conv"], 0, eight) == Needed(arrays=2, reads=2)
+    assert needed(op, dense.bits["conv"], 0, eight) == Needed(arrays=1, reads=3)
 
 
 def test_spread_rows_leave_as_few_strips_on_an_array_as_can_be() -> None:

@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -69,7 +70,7 @@ def test_what_a_reader_looks_for_is_in_the_record(run):
     _, record, *_ = run
     details = record.details
     assert details["pools"] == ["tile.eight.array", "tile.four.array"]
-    assert set(details["utilisation"]) == {"holes", "packed", "aligned"}
+    assert set(details["utilisation"]) == {"holes", "packed", "aligned", "as laid"}
     assert set(details["weights_only"]) == {"all high", "strips", "all low"}
     assert record.after.weight_bits < record.before.weight_bits
     assert record.after.accuracy_chip is not None
@@ -79,6 +80,23 @@ def test_packing_fills_the_high_pool_more_than_holes(run):
     _, record, *_ = run
     high = {how: each["tile.eight.array"] for how, each in record.details["utilisation"].items()}
     assert high["packed"] > high["holes"]
+
+
+def test_strips_take_no_longer_than_if_all_were_high(run):
+    model, record, *_ = run
+    prices, reads = record.details["prices"], record.details["reads"]
+    assert prices["strips"]["cycles"] <= prices["all high, same tiling"]["cycles"]
+    assert record.after.cycles == prices["strips"]["cycles"]
+    for name, entry in model.precision.items():
+        assert entry.get("strips", {}).get("reads", 0) == reads.get(name, 0)
+
+
+def test_a_latency_that_cannot_be_had_is_told(chip, digits):
+    options = Strips(score="magnitude", share=(0.5,), latency=0.01, **FEW)
+    _, record = run_strips(digits, chip, "digits", options)
+    assert any("above the 0.01 x of `--latency`" in note for note in record.notes)
+    options = attrs.evolve(options, latency=0.0, align="none")
+    assert run_strips(digits, chip, "digits", options)[1].details["reads"] == {}
 
 
 def test_the_model_is_read_back_with_its_strips_and_whole_weights(run, chip, tmp_path):

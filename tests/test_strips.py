@@ -45,7 +45,9 @@ def test_what_is_written_is_read_again() -> None:
     assert strips is not None
     assert strips.to_dict() == MIX | {"layout": "packed"}
     assert of(MIX).to_entry() == {"input_bits": 5, "strips": MIX | {"layout": "packed"}}
-    assert of(strips.to_dict()).strips.to_dict() == strips.to_dict()  # type: ignore[union-attr]
+    few = strips.to_dict() | {"reads": 2}
+    for told in (strips.to_dict(), few):
+        assert of(told).strips.to_dict() == told  # type: ignore[union-attr]
     assert Bits(8, 4).to_entry() == {"weight_bits": 8, "input_bits": 4}
 
 
@@ -74,8 +76,12 @@ WRONG = {
     "no such layout": (
         MIX | {"layout": "tight"},
         "E460",
-        "`layout` of strips is 'tight', none of `packed`, `parallel`, `holes`",
+        "`layout` of strips is 'tight', none of `packed`, `holes`",
     ),
+    "half a read": (MIX | {"reads": 0.5}, "E460", "`reads` of strips is 0.5, not a whole number "
+                    "from 0 on"),
+    "reads of holes": (MIX | {"reads": 2, "layout": "holes"}, "E460", "`reads` of strips is 2 in "
+                       "the layout `holes`"),
     "no bits": (
         {"levels": MIX["levels"]},
         "E460",

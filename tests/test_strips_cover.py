@@ -37,6 +37,7 @@ def mixed(draw: Random) -> Placement:
     )  # fmt: skip
     rows = ["".join(draw.choice("0122") for _ in range(outputs)) for _ in range(kernel * kernel)]
     strips = {"bits": [8, 6, 4], "levels": rows, "layout": draw.choice(list(LAYOUTS))}
+    strips["reads"] = draw.choice([0, 1, 2]) if strips["layout"] == "packed" else 0
     asked = Asked(spread_rows=draw.random() < 0.3)
     system = chip("    part sum: accumulator" + pools)
     return placed(system, draft.network(), 8, precision={"conv": {"strips": strips}}, asked=asked)

@@ -32,7 +32,7 @@ from cimarch.hardware.encoding import inputs_per_group
 from cimarch.hardware.system import System
 from cimarch.mapping.packing import outputs_of
 from cimarch.mapping.placement import Placement
-from cimarch.mapping.strips import Strips
+from cimarch.mapping.strips import LAYOUTS, Strips
 from cimarch.workload.network import Network, Operation
 
 ARRAY = "rows = 16, columns = 24, cell_bits = 2, encoding = offset"
@@ -324,7 +324,7 @@ def cases(draw: st.DrawFn) -> tuple[Placement, Quantised, dict[str, Ranges], np.
     )  # fmt: skip
     op = op_of(network)
     positions = 4 if op.geometry else 1
-    layout = draw(st.sampled_from(("packed", "parallel", "holes")))
+    layout = draw(st.sampled_from(tuple(LAYOUTS)))
     level = random.integers(0, 2, (positions, op.groups * op.columns))
     placement = on(system, network, mix(network, level, draw(st.sampled_from(((8, 4), (6, 2)))),
                                         layout), 3)  # fmt: skip

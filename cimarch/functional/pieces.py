@@ -3,7 +3,7 @@
 A piece is a matrix of its own, of some rows and some outputs of an operation; its sums are added to
 those of the other pieces behind the converters, each as often as the ratio of its strips says.
 
-- `packed`, `parallel`: a piece for each level and kernel position: the input channels at that
+- `packed`: a piece for each level and kernel position: the input channels at that
   place, and the outputs that have a strip of the level there.
 - `holes`: the whole matrix on the arrays of the level's pool. Where a strip is of another level,
   cells hold the weight 0; an array without strips of the level is none, and a column without any is

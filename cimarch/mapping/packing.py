@@ -9,8 +9,8 @@ of one position in one band are a tile: they meet the same inputs, and are read 
 other positions on the same array are read one after the other: column by column their weights
 would be summed.
 
-`parallel`: the same, but an array takes no more tiles than the one with the most of them has where
-all strips are of the highest precision: what fewer columns save in arrays does not cost time.
+Where strips have a limit of reads, an array takes no more tiles than are read in so many reads of
+it, and further ones lie on further arrays: use is given for time.
 
 `holes`: every level has the whole matrix in the layout of one precision (rows channel by channel,
 as a plain operation has them) and cells only where its strips are; an array without any is not
@@ -92,11 +92,16 @@ def shape_of(pool: Part, op: Operation, bits: Bits, reads: int = 0) -> Shape:
     across = columns_per_weight(pool, bits.weight)
     if rows < 1 or across > pool.integer("columns"):
         raise too_small(op, pool, bits, across)
-    each = max(1, reads // 2 if is_read_apart(pool) else reads)
+    each = _groups_within(pool, reads)
     longest = min(rows, each * inputs_per_group(pool)) if reads else rows
     length = min(longest, depth_of(op))
     beside = pool.integer("columns") // across
     return Shape(beside, rows, length, longest, inputs_per_group(pool), each if reads else 0)
+
+
+def _groups_within(pool: Part, reads: int) -> int:
+    """Groups of word lines that are read in so many reads; one at least."""
+    return max(1, reads // 2 if is_read_apart(pool) else reads)
 
 
 @attrs.frozen
@@ -225,7 +230,7 @@ def _rows_of_positions(row0: int, rows: int, positions: int) -> Ints:
     return found
 
 
-_LAYOUTS: dict[str, Layout] = {"packed": _packed, "parallel": _packed, "holes": _holes}
+_LAYOUTS: dict[str, Layout] = {"packed": _packed, "holes": _holes}
 
 
 def place_strips(
@@ -274,20 +279,32 @@ def pieces_of(op: Operation, bits: Bits, level: int, arrays: Arrays) -> list[_Pi
     strips, pool = bits.strips, arrays.part
     assert strips is not None
     shape = shape_of(pool, op, bits.of_level(level), arrays.reads)
-    if strips.layout == "parallel" and not arrays.reads:
-        shape = attrs.evolve(shape, most=_reads_of_highest(op, strips, pool, bits))
+    if strips.reads:
+        most = _groups_within(pool, strips.reads)
+        shape = attrs.evolve(shape, most=min(most, shape.most or most))
     return list(_LAYOUTS[strips.layout](op, strips, level, shape))
 
 
-def _reads_of_highest(op: Operation, strips: Strips, pool: Part, bits: Bits) -> int:
-    """Reads of the busiest array of a pool for one window, if it had all strips, packed, at the
-    highest precision."""
-    shape = shape_of(pool, op, bits.of_level(0))
-    full = attrs.evolve(strips, level=np.zeros_like(strips.level))
+@attrs.frozen
+class Needed:
+    """What the strips of one level take of a pool."""
+
+    arrays: int
+    reads: int
+    """Of the array that is read most often for one window."""
+
+
+def needed(op: Operation, bits: Bits, level: int, arrays: Arrays) -> Needed:
+    """What the strips of a level would take of a pool.
+
+    Raises DescriptionError as `shape_of` does.
+    """
+    shape = shape_of(arrays.part, op, bits.of_level(level), arrays.reads)
     reads: dict[int, int] = {}
-    for piece in _packed(op, full, 0, shape):
+    for piece in pieces_of(op, bits, level, arrays):
         reads[piece.array] = reads.get(piece.array, 0) + -(-piece.inputs // shape.word_lines)
-    return max(reads.values())
+    twice = 2 if is_read_apart(arrays.part) else 1
+    return Needed(len(reads), twice * max(reads.values(), default=0))
 
 
 def _tiles(

@@ -21,8 +21,6 @@ from cimarch.workload.network import Operation
 
 LAYOUTS = {
     "packed": "the strips of a precision lie beside and above each other, without gaps",
-    "parallel": "as packed, on so many arrays that none is read more often for a window than where "
-    "all strips have the highest precision",
     "holes": "each pool has the whole matrix, with gaps where the strips of other pools are",
 }
 """How strips lie on the arrays of their pools."""
@@ -42,6 +40,9 @@ class Strips:
     """(kernel positions, outputs of all channel groups): an index into `bits` for each strip."""
     layout: str = "packed"
     """One of `LAYOUTS`."""
+    reads: int = 0
+    """Of `packed`: reads of an array for a window, at most, where it holds strips of several
+    positions; 0: there is no limit. What would be read later lies on further arrays."""
 
     @property
     def positions(self) -> int:
@@ -79,6 +80,7 @@ class Strips:
             "bits": list(self.bits),
             "levels": ["".join(map(str, row)) for row in self.level.tolist()],
             "layout": self.layout,
+            **({"reads": self.reads} if self.reads else {}),
         }
 
 
@@ -103,7 +105,7 @@ def read_strips(entry: object, op: Operation, where: str) -> Strips:
     """
     if not isinstance(entry, Mapping):
         raise _wrong(f"{where}: strips are {entry!r}, not an object")
-    unknown = sorted(map(str, set(entry) - {"bits", "levels", "layout"}))
+    unknown = sorted(map(str, set(entry) - {"bits", "levels", "layout", "reads"}))
     if unknown:
         raise _wrong(f"{where}: strips have an unknown field `{unknown[0]}`")
     layout = entry.get("layout", "packed")
@@ -115,7 +117,20 @@ def read_strips(entry: object, op: Operation, where: str) -> Strips:
     if op.written:
         raise _wrong(f"{where}: `{op.name}` has no stored weights, and so no strips")
     bits = _bits(entry.get("bits"), where)
-    return Strips(bits, _levels(entry.get("levels"), len(bits), op, where), layout)
+    levels = _levels(entry.get("levels"), len(bits), op, where)
+    return Strips(bits, levels, layout, _reads(entry.get("reads", 0), layout, where))
+
+
+def _reads(given: object, layout: str, where: str) -> int:
+    """How often an array is read for a window, at most."""
+    if type(given) is not int or given < 0:
+        raise _wrong(f"{where}: `reads` of strips is {given!r}, not a whole number from 0 on")
+    if given and layout != "packed":
+        raise _wrong(
+            f"{where}: `reads` of strips is {given} in the layout `{layout}`",
+            notes=("only packed strips of several positions share an array",),
+        )
+    return given
 
 
 def _bits(given: object, where: str) -> tuple[int, ...]:

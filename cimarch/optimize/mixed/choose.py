@@ -13,6 +13,7 @@ of the same examples. Or T is the knee of distance against energy, as the paper'
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import attrs
 import numpy as np
@@ -23,6 +24,9 @@ from cimarch.optimize.mixed.layers import Floats, Layer, PerStrip
 
 Levels = Mapping[str, NDArray[np.uint8]]
 """The level of every strip, (positions, outputs), by layer."""
+
+NONE: Mapping[str, int] = MappingProxyType({})
+"""No layer has a limit of reads."""
 
 RESOLUTION = 0.01
 """Of a threshold that is searched for: one in a hundred strips."""
@@ -36,10 +40,14 @@ def levels_at(ranks: PerStrip, thresholds: Sequence[float]) -> dict[str, NDArray
     }
 
 
-def strips_of(levels: Levels, bits: tuple[int, ...], layout: str = "packed") -> dict[str, Strips]:
-    """The precision of every strip, by layer."""
+def strips_of(
+    levels: Levels, bits: tuple[int, ...], layout: str = "packed", reads: Mapping[str, int] = NONE
+) -> dict[str, Strips]:
+    """The precision of every strip, by layer; `reads` of an array at most, where a layer has a
+    limit."""
     return {
-        name: Strips(bits, np.asarray(level, np.uint8), layout) for name, level in levels.items()
+        name: Strips(bits, np.asarray(level, np.uint8), layout, reads.get(name, 0))
+        for name, level in levels.items()
     }
 
 

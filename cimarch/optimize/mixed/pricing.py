@@ -10,10 +10,13 @@ import attrs
 
 from cimarch.functional.fit.quantise import matrices
 from cimarch.hardware.system import System
-from cimarch.optimize.mixed.choose import Levels, strips_of
+from cimarch.optimize.mixed.choose import NONE, Levels, strips_of
 from cimarch.optimize.pricing import Price, Prices
 from cimarch.simulate import map_network
 from cimarch.workload.network import Network
+
+Reads = Mapping[str, int]
+"""Of some layers, how often an array is read for a window, at most."""
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -40,11 +43,11 @@ class Tilings:
             for op in matrices(self.network)
         }
 
-    def policy(self, levels: Levels, layout: str) -> dict[str, Any]:
+    def policy(self, levels: Levels, layout: str, reads: Reads = NONE) -> dict[str, Any]:
         """A precision policy: strips where there are levels, the highest precision elsewhere."""
         mixed = {
             name: {"input_bits": self.input_bits, "strips": each.to_dict()}
-            for name, each in strips_of(levels, self.bits, layout).items()
+            for name, each in strips_of(levels, self.bits, layout, reads).items()
         }
         return {**self.plain, **mixed}
 
@@ -57,18 +60,20 @@ class Tilings:
         found = self.priced(self.policy(levels, layout))
         return float(found.cycles if found.joules is None else found.joules)
 
-    def told(self, levels: Levels, layout: str) -> dict[str, Any]:
+    def told(self, levels: Levels, layout: str, reads: Reads = NONE) -> dict[str, Any]:
         """The price as plain values."""
-        return attrs.asdict(self.priced(self.policy(levels, layout)))
+        return attrs.asdict(self.priced(self.policy(levels, layout, reads)))
 
     def plain_told(self) -> dict[str, Any]:
         """The price of everything at the highest precision, im2col."""
         return attrs.asdict(self.priced(self.plain))
 
-    def utilisation(self, levels: Levels, layout: str, paths: Sequence[str]) -> dict[str, float]:
+    def utilisation(
+        self, levels: Levels, layout: str, paths: Sequence[str], reads: Reads = NONE
+    ) -> dict[str, float]:
         """Cells that hold weights over the cells of the arrays that are used, of each pool."""
         placed = map_network(
             self.system, self.network, weight_bits=self.bits[0], input_bits=self.input_bits,
-            precision=self.policy(levels, layout),
+            precision=self.policy(levels, layout, reads),
         )  # fmt: skip
         return {path: placed.utilisation_of_pool(path) for path in paths}

@@ -40,8 +40,9 @@ from cimarch.optimize.mixed.choose import (
 )
 from cimarch.optimize.mixed.fisher import fisher
 from cimarch.optimize.mixed.judging import RANGES, by_weights_alone, fitted, some_of
+from cimarch.optimize.mixed.latency import Spread
 from cimarch.optimize.mixed.layers import Layer, PerStrip, folded, layers_of, weights_into_
-from cimarch.optimize.mixed.pricing import Tilings
+from cimarch.optimize.mixed.pricing import Reads, Tilings
 from cimarch.optimize.mixed.scores import (
     SCORES,
     Evidence,
@@ -81,6 +82,10 @@ class Strips(Options):
     way: str = option("energy", "Which way strips move to fill arrays.", words=WAYS)
     cap: float = option(0.2, "Largest share of high strips that moves.", least=0, most=1)
     layout: str = option("packed", "How strips lie on arrays.", words=tuple(LAYOUTS))
+    latency: float = option(
+        1.0, "Largest cycles over those of all strips high: packed strips take more arrays where "
+        "they would take longer; 0 sets no limit.", least=0,
+    )  # fmt: skip
     ranges: str = option("mse", "How converter ranges are chosen.", words=RANGES)
     calibrate: int = option(1024, "Training images that scores are of.", least=1)
     probes: int = option(50, "Random probes of the Hessian.", least=1)
@@ -181,7 +186,7 @@ class _Run:
         found = task.going.once("levels", lambda: self.chosen(ranks))
         levels = {name: np.array(level, np.uint8) for name, level in found["levels"].items()}
         before = task.stand(self.plain_model(), At(input_bits=asked.input_bits), name="before")
-        adapted = self.made(levels)
+        adapted = self.made(levels, found["reads"])
         after = task.stand(adapted, At(input_bits=asked.input_bits), name="after")
         details = {**found["details"], **task.going.once("costs", lambda: self.costs(found))}
         details["weights_only"] = task.going.once("weights_only", lambda: self.judged(levels))
@@ -197,9 +202,9 @@ class _Run:
         """The model all at the highest precision, as the chip would have it otherwise."""
         return self.fitted(self.tilings.plain)
 
-    def made(self, levels: Levels) -> Model:
+    def made(self, levels: Levels, reads: Reads) -> Model:
         """The model with the precision of every strip."""
-        return self.fitted(self.tilings.policy(levels, self.options.layout))
+        return self.fitted(self.tilings.policy(levels, self.options.layout, reads))
 
     def fitted(self, policy: Mapping[str, Any]) -> Model:
         asked = self.options
@@ -212,9 +217,11 @@ class _Run:
         thresholds, how = self.thresholds(ranks)
         first = levels_at(ranks, thresholds)
         aligned = self.aligned(first, ranks)
+        reads = self.reads(aligned.levels)
         return {
             "levels": {name: level.tolist() for name, level in aligned.levels.items()},
             "unaligned": {name: level.tolist() for name, level in first.items()},
+            "reads": reads,
             "details": {
                 "score": self.options.score,
                 "bits": list(self.options.bits),
@@ -227,6 +234,7 @@ class _Run:
                 "strips": {name: [_digits(row) for row in level]
                            for name, level in aligned.levels.items()},
                 "pools": [part.path for part in self.pools.parts],
+                "reads": reads,
             },
         }  # fmt: skip
 
@@ -284,6 +292,16 @@ class _Run:
             cap=asked.cap, price=lambda each: self.tilings.price(each, asked.layout),
         )  # fmt: skip
 
+    def reads(self, levels: Levels) -> dict[str, int]:
+        """Limits of reads with which the network is no slower than it may be."""
+        asked = self.options
+        if asked.layout != "packed" or not asked.latency:
+            return {}
+        self.task.going.tell("latency", 0.0)
+        high = {name: np.zeros_like(level) for name, level in levels.items()}
+        cycles = self.tilings.told(high, asked.layout)["cycles"]
+        return dict(Spread(self.tilings, self.pools, levels).within(int(asked.latency * cycles)))
+
     # what it comes to
 
     def costs(self, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,17 +312,18 @@ class _Run:
             for which in ("unaligned", "levels")
         )
         high = {name: np.zeros_like(level) for name, level in last.items()}
-        tilings = self.tilings
+        tilings, layout = self.tilings, self.options.layout
         return {
             "utilisation": {
                 "holes": tilings.utilisation(first, "holes", paths),
                 "packed": tilings.utilisation(first, "packed", paths),
                 "aligned": tilings.utilisation(last, "packed", paths),
+                "as laid": tilings.utilisation(last, layout, paths, found["reads"]),
             },
             "prices": {
-                "strips": tilings.told(last, self.options.layout),
-                "unaligned": tilings.told(first, self.options.layout),
-                "all high, same tiling": tilings.told(high, self.options.layout),
+                "strips": tilings.told(last, layout, found["reads"]),
+                "unaligned": tilings.told(first, layout),
+                "all high, same tiling": tilings.told(high, layout),
                 "all high, im2col": tilings.plain_told(),
             },
         }
@@ -341,8 +360,14 @@ class _Run:
             found.append(
                 f"packed strips take {mixed / plain:.3g} x the cycles of the tiling of one "
                 "precision: an array that holds several kernel positions is read once for each; "
-                "on more arrays, `--layout parallel` reads none more often than where all strips "
-                "have the highest precision, and `--layout holes` reads each once"
+                "a lower `--latency` takes more of them, and `--layout holes` reads each once"
+            )
+        high = prices["all high, same tiling"]["cycles"]
+        if self.options.latency and mixed > self.options.latency * high:
+            found.append(
+                f"strips take {mixed / high:.3g} x the cycles of all strips at "
+                f"{self.options.bits[0]} bits in the same tiling, above the "
+                f"{self.options.latency:g} x of `--latency`"
             )
         left = [move for move in details["moves"] if move["why"] == "left"]
         if left:
