@@ -223,8 +223,7 @@ def test_a_row_that_reads_only_padding_waits_for_nothing() -> None:
     agree(piped(text, network, least(text, network)), rounded=True)
 
 
-@pytest.mark.xfail(strict=True, reason="the oracle orders ties by tile")
-def test_of_a_window_one_tile_comes_before_the_next() -> None:
+def test_of_a_window_the_fetches_of_all_tiles_come_before_the_products() -> None:
     # Ready in one cycle at the buffer that both tiles of a window are staged in: the reading of
     # the first tile's inputs for its product, and the last step of fetching the second one's.
     draw = Random(1014)

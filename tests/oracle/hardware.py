@@ -19,7 +19,7 @@ from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import System
 
 Order = tuple[int, ...]
-"""Place in the order of the program: pass, strip, row, phase, window, tile, stage, step."""
+"""Place in the order of the program: pass, strip, row, phase, window, phase, tile, stage, step."""
 Steps = Generator[simpy.Event, Any, Any]
 """What a process yields."""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FREE = ("dac", "sample_hold", "adc", "unit", "shift_add", "accumulator", "adder_tree")
 """Kinds that stand between a buffer and the word lines that it drives."""
+FETCHES, PRODUCTS, SUMS = range(3)
+"""The phases of a window, in the order of the program."""
 
 
 @attrs.define(eq=False)
@@ -252,10 +254,10 @@ class Inputs:
             if place >= self.depths[slice_.place]
         ]
         yield self.bench.all([*self._begun(row), *room])
-        base = self.site.order(row, 1, inside)
+        base = (*self.site.order(row, 1, inside), FETCHES)
         came = self.movement.spread(
             [self._way(slice_, window) for slice_ in slices],
-            [(*base, slice_.tiles[0], 0) for slice_ in slices],
+            [(*base, self.work.places[slice_.tiles[0]], 0) for slice_ in slices],
         )
         for event, arrival in zip(came, arrivals, strict=True):
             self.env.process(pass_on(event, arrival))

@@ -16,7 +16,7 @@ from cimarch.mapping.flows import Flow
 from cimarch.mapping.placement import Copy, Plan
 from oracle.arrays import Arrays, Lane, Products
 from oracle.hardware import Job, Order, Steps
-from oracle.inputs import Inputs, Leads
+from oracle.inputs import PRODUCTS, SUMS, Inputs, Leads
 from oracle.movement import stated
 from oracle.rows import joined_rows, readings
 from oracle.stock import Stock
@@ -156,6 +156,8 @@ class Work:
             for b, block in enumerate(copy.blocks)
         }
         self.chosen = [t for present in self.here.values() for t in present]
+        self.places = {tile: place for place, tile in enumerate(self.chosen)}
+        """Of the tiles in order: those of one block of columns side by side."""
         self.windows = range(number, site.rows * site.per_row, copies)
         """Those that it takes."""
         self.lanes = {
@@ -203,7 +205,7 @@ class Work:
 
         def order(window: int) -> Order:
             row, place = divmod(window, site.per_row)
-            return (*site.order(row, WINDOW, place), tile)
+            return (*site.order(row, WINDOW, place), PRODUCTS, self.places[tile])
 
         def feed(window: int, order: Order) -> Job:
             return self.inputs.feed(tile, order)
@@ -227,17 +229,18 @@ class Work:
     def _sums(self, flow: Flow, window: int) -> list[simpy.Event]:
         """Events for when a window's sums have met."""
         row, inside = divmod(window, self.site.per_row)
-        base = self.site.order(row, WINDOW, inside)
+        base = (*self.site.order(row, WINDOW, inside), SUMS)
         events = []
         for b in flow.blocks:
             came = []
             for tile in self.here[b]:
                 event = self.env.event()
-                self.env.process(self._gather(flow, b, tile, window, (*base, tile, 3), event))
+                order = (*base, self.places[tile], 3)
+                self.env.process(self._gather(flow, b, tile, window, order, event))
                 came.append(event)
             if flow.adder is not None and self._additions(b)[0] > 0:
                 event = self.env.event()
-                order = (*base, self.here[b][0], 4)
+                order = (*base, self.places[self.here[b][0]], 4)
                 self.env.process(self._add(flow.adder, b, came, order, event))
                 came = [event]
             events += came
