@@ -73,6 +73,7 @@ def points() -> Iterator[Point]:
         (channel, 0.9, ("fisher", "magnitude"), 5),
         (channel, 0.5, ("fisher", "magnitude"), 5),
         (tensor, 0.7, WEIGHED, 0),
+        (channel, 0.7, WEIGHED[:2], 0),
         (channel, 0.7, MAIN, 0),
         (channel, 0.9, MAIN, 0),
         (channel, 0.5, MAIN, 0),
@@ -268,7 +269,7 @@ def run(asked: argparse.Namespace, kept: Kept) -> None:
         kept.add(repeatability(bench))
         return
     for point in points():
-        if point.key not in kept.found:
+        if asked.only in point.key and point.key not in kept.found:
             line = bench.judged(point)
             kept.add(line)
             print(line["key"], f"{line['accuracy']:.2f}", line["seconds"], flush=True)
@@ -280,6 +281,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", default="cifar10:PATH")
     parser.add_argument("--keep", default="strips")
     parser.add_argument("--repeat", action="store_true", help="measure repeatability alone")
+    parser.add_argument("--only", default="", help="points with this in their name: '8/4 tensor'")
     parser.add_argument("--tell", action="store_true", help="print what is kept")
     return parser.parse_args()
 

@@ -5,13 +5,15 @@
 places a network with 70 and 80 % low strips on `two_pools`, one tile of 128 x 128 and of 32 x 32
 cells, with holes, packed, aligned, and on so many arrays more that it is no slower than all at 8
 bits; it prints the tables of docs/optimize.md. Energy and cycles are beside those of the same
-network all at 8 bits, packed and in the tiling of one precision (im2col).
+network all at 8 bits, packed and in the tiling of one precision (im2col). Accuracy is of all test
+images by weights alone, before and after strips were aligned.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import attrs
@@ -23,22 +25,33 @@ from cimarch.data.read import read_data
 from cimarch.optimize.frame.model import Model
 from cimarch.optimize.mixed.align import Aligned, align
 from cimarch.optimize.mixed.chip import Pools, pools
-from cimarch.optimize.mixed.choose import NONE, Levels, levels_at
+from cimarch.optimize.mixed.choose import NONE, Levels, levels_at, strips_of
+from cimarch.optimize.mixed.judging import by_weights_alone
 from cimarch.optimize.mixed.latency import Spread
 from cimarch.optimize.mixed.layers import folded, layers_of
 from cimarch.optimize.mixed.pricing import Reads, Tilings
-from cimarch.optimize.mixed.scores import Evidence, over_windows, ranked
+from cimarch.optimize.mixed.scores import Evidence, over_windows, quantised_layer, ranked
 
 BITS = (8, 4)
 SHARES = (0.7, 0.8)
 ORDERS = (("fisher", 0.0), ("fisher_block", 0.5))
 """Scores, over the windows to a power."""
 LAYOUTS = ("holes", "packed")
-SMALL = {f"tile.{p}.array.{d}": "32" for p in ("four", "eight") for d in ("rows", "columns")}
-CHIPS = {
-    "128 x 128": {"tiles": "1"},
-    "32 x 32": {**SMALL, "tiles": "1", "tile.four.arrays": "1056", "tile.eight.arrays": "1056"},
-}
+SIZES = (128, 32)
+"""Rows and columns of the arrays of both pools."""
+CELLS = {"resnet20": 128 * 128**2, "vgg7": 320 * 128**2}
+"""Of each pool: enough for all weights at 8 bits, packed or with holes."""
+
+
+def settings(model: str, size: int) -> dict[str, str]:
+    """Of `two_pools`, for arrays of so many rows and columns."""
+    arrays = CELLS[model] // size**2
+    tiles = -(-arrays // 4096)
+    found = {"tiles": str(tiles)}
+    for pool in ("tile.four", "tile.eight"):
+        found[f"{pool}.arrays"] = str(-(-arrays // tiles // 8) * 8)
+        found |= {f"{pool}.array.{side}": str(size) for side in ("rows", "columns")}
+    return found
 
 
 @attrs.frozen(eq=False)
@@ -103,24 +116,42 @@ def tables(model: Model, data: str) -> Iterator[str]:
     """A table for each chip."""
     network, module = model.network(), folded(model)
     layers = layers_of(model, module)
-    examples = read_data(data, network).calibrating(1024)
+    given = read_data(data, network)
+    examples, judging = given.calibrating(1024), given.judging()
     evidence = Evidence(module, layers, examples, bits=BITS, per="tensor")
-    for name, settings in CHIPS.items():
-        chip = Chip.of(network, layers, settings)
-        yield f"\n{name}"
+
+    @cache
+    def right(levels: tuple[tuple[str, bytes], ...]) -> float:
+        """Percent of the test images."""
+        given = {layer.name: (layer.positions, layer.outputs) for layer in layers}
+        held = {name: np.frombuffer(raw, np.uint8).reshape(given[name]) for name, raw in levels}
+        strips = strips_of(held, BITS)
+        weights = {
+            layer.name: quantised_layer(layer, strips[layer.name], "tensor", "minmax")
+            for layer in layers
+        }
+        return by_weights_alone(folded(model), weights, judging)
+
+    def accuracy(levels: Levels) -> str:
+        return f"{right(tuple((name, held.tobytes()) for name, held in levels.items())):.2f} %"
+
+    for size in SIZES:
+        chip = Chip.of(network, layers, settings(model.name, size))
+        yield f"\n{size} x {size}"
         yield line(["order", "low", "packing", "8 bit", "4 bit", "arrays", "energy", "cycles",
-                    "im2col", "cycles"])  # fmt: skip
+                    "im2col", "cycles", "accuracy"])  # fmt: skip
         for score, power in ORDERS:
             ranks = ranked(over_windows(evidence.score(score), network, power))
             told = f"{score}/{power:g}" if power else score
             for share in SHARES:
                 levels = levels_at(ranks, [share])
                 for layout in LAYOUTS:
-                    yield line([told, f"{share:.0%}", layout, *chip.row(levels, layout)])
+                    row = [*chip.row(levels, layout), accuracy(levels)]
+                    yield line([told, f"{share:.0%}", layout, *row])
                 found = chip.aligned(levels, ranks)
                 reads = chip.no_slower(found.levels)
                 for name, limits in (("aligned", NONE), ("no slower", reads)):
-                    row = chip.row(found.levels, "packed", limits)
+                    row = [*chip.row(found.levels, "packed", limits), accuracy(found.levels)]
                     yield line([told, f"{share:.0%}", name, *row])
                 left = sum(move.why == "left" for move in found.moves)
                 yield (
