@@ -237,6 +237,32 @@ def test_three_groups_of_weights_are_written_in_turn() -> None:
     agree(placement)
 
 
+@pytest.mark.xfail(strict=True, reason="a write goes at the pace of its way, rows there or not")
+def test_rows_that_came_while_their_array_was_written_are_written_at_once() -> None:
+    # Two positions on one array: rows of one cell come after 1 and 2, and are written from 1 to 7;
+    # rows of four come after 6 and 10. They are written from 7 to 13.
+    parts = """
+    part high: Cells {
+        rows = 2, columns = 5, cell_bits = 8, serves = weight_bits > 4
+        action write { latency = 3 ns }
+    }
+    part low[4]: Cells { rows = 2, columns = 5, serves = weight_bits <= 4 }
+    part gate: link { width = 8 bit, rate = 1 GHz }
+    part sum: accumulator
+    connect gate -> high.write
+    connect high -> sum
+    connect low[*] -> sum
+    """
+    make = networks.Maker()
+    network = make.done(make.conv("conv", make.input(2, 2, 3), 4, 2))
+    strips = {"bits": [8, 4], "levels": ["0111", "0000", "1111", "1111"]}
+    bits = precision(network, 8, 4, {"conv": {"strips": strips}})
+    text = f"from std import accumulator\n{ONE % parts}"
+    placement = place(cimarch.loads(text), network, bits, input_bits=4)
+    assert chip.load(placement).cycles == 13
+    assert run(load_program(placement).tasks).makespan == 13
+
+
 @pytest.mark.parametrize("name", ["bare", "macro", "tiles", "analog", "digital"])
 def test_the_oracle_agrees_on_a_load(name: str) -> None:
     placement = placed(CHIPS[name], NETWORKS["table"])
