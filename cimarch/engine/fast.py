@@ -50,14 +50,15 @@ def run_work(
     record: bool = False,
     reduce: bool = True,
     check: bool = True,
+    sums: bool = True,
 ) -> Outcome:
     """Run a work: see `cimarch.engine.run_work`."""
     if check:
         work.check()
     folded = fold(work) if reduce else None
     if folded is None:
-        return _outcome(work, lay_out(work, weights=weights, record=record), reduce)
-    lean = lay_out(folded.work, weights=folded.weights(weights), record=record)
+        return _outcome(work, lay_out(work, weights=weights, record=record, sums=sums), reduce)
+    lean = lay_out(folded.work, weights=folded.weights(weights), record=record, sums=sums)
     try:
         return folded.unfold(_outcome(folded.work, lean, reduce))
     except Deadlock:  # the whole stands still too: name its tasks
@@ -95,7 +96,7 @@ def _outcome(work: Work, run: Run, reduce: bool) -> Outcome:
     return Outcome(
         makespan=int(run.pieces[:, kernel.PIECE_FINISH].max(initial=0)),
         busy=work.busy,
-        slots=_slot_times(work, run.times),
+        slots=_slot_times(work, run.times) if len(run.times) else (),
         first_start=run.pieces[:, kernel.PIECE_START].copy(),
         last_finish=run.pieces[:, kernel.PIECE_FINISH].copy(),
         gates=opened,

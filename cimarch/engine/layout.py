@@ -220,7 +220,9 @@ def _opens(lists: _Lists) -> tuple[Ints, Numbers, Ints, Numbers]:
     opens = _pairs(lists.local(lists.waiter[order]), row[order])
     opens_first = np.searchsorted(lists.gate[order], np.arange(lists.first_gate[-1] + 1))
 
-    edges = np.flatnonzero(np.isin(lists.target, slots)) if len(slots) else np.zeros(0, np.int64)
+    is_opened = np.zeros(lists.size, np.bool_)
+    is_opened[slots] = True
+    edges = np.flatnonzero(is_opened[lists.target])
     gate = lists.gate - lists.first_gate[lists.template(lists.waiter)]
     rows = np.concatenate((np.searchsorted(slots, lists.target[edges]), row))
     waits = _pairs(

@@ -33,7 +33,7 @@ class Outcome:
     busy: Ints
     """Per resource: cycles held."""
     slots: tuple[SlotTimes, ...]
-    """Per template, in order of `Work.templates`."""
+    """Per template, in order of `Work.templates`; none where nobody asked."""
     first_start: Ints
     """Per piece."""
     last_finish: Ints

@@ -120,6 +120,7 @@ class Tile(NamedTuple):
     every: int
     inputs: int
     rows: int
+    column0: int
     outputs: int
     columns: int
     lines: int

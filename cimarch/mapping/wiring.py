@@ -49,12 +49,15 @@ class Wiring:
         """Those of the system: the wirings of several pools share them."""
         self._converts: dict[int, Convert | None] = {}
         self._drivers: dict[int, Instances | None] = {}
+        self._arrays: dict[int, Instances] = {}
         self._arrays_each: int | None = None
         self._whole_source: Instances | None = None
 
     def array(self, index: int) -> Instances:
-        """One array of the pool."""
-        return Instances(self.pool.path, index, index + 1)
+        """One array of the pool; the same object each time, which is quick to compare."""
+        if index not in self._arrays:
+            self._arrays[index] = Instances(self.pool.path, index, index + 1)
+        return self._arrays[index]
 
     # What drives the word lines
 

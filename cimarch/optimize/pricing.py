@@ -77,12 +77,14 @@ class Prices:
         with _uncollected():
             placed, program = self._written(policy)
             if program.preloaded and placed.groups:
-                return run_program(load_program(placed, self._kept), check=False).makespan
-            return load_cycles(program, run_program(program, check=False))
+                return run_program(
+                    load_program(placed, self._kept), check=False, sums=False
+                ).makespan
+            return load_cycles(program, run_program(program, check=False, sums=False))
 
     def _of(self, policy: object) -> Price:
         placed, program = self._written(policy)
-        ran = run_program(program, check=False)
+        ran = run_program(program, check=False, sums=False)
         return Price(
             cycles=ran.makespan,
             joules=Ledger(program, ran).joules,

@@ -17,7 +17,7 @@ from cimarch.hardware.system import Part, System
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge, beside
-from cimarch.program.kept import Kept
+from cimarch.program.kept import Cycles, Kept
 from cimarch.program.products import Products
 from cimarch.program.sketch import JOINING, Sketch, Slot
 from cimarch.program.transfers import Hop, Transfers
@@ -97,7 +97,7 @@ class Context:
         """Inferences that are one stream of rows."""
         self.tasks = 0
         """Of all pieces so far."""
-        self._tolls: dict[tuple[int, ...], tuple[tuple[int, int, int, int], ...]] = {}
+        self._cycles: Cycles = {} if kept is None else kept.cycles
 
     def assume(self, sentence: str) -> None:
         """Remember what the program had to fill in."""
@@ -178,11 +178,14 @@ class Context:
         known = self._crossed.get(id(transfer))
         if known is None:
             slots = tuple(
-                Slot(self.resource(hop.at), busy, latency, period, 0, -1, charge)
-                for hop, (busy, latency, charge, period) in zip(
-                    transfer, self._tolls_of(transfer), strict=True
+                Slot(
+                    self.resource(hop.at), *cycles, self.period(hop.at, stage=place == 0), 0, -1,
+                    self.charge(hop.toll.charges),
                 )
-            )
+                for place, (hop, cycles) in enumerate(
+                    zip(transfer, self._cycles_of(transfer), strict=True)
+                )
+            )  # fmt: skip
             found = Crossed(
                 tuple(hop.at for hop in transfer), slots,
                 tuple(i for i, hop in enumerate(transfer) if hop.toll.multicast),
@@ -190,27 +193,24 @@ class Context:
             known = self._crossed[id(transfer)] = (found, transfer)
         return known[0]
 
-    def _tolls_of(self, transfer: tuple[Hop, ...]) -> tuple[tuple[int, int, int, int], ...]:
-        """Per hop of a transfer: busy cycles, latency, charge and period.
+    def _cycles_of(self, transfer: tuple[Hop, ...]) -> tuple[tuple[int, int], ...]:
+        """Per hop of a transfer: busy cycles and latency.
 
         A part is held for its own words and hands the first one on; the last part is done when the
         slowest part's last word has come.
         """
-        key = tuple(id(hop.toll) for hop in transfer)
-        if key not in self._tolls:
-            slowest = max((hop.toll.tail for hop in transfer), default=Fraction(0))
-            last = len(transfer) - 1
-            self._tolls[key] = tuple(
-                self._toll(hop, slowest if i == last else Fraction(0), stage=i == 0)
-                for i, hop in enumerate(transfer)
+        key = tuple(hop.toll for hop in transfer)
+        if key not in self._cycles:
+            slowest = max((toll.tail for toll in key), default=Fraction(0))
+            waits = [*[Fraction(0)] * (len(key) - 1), slowest]
+            self._cycles[key] = tuple(
+                (
+                    self.cycles(hop.toll.busy, f"a transfer over `{hop.at.path}`"),
+                    max(1, ceil((hop.toll.head + wait) * self.clock)),
+                )
+                for hop, wait in zip(transfer, waits, strict=False)
             )
-        return self._tolls[key]
-
-    def _toll(self, hop: Hop, wait: Fraction, *, stage: bool) -> tuple[int, int, int, int]:
-        busy = self.cycles(hop.toll.busy, f"a transfer over `{hop.at.path}`")
-        latency = max(1, ceil((hop.toll.head + wait) * self.clock))
-        period = self.period(hop.at, stage=stage)
-        return busy, latency, self.charge(hop.toll.charges), period
+        return self._cycles[key]
 
     def part(self, at: Instances) -> Part | None:
         """The part of a resource; None for the wires of a connect line."""
@@ -220,8 +220,12 @@ class Context:
         self, sketch: Sketch, route: Route, bits: int, kind: str, tile: int, *after: int
     ) -> tuple[int, ...]:
         """Add a transfer to a sketch; the slots of its hops (empty where it takes no time)."""
-        tree = Tree(self, sketch, kind, tile, after)
-        return tree.add(self.hops(route, bits))
+        found: list[int] = []
+        for hop in self.crossed(self.hops(route, bits)).slots:
+            number = sketch.add(hop.of(KIND[kind], tile), *after)
+            after = (number,)
+            found.append(number)
+        return tuple(found)
 
     def slot(
         self, at: Instances, busy: int, latency: int, kind: str, tile: int,
@@ -230,7 +234,8 @@ class Context:
         """A task on a resource."""
         period = self.period(at, stage=stage)
         number = self.resource(at)
-        _counted(max(busy, latency))
+        if busy > MOST_CYCLES or latency > MOST_CYCLES:
+            _counted(max(busy, latency))
         return Slot(number, busy, latency, period, KIND[kind], tile, self.charge(charges))
 
     def join(self, sketch: Sketch, *after: int) -> int:
@@ -264,7 +269,7 @@ class Tree:
     ) -> None:
         self.context = context
         self.sketch = sketch
-        self.kind = kind
+        self.kind = KIND[kind]
         self.tile = tile
         self.after = tuple(after)
         self.roots: list[int] = []
@@ -282,9 +287,11 @@ class Tree:
         crossed = self.context.crossed(transfer)
         slots = list(self._sofar(crossed.ats))
         for i in range(len(slots), len(transfer)):
-            number = self.sketch.add(self._of(crossed.slots[i]), *(slots[-1:] or self.after))
+            hop = crossed.slots[i].of(self.kind, self.tile)
+            number = self.sketch.add(hop, *(slots[-1:] or self.after))
             if later:
-                first, row, both = (self._of(self.context.crossed(each).slots[i]) for each in later)
+                others = (self.context.crossed(each).slots[i] for each in later)
+                first, row, both = (other.of(self.kind, self.tile) for other in others)
                 self.sketch.later[number] = (first, row, both)
             if i == 0:
                 self.roots.append(number)
@@ -299,11 +306,6 @@ class Tree:
             if ats[:end] in self._shared:
                 return self._shared[ats[:end]]
         return ()
-
-    def _of(self, hop: Slot) -> Slot:
-        """A hop as a task of these transfers."""
-        resource, busy, latency, period, _, _, charge, _ = hop
-        return Slot(resource, busy, latency, period, KIND[self.kind], self.tile, charge)
 
 
 def too_many(found: int, most: int, what: str) -> DescriptionError:

@@ -17,6 +17,9 @@ from cimarch.program.products import Products, Vector
 from cimarch.program.transfers import Toll, Transfers
 from cimarch.program.writes import Writes
 
+Cycles = dict[tuple[Toll, ...], tuple[tuple[int, int], ...]]
+"""Of the hops of a transfer: busy cycles and latency of each."""
+
 MOST = 1 << 14
 """Products of a pool, and transfers of a kind, that are kept from one program to the next."""
 
@@ -32,8 +35,16 @@ class Kept:
     def __init__(self) -> None:
         self._products: dict[tuple[str, str], Products] = {}
         self._transfers: dict[tuple[tuple[str, Fraction], ...], Transfers] = {}
+        self._cycles: Cycles = {}
         self._writings: dict[tuple[str, Vector], Writes] = {}
         self._crossings: dict[tuple[Toll, int], tuple[Fraction, Fraction, tuple[Charge, ...]]] = {}
+
+    @property
+    def cycles(self) -> Cycles:
+        """What transfers take in cycles of the system's clock."""
+        if len(self._cycles) > MOST:
+            self._cycles.clear()
+        return self._cycles
 
     def products(self, wiring: Wiring, detail: str) -> Products:
         """Those on the arrays of a pool."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimarch.engine.outcome import Outcome, SlotTimes
-from cimarch.engine.pieces import Piece, Template, Work
+from cimarch.engine.pieces import Template, Work
 from cimarch.engine.tasks import Ints
 from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import Part
@@ -36,6 +36,7 @@ from cimarch.program.energy import (
 from cimarch.program.program import Program
 
 Row = dict[str, object]
+Numbers = NDArray[np.integer]
 
 
 @attrs.frozen
@@ -73,7 +74,7 @@ class Slots:
         """Gather them from the pieces of a program that has run."""
         work = program.work
         parts = [
-            _slots(work, template, work.pieces_of(template), times)
+            _slots(work, template, times)
             for template, times in zip(work.templates, outcome.slots, strict=True)
         ]
         names = [field.name for field in attrs.fields(cls)]
@@ -107,20 +108,29 @@ def _last(entry: Entry) -> tuple[int | str, str]:
     return static_first, entry.origin
 
 
-def _slots(
-    work: Work, template: Template, pieces: Sequence[Piece], times: SlotTimes
-) -> dict[str, Ints]:
+def _slots(work: Work, template: Template, times: SlotTimes) -> dict[str, Ints]:
     """The slots of one template, with what its pieces have in common."""
-    size = len(template)
-    count = np.full(size, sum(piece.repeat for piece in pieces))
-    for piece in pieces:
-        count[size - piece.cut :] -= 1
-    found = {"count": count, "resource": template.resource, "busy": template.busy}
+    of_template = ("count", "resource", "busy", "operation", "step", "kind", "tile", "charge")
+    found = {name: _column(work, template, name) for name in of_template}
     found |= {name: getattr(times, name) for name in ("first_start", "last_finish", "waited")}
-    for name in ("operation", "step", "kind", "tile", "charge"):
-        default = pieces[0].columns.get(name, int(work.defaults[name]))
-        found[name] = template.columns.get(name, np.full(size, default))
     return {name: np.asarray(values, np.int64) for name, values in found.items()}
+
+
+def _column(work: Work, template: Template, name: str) -> Numbers:
+    """What a template says of its slots, or its pieces in common, or for `count` how often they
+    ran."""
+    size, pieces = len(template), work.pieces_of(template)
+    if name == "count":
+        count = np.full(size, sum(piece.repeat for piece in pieces))
+        for piece in pieces:
+            count[size - piece.cut :] -= 1
+        return count
+    if name in ("resource", "busy"):
+        found: Numbers = getattr(template, name)
+        return found
+    if name in template.columns:
+        return np.asarray(template.columns[name], np.int64)
+    return np.full(size, pieces[0].columns.get(name, int(work.defaults[name])))
 
 
 class Ledger:
@@ -131,14 +141,29 @@ class Ledger:
         self.outcome = outcome
         self.placement = program.placement
         self.system = program.placement.system
-        self.slots = Slots.of(program, outcome)
-        self.times = self._times(self.slots)
 
-    def _times(self, slots: Slots) -> Ints:
+    @cached_property
+    def slots(self) -> Slots:
+        """All slots of all templates."""
+        return Slots.of(self.program, self.outcome)
+
+    @cached_property
+    def times(self) -> Ints:
         """How often each charge was made."""
+        return self._times(*self._columns("charge", "count"))
+
+    def _times(self, charge: Numbers, count: Numbers) -> Ints:
+        """How often each charge was made by slots with these charges, that ran so often."""
         times = np.zeros(len(self.program.charges), np.int64)
-        np.add.at(times, slots.charge, slots.count)
+        np.add.at(times, charge, count)
         return times
+
+    def _columns(self, *names: str) -> list[Numbers]:
+        """Columns of `slots`, without the others: what was done is known without its times."""
+        work = self.program.work
+        parts = [[_column(work, template, name) for name in names] for template in work.templates]
+        none = [_NONE for _ in names]
+        return [np.concatenate(columns) for columns in zip(none, *parts, strict=True)]
 
     @cached_property
     def energy(self) -> list[Spent]:
@@ -330,7 +355,7 @@ class Ledger:
         return self._count(slots, lambda c: c.part in paths and c.action == "convert")
 
     def _count(self, slots: Slots, wanted: Callable[[Charge], bool], *, once: bool = False) -> int:
-        times = self._times(slots)
+        times = self._times(slots.charge, slots.count)
         total = 0
         for number in np.flatnonzero(times).tolist():
             counts = [c.count for c in self.program.charges[number] if wanted(c)]
@@ -450,33 +475,38 @@ class Ledger:
     def _aside(self, slots: Slots) -> dict[Instances, int]:
         """Busy cycles of arrays and of what drives and reads them: their products and writes."""
         found: dict[tuple[str, int], tuple[Instances, int]] = {}
-        for _, at, cycles in self._working(slots):
+        for _, at, cycles in self._working(slots.tile, slots.charge, slots.count):
             widest, sofar = found.get((at.path, at.lo), (at, 0))
             found[at.path, at.lo] = (max(widest, at, key=len), sofar + cycles)
-        for at, cycles in self._writing(slots):
+        written = self._writing(slots.kind, slots.resource, slots.busy, slots.count)
+        for at, cycles in written:
             _, sofar = found.get((at.path, at.lo), (at, 0))
             found[at.path, at.lo] = (at, sofar + cycles)
         return dict(found.values())
 
-    def _working(self, slots: Slots) -> Iterator[tuple[int, Instances, int]]:
+    def _working(
+        self, tile: Numbers, charge: Numbers, count: Numbers
+    ) -> Iterator[tuple[int, Instances, int]]:
         """Per tile: the array and what drives and reads it, and the cycles of all its products."""
         paths = {pool.path for pool in self.placement.pools}
         reading = [
             any(c.part in paths and c.action == "read" for c in charges)
             for charges in self.program.charges
         ]
-        starts = np.array(reading)[slots.charge] & (slots.tile >= 0)
+        starts = np.array(reading)[charge] & (tile >= 0)
         products = np.zeros(len(self.placement.tiles), np.int64)
-        np.add.at(products, slots.tile[starts], slots.count[starts])
-        for tile in np.unique(slots.tile[starts]).tolist():
-            for at, cycles in self.program.aside.get(tile, ()):
-                yield tile, at, cycles * int(products[tile])
+        np.add.at(products, tile[starts], count[starts])
+        for number in np.unique(tile[starts]).tolist():
+            for at, cycles in self.program.aside.get(number, ()):
+                yield number, at, cycles * int(products[number])
 
-    def _writing(self, slots: Slots) -> Iterator[tuple[Instances, int]]:
+    def _writing(
+        self, kind: Numbers, resource: Numbers, busy: Numbers, count: Numbers
+    ) -> Iterator[tuple[Instances, int]]:
         """The arrays that some tasks write, and their cycles."""
-        for row in np.flatnonzero(slots.kind == KIND["write"]).tolist():
-            at = self.program.resources[int(slots.resource[row])]
-            yield at, int(slots.busy[row] * slots.count[row])
+        for row in np.flatnonzero(kind == KIND["write"]).tolist():
+            at = self.program.resources[int(resource[row])]
+            yield at, int(busy[row] * count[row])
 
     @cached_property
     def busy(self) -> dict[str, int]:
@@ -491,9 +521,9 @@ class Ledger:
         that holds others is busy as long as the busiest one inside.
         """
         found: dict[str, int] = {}
-        working = list(self._working(self.slots))
+        working = list(self._working(*self._columns("tile", "charge", "count")))
         aside = [(at, cycles) for _, at, cycles in working]
-        aside += self._writing(self.slots)
+        aside += self._writing(*self._columns("kind", "resource", "busy", "count"))
         merging = list(self._merging(working))
         told = {at.path for at, _ in aside}
         engine = zip(self.program.resources, self.outcome.busy.tolist(), strict=False)

@@ -22,7 +22,8 @@ from cimarch.mapping.flows import Flow
 from cimarch.mapping.placement import Copy, Placement, Plan
 from cimarch.mapping.precision import Bits
 from cimarch.mapping.rows import extent
-from cimarch.mapping.tiling import Tile
+from cimarch.mapping.strips import Strips
+from cimarch.mapping.tiling import Ints, Tile
 from cimarch.mapping.wiring import Wiring
 from cimarch.program.context import Context
 from cimarch.program.inputs import Fetch, Inputs, Stream, streams
@@ -68,6 +69,9 @@ class SitePass:
         self.fetched: dict[int, list[Fetch]] = {}
         self._levels: dict[int, Bits] = {}
         self._widths: dict[tuple[int, int, int], int] = {}
+        self._ordered: dict[tuple[int, int], tuple[list[int], Ints]] = {}
+        """Per level and channel group its strips' outputs, position by position, and where the
+        strips of each position begin there."""
         self.operand = OperandPass(context, plan, resident) if plan.writing else None
         """What writes the operand that is in the arrays."""
         self.products_done: list[int] = []
@@ -162,13 +166,14 @@ class SitePass:
             sketch.wait(starts[tile], begin)
 
     def _turns(self, mine: Mapping[int, _Array]) -> list[list[_Array]]:
-        """Tiles of strips that lie on one array: several positions, which are read in turn."""
+        """Tiles whose products follow one another: of strips those that lie on one array, several
+        positions; of others each by itself."""
         if self.placement.bits[self.op.name].strips is None:
-            return []
+            return [[each] for each in mine.values()]
         found: dict[tuple[int, int], list[_Array]] = {}
         for each in mine.values():
             found.setdefault((each.tile.pool, each.tile.array), []).append(each)
-        return [turn for turn in found.values() if len(turn) > 1]
+        return list(found.values())
 
     def _in_turn(self, turn: Sequence[_Array], starts: Mapping[int, int]) -> None:
         """Let the products on one array follow one another, and the next window's all of them."""
@@ -214,7 +219,6 @@ class SitePass:
                 if place == _stage_of(each.product, fetch):
                     sketch.wait(number, fetch.end)
             slots.append(number)
-        self._after(each, slots[0], each, slots[0], lag=1)
         each.end, each.ends = slots[-1], (slots[-1],)
         fed = inputs.feed(each.tile)
         if fed is not None:
@@ -258,9 +262,23 @@ class SitePass:
         if strips is None:
             sums = len(tiles) // arrays_per_sum(self.plan.pool)
             return outputs * (sums - 1), sums
-        made = [self.placement.strips_of(tile)[1] for tile in tiles]
+        made = [self._made_by(self.arrays[tile].tile, strips) for tile in tiles]
         count = np.bincount(np.concatenate(made), minlength=outputs)
         return int(np.maximum(count - 1, 0).sum()), int(count.max())
+
+    def _made_by(self, tile: Tile, strips: Strips) -> Ints:
+        """The outputs, of its channel group, that a tile of strips makes sums of."""
+        if strips.layout != "packed":
+            return self.placement.strips_of(tile.number)[1]
+        key = (tile.level, tile.channel_group)
+        if key not in self._ordered:
+            mine = strips.holding(tile.level).reshape(strips.positions, -1, self.op.columns)
+            position, outputs = np.nonzero(mine[:, tile.channel_group])
+            first = np.searchsorted(position, np.arange(strips.positions)).tolist()
+            self._ordered[key] = first, outputs
+        first, outputs = self._ordered[key]
+        begin = first[tile.row0 % strips.positions] + tile.column0
+        return outputs[begin : begin + tile.outputs]
 
     def _gather(self, each: _Array, target: Instances, arrays: int) -> tuple[int, ...]:
         way, tile = None, each.tile

@@ -89,6 +89,7 @@ class Products:
         self._found: dict[tuple[object, ...], tuple[Product, int, int]] = {}
         """By what a vector's product hangs on: with it, the cycles of its reads and conversions."""
         self._on: dict[tuple[Vector, int], Product] = {}
+        self._turns: dict[tuple[int, int, int, int], int] = {}
 
     def __len__(self) -> int:
         """How many products on arrays are known."""
@@ -109,7 +110,7 @@ class Products:
         )  # fmt: skip
         count = 0
         if convert is not None:
-            count = turns(self.wiring, vector, convert)
+            count = self._turned(vector, convert)
             key = (*key, count, len(convert.at), convert.arrays)
         if key not in self._found:
             found = self._product(vector, at, convert, count)
@@ -127,6 +128,13 @@ class Products:
             stages, found.frees, found.reads, found.conversions, found.interval, found.alone,
             found.groups, aside,
         )  # fmt: skip
+
+    def _turned(self, vector: Vector, convert: Convert) -> int:
+        """Conversions that the busiest converter makes in a read."""
+        key = (vector.lines, vector.at_column, vector.bits.weight, len(convert.at))
+        if key not in self._turns:
+            self._turns[key] = turns(self.wiring, vector, convert)
+        return self._turns[key]
 
     def _working(
         self, vector: Vector, convert: Convert | None, product: Product, count: int

@@ -48,6 +48,11 @@ class Slot(NamedTuple):
     step: int = 0
     """Which operation of the site it does: 0 the anchor, then those of the tail."""
 
+    def of(self, kind: int, tile: int) -> Slot:
+        """The same task as one of a kind and of a tile."""
+        resource, busy, latency, period, _, _, charge, step = self
+        return Slot(resource, busy, latency, period, kind, tile, charge, step)
+
 
 FIELDS = Slot._fields
 
@@ -83,8 +88,8 @@ class Sketch:
         """Add a task that waits for the finish of others of this sketch; its number."""
         number = len(self.slots)
         self.slots.append(slot)
-        if after:
-            self.waits += [Wait(number, source) for source in dict.fromkeys(after)]
+        for source in dict.fromkeys(after) if len(after) > 1 else after:
+            self.waits.append(Wait(number, source))
         return number
 
     def wait(self, slot: int, source: int, *, lag: int = 0, after_start: bool = False) -> None:
@@ -329,7 +334,8 @@ class Laid:
         places = self.window_places(copy, 0)
         if not waits or not len(places):
             return NO_EDGES
-        slots, sources, lags, started = _table(sorted(waits), len(Wait._fields))
+        table = _table(waits, len(Wait._fields))
+        slots, sources, lags, started = table[:, np.argsort(table[0], kind="stable")]
         blocks, before = np.divmod(np.arange(len(places))[:, None] - lags, len(places))
         slot, source = places[:, None] + slots, places[before] + sources
         after_start = np.broadcast_to(started.astype(np.bool_), slot.shape)
@@ -399,8 +405,9 @@ class Laid:
         strip = self.strip
         if signal == FREED:
             at, which = self.row_at[number], number % len(strip.row)
+            last = [self._of_row(number, copy)[-1:].tolist() for copy in range(strip.copies)]
             for copy, slot in strip.freed_by_window:
-                yield from (place + slot for place in self._of_row(number, copy)[-1:].tolist())
+                yield from (place + slot for place in last[copy])
             yield from (at + slot for slot in strip.freed_by_row[which])
         elif signal == TAKEN:
             at, which = self.row_at[number], number % len(strip.row)
