@@ -43,6 +43,10 @@ EPOCH = 45_000
 """Images of CIFAR-10's training set that train."""
 PROBES = 50
 CANDIDATES = 20
+FEW = 3
+"""Layers in which a candidate differs from the one before it, where it does not in all."""
+READS = 3
+"""Of an array for a window, at most, where strips are to lie on more arrays."""
 STRIPS = "two_pools"
 """The chip of the strips, and of what prices are of."""
 
@@ -79,7 +83,7 @@ class Line:
             if self.target is None
             else f"{self.target:>6g} s {verdict(self.seconds, self.target)}"
         )
-        return f"{self.name:44}{self.seconds:10.3f}{target:20}{self.told}".rstrip()
+        return f"{self.name:44}{self.seconds:10.3f}{target:24}{self.told}".rstrip()
 
 
 def best(action: Callable[[], object], repeats: int) -> float:
@@ -182,7 +186,10 @@ def prices(asked: Asked) -> Iterator[Line]:
     network = asked.model.network()
     for chip, bits in ((STRIPS, (8, 4)), ("edge_macro", (4, 3))):
         yield _by_layers(network, chip, bits)
-    yield _by_strips(network)
+    for tiles in (8, 1):
+        for reads in (0, READS):
+            yield _by_strips(network, tiles, reads, len(network.operations))
+            yield _by_strips(network, tiles, reads, FEW)
 
 
 def _by_layers(network: cimarch.Network, name: str, bits: tuple[int, int]) -> Line:
@@ -197,19 +204,26 @@ def _by_layers(network: cimarch.Network, name: str, bits: tuple[int, int]) -> Li
     return Line(f"price of a policy, {name}", own, 0.05, f"a report {whole:.3f}")
 
 
-def _by_strips(network: cimarch.Network) -> Line:
+def _by_strips(network: cimarch.Network, tiles: int, reads: int, layers: int) -> Line:
+    """Half of the strips low, drawn anew for each candidate in so many layers, at most in all."""
     draw = random.Random(0)
 
     def drawn(op: Operation) -> dict[str, object]:
         positions = op.geometry.kernel[0] * op.geometry.kernel[1]
         outputs = op.columns * op.groups
         levels = ["".join(draw.choices("01", k=outputs)) for _ in range(positions)]
-        return {"strips": {"bits": [8, 4], "levels": levels, "layout": "packed"}}
+        limit = {"reads": reads} if reads else {}
+        return {"strips": {"bits": [8, 4], "levels": levels, "layout": "packed", **limit}}
 
     found = [op for op in matrices(network) if op.kind == "conv2d"]
-    policies = [{op.name: drawn(op) for op in found} for _ in range(CANDIDATES // 4)]
-    own = _each(Prices(cimarch.load(STRIPS), network).of, policies)
-    return Line(f"price of strips, half of them low, {STRIPS}", own)
+    policies = [{op.name: drawn(op) for op in found}]
+    for _ in range(CANDIDATES):
+        changed = draw.sample(found, min(layers, len(found)))
+        policies.append(policies[-1] | {op.name: drawn(op) for op in changed})
+    of = Prices(cimarch.load(STRIPS, set={"tiles": tiles}), network, "layers").of
+    which = "all" if layers >= len(found) else str(layers)
+    name = f"price of strips, {which} layers anew, {tiles} tile{'s' if tiles > 1 else ''}"
+    return Line(name, _each(of, policies), 0.05, f"at most {reads} reads" if reads else "packed")
 
 
 def _each(action: Callable[[Any], object], policies: Sequence[Any]) -> float:

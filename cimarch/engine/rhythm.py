@@ -108,10 +108,18 @@ class Rhythm:
             times = repeats(self.run, self._kept)
             if times:
                 self.skipped += skip(self.run, self._kept, times)
+                if self._left() < 3:  # too few to repeat anything once more
+                    self.run.state[kernel.WATCHED] = ANY
+                    return
             self._forget(self._piece, 1 if times else 2 * self._stride)
         elif self._looks == PATIENT or (self._looks > 1 and ran < max(LEAST, DEAR * length)):
             self._forget(self._piece, 2 * self._stride)
         self._keep(numbers)
+
+    def _left(self) -> int:
+        """Blocks to come of the piece that is watched."""
+        row = self.run.pieces[self._piece]
+        return int(row[kernel.REPEAT] - row[kernel.LOWEST])
 
     def _keep(self, numbers: Ints) -> None:
         """Keep this state, unless the kept one has not been compared often enough."""

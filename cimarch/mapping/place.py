@@ -369,8 +369,9 @@ class _Placer:
                 if home is not None and waypoint.at is not None:
                     way = self._reading(home, waypoint.at, waypoint.operation)
                 operands.append(Operand(source, home, way))
-            ways[i + skip] = attrs.evolve(waypoint, operands=tuple(operands))
-        return attrs.evolve(flow, waypoints=tuple(ways))
+            if operands:
+                ways[i + skip] = attrs.evolve(waypoint, operands=tuple(operands))
+        return attrs.evolve(flow, waypoints=tuple(ways)) if site.reads[1:] else flow
 
     def _reading(self, home: Home, at: Instances, op: Operation) -> Route | None:
         """The way from a home to a unit; from outside where the home does not hold it whole."""
@@ -626,6 +627,8 @@ def _settled_homes(
 
 def _settled(flow: Flow, settled: Mapping[Home, Home]) -> Flow:
     """A flow whose operands are read where, at last, they are."""
+    if not settled:
+        return flow
     ways = tuple(
         attrs.evolve(
             waypoint,

@@ -75,13 +75,16 @@ def levels(
     listed = list(operations)
     named = _named([op.name for op in listed], pools, wanted)
     found: dict[str, dict[int, tuple[int, ...]]] = {}
+    known: dict[tuple[object, ...], tuple[int, ...]] = {}
     wrong = []
     for op in listed:
         strips = bits[op.name].strips
         for level in strips.used if strips is not None else ():
             mine = bits[op.name].of_level(level)
-            fit = tuple(i for i, pool in enumerate(pools) if serves(pool, op, mine))
-            chosen = (named[op.name],) if op.name in named else fit
+            alike = (op.kind, op.rows, op.columns, mine)
+            if alike not in known:
+                known[alike] = tuple(i for i, pool in enumerate(pools) if serves(pool, op, mine))
+            chosen = (named[op.name],) if op.name in named else known[alike]
             if not chosen:
                 wrong.append(
                     _served_by_none(op, pools, mine, f"the strips of {mine.weight} bits of ")

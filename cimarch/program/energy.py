@@ -116,12 +116,14 @@ def static(system: System, busy: Mapping[str, Fraction], seconds: Fraction) -> I
     with a `gated_leakage` is switched off while it is not busy, and draws that instead of both.
     """
     for part in system.walk():
-        working = min(busy.get(part.path, Fraction(0)), part.count * seconds)
-        resting = part.count * seconds - working
         gated = part.params.get("gated_leakage")
         off = gated if isinstance(gated, Quantity) else None
-        leaking = working if off is not None else working + resting
         idle = idle_power(part)
+        if off is None and not idle and not part.leakage:
+            continue
+        working = min(busy.get(part.path, Fraction(0)), part.count * seconds)
+        resting = part.count * seconds - working
+        leaking = working if off is not None else working + resting
         rows = [
             ("leakage", part.leakage * leaking, bool(part.leakage), leakage_origin(part)),
             ("idle", idle * resting, off is None and bool(idle), idle_origin(part)),

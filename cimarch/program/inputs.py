@@ -143,8 +143,10 @@ class Inputs:
     def _fetch(self, source: Source) -> None:
         """Fetch each slice once per place that stages it."""
         slices: dict[tuple[Instances, int, _Slice], list[Tile]] = {}
+        home = source.home
+        only = Instances(home.path, home.lo, home.hi) if home.hi - home.lo == 1 else None
         for tile in source.tiles:
-            member = self._member(source.home, tile)
+            member = only or self._member(home, tile)
             for rows in self._slices(tile, source):
                 slices.setdefault((member, tile.channel_group, rows), []).append(tile)
         for (member, _, rows), sharing in slices.items():
@@ -154,9 +156,10 @@ class Inputs:
                 place = self.drivers[tile.number] or self._array(tile)
                 if place == member:
                     continue
-                if place not in staged:
-                    staged[place] = self._transfer(tree, member, place, rows)
-                self.fetched[tile.number].append(staged[place])
+                fetch = staged.get(place)
+                if fetch is None:
+                    fetch = staged[place] = self._transfer(tree, member, place, rows)
+                self.fetched[tile.number].append(fetch)
 
     def _array(self, tile: Tile) -> Instances:
         return self.wirings[tile.pool].array(tile.array)
@@ -186,9 +189,7 @@ class Inputs:
         return range(begin, begin + tile.inputs * tile.every, tile.every)
 
     def _member(self, home: Home, tile: Tile) -> Instances:
-        """The member of a home that a tile's array reads."""
-        if home.hi - home.lo == 1:
-            return Instances(home.path, home.lo, home.hi)
+        """The member of a home of several that a tile's array reads."""
         for place in self.wiring.routes.upstream(self._array(tile), "in"):
             if place.path == home.path:
                 return Instances(home.path, place.lo, place.lo + 1)

@@ -129,7 +129,7 @@ def _column(work: Work, template: Template, name: str) -> Numbers:
         found: Numbers = getattr(template, name)
         return found
     if name in template.columns:
-        return np.asarray(template.columns[name], np.int64)
+        return np.asarray(template.columns[name], np.int32)
     return np.full(size, pieces[0].columns.get(name, int(work.defaults[name])))
 
 
@@ -529,7 +529,7 @@ class Ledger:
         engine = zip(self.program.resources, self.outcome.busy.tolist(), strict=False)
         apart = [(at, cycles) for at, cycles in engine if at.path not in told]
         for at, cycles in (*aside, *merging, *apart):
-            found[at.path] = found.get(at.path, 0) + len(at) * cycles
+            found[at.path] = found.get(at.path, 0) + (at.hi - at.lo) * cycles
         return found | self._around((*aside, *apart))
 
     def _around(self, held: Iterable[tuple[Instances, int]]) -> dict[str, int]:

@@ -243,9 +243,10 @@ class SitePass:
         found: list[int] = []
         sketch = self.strip.window[number]
         arrays = arrays_per_sum(self.plan.pool)
+        place = flow.adder or flow.origin
+        target = None if self.context.system.part(place.path).kind in ARRAYS else place
         for block in blocks:
             tiles = self._present(copy)[block]
-            target = flow.adder or flow.origin
             arrived: list[int] = []
             for tile in tiles:
                 arrived += self._gather(self.arrays[tile], target, arrays)
@@ -280,11 +281,12 @@ class SitePass:
         begin = first[tile.row0 % strips.positions] + tile.column0
         return outputs[begin : begin + tile.outputs]
 
-    def _gather(self, each: _Array, target: Instances, arrays: int) -> tuple[int, ...]:
-        way, tile = None, each.tile
+    def _gather(self, each: _Array, target: Instances | None, arrays: int) -> tuple[int, ...]:
+        """Bring the sums of a tile to where they meet; None: they are there."""
+        tile = each.tile
         wiring = self.placement.wirings[tile.pool]
-        if self.context.system.part(target.path).kind not in ARRAYS:
-            way = wiring.routes.find(wiring.array(tile.array), target)
+        array = wiring.array(tile.array)
+        way = None if target is None else wiring.routes.find(array, target)
         if way is None:
             return each.ends
         kind = (tile.pool, tile.level, tile.inputs)
