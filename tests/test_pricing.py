@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cimarch
+from cimarch.engine import run_work
 from cimarch.hardware import routes
+from cimarch.mapping.precision import Bits
+from cimarch.mapping.wiring import wirings_of
 from cimarch.optimize.pricing import Price, Prices
 from cimarch.program import kept
+from cimarch.program.energy import weighted
+from cimarch.program.products import Products, Vector
+from cimarch.program.program import program as write_program
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 DIGITS = cimarch.read_network(MODELS / "digits.pt")
 NAMES = ("conv1", "conv2", "conv3", "linear")
 CHIPS = {"two_pools": 8, "edge_macro": 4, "bit_serial": 8, "isaac": 16}
 """With the bits of inputs."""
+WIRINGS = [wiring for name in CHIPS for wiring in wirings_of(cimarch.load(name))]
 
 _made: dict[tuple[str, str | None], Prices] = {}
 
@@ -67,12 +75,52 @@ def test_strips_of_two_precisions_are_priced_like_any_other_policy(data: st.Data
         row = st.text("01", min_size=outputs, max_size=outputs)
         return st.lists(row, min_size=positions, max_size=positions)
 
-    layout = data.draw(st.sampled_from(["packed", "holes"]))
+    layout = data.draw(
+        st.sampled_from(
+            [{"layout": "packed"}, {"layout": "packed", "reads": 2}, {"layout": "holes"}]
+        )
+    )
     policy = {
-        name: {"strips": {"bits": [8, 4], "levels": data.draw(shape), "layout": layout}}
+        name: {"strips": {"bits": [8, 4], "levels": data.draw(shape), **layout}}
         for name, shape in {"conv1": levels(9, 16), "linear": levels(1, 10)}.items()
     }
     assert priced("two_pools", policy, "layers") == simulated("two_pools", policy, "layers")
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_a_product_that_was_met_before_is_as_if_it_were_not(data: st.DataObject) -> None:
+    """Where on its array it begins tells it apart from others only by what its converters do."""
+    wiring = data.draw(st.sampled_from(WIRINGS))
+    met = Products(wiring, lambda *_: None)
+    for _ in range(data.draw(st.integers(1, 6))):
+        lines = data.draw(st.integers(1, 32))
+        vector = Vector(
+            data.draw(st.sampled_from([16, 128])), lines, lines, Bits(8, 8),
+            data.draw(st.integers(0, 96)),
+        )  # fmt: skip
+        array = data.draw(st.integers(0, min(4, wiring.pool.count) - 1))
+        assert met.product(vector, array) == Products(wiring, lambda *_: None).product(
+            vector, array
+        )
+
+
+@given(st.lists(st.tuples(st.fractions(), st.integers(0, 10**6))))
+def test_weighted_numbers_add_up_as_one_after_the_other(
+    numbers: list[tuple[Fraction, int]],
+) -> None:
+    assert weighted(numbers) == sum((each * times for each, times in numbers), Fraction(0))
+
+
+def test_a_run_that_is_asked_for_no_sums_differs_in_nothing_else() -> None:
+    placed = cimarch.map_network(cimarch.load("two_pools"), DIGITS)
+    work = write_program(placed).work
+    whole, lean = run_work(work), run_work(work, sums=False)
+    assert lean.slots == ()
+    assert whole.slots
+    assert (lean.makespan, lean.skipped) == (whole.makespan, whole.skipped)
+    assert lean.last_finish.tolist() == whole.last_finish.tolist()
+    assert lean.gates.tolist() == whole.gates.tolist()
 
 
 def test_what_a_policy_does_not_name_has_the_bits_of_the_prices() -> None:

@@ -140,15 +140,15 @@ class Strip:
         """One for each row of a block, or where all are alike one for all."""
         self.end = [Sketch() for _ in range(self.strips if copies > 1 else 1)]
         """One for each strip of a block, or one for all."""
-        self.window_after_lead: list[tuple[int, int, int]] = []
+        self.window_after_lead: list[_Edge] = []
         """(copy, window slot, lead slot) of the same row."""
         self.lead_after_window: list[tuple[int, int, int, int]] = []
         """(lead slot, copy, window slot, rows earlier): for the last window up to that row."""
-        self.row_after_window: list[list[tuple[int, int, int]]] = [[] for _ in self.row]
+        self.row_after_window: list[list[_Edge]] = [[] for _ in self.row]
         """Per row sketch (row slot, copy, window slot): for the copy's last window of the row."""
-        self.end_after_row: list[list[tuple[int, int, int]]] = [[] for _ in self.end]
+        self.end_after_row: list[list[_Edge]] = [[] for _ in self.end]
         """Per end sketch (end slot, row of the strip, row slot)."""
-        self.end_after_window: list[list[tuple[int, int, int]]] = [[] for _ in self.end]
+        self.end_after_window: list[list[_Edge]] = [[] for _ in self.end]
         """Per end sketch (end slot, copy, window slot): for the copy's last window of the strip."""
         self.freed_by_window: list[tuple[int, int]] = []
         """(copy, window slot) that reads a row's inputs."""
@@ -320,14 +320,13 @@ class Laid:
     # Edges
 
     def _edges(self) -> Iterable[Edges]:
-        yield _inner(self.lead_at, [self.strip.lead] * len(self.lead_at))
-        yield from (self._window_edges(copy) for copy in range(self.strip.copies))
-        rows = range(self.strip.rows)
-        yield _inner(self.row_at, [self.strip.row_sketch(row) for row in rows])
-        strips = range(self.strip.strips)
-        yield _inner(self.end_at, [self.strip.end_sketch(number) for number in strips])
-        yield self._between()
-        yield self._signals()
+        """Where a block has one row and no lead, in order of the slots that wait."""
+        strip = self.strip
+        yield _plain(_inner(self.lead_at, [strip.lead] * len(self.lead_at)))
+        yield from (self._window_edges(copy) for copy in range(strip.copies))
+        found = _inner(self.row_at, [strip.row_sketch(row) for row in range(strip.rows)])
+        found += _inner(self.end_at, [strip.end_sketch(each) for each in range(strip.strips)])
+        yield _plain(sorted([*found, *self._between(), *self._signals()]))
 
     def _window_edges(self, copy: int) -> Edges:
         waits = self.strip.window[copy].waits
@@ -341,10 +340,10 @@ class Laid:
         after_start = np.broadcast_to(started.astype(np.bool_), slot.shape)
         return Edges(slot.ravel(), source.ravel(), -blocks.ravel(), after_start.ravel())
 
-    def _between(self) -> Edges:
+    def _between(self) -> list[_Edge]:
         """Edges between the sketches of a row, and of a strip."""
         strip = self.strip
-        found: list[tuple[int, int, int]] = []
+        found: list[_Edge] = []
         for row in range(strip.rows):
             lead, end = self.lead_at[row], self.row_at[row]
             for copy, slot, source in strip.window_after_lead:
@@ -361,7 +360,7 @@ class Laid:
                 found.append((at + slot, self.row_at[number * strip.joined + row] + source, 0))
             for slot, copy, source in strip.end_after_window[which]:
                 found.append((at + slot, int(self._of_strip(number, copy)[-1]) + source, 0))
-        return _plain(found)
+        return found
 
     def _of_row(self, row: int, copy: int) -> Ints:
         """Where a copy's windows of a row are."""
@@ -384,15 +383,15 @@ class Laid:
 
     # Signals
 
-    def _signals(self) -> Edges:
-        found: list[tuple[int, int, int]] = []
+    def _signals(self) -> list[_Edge]:
+        found: list[_Edge] = []
         for (signal, number), slot in self.signal_at.items():
             for source in dict.fromkeys(self._heard(signal, number)):
                 found.append((slot, source, 0))
             found += self._before(signal, number, slot)
-        return _plain(found)
+        return found
 
-    def _before(self, signal: int, number: int, slot: int) -> list[tuple[int, int, int]]:
+    def _before(self, signal: int, number: int, slot: int) -> list[_Edge]:
         """A signal comes after the one before it, which may be of the block before."""
         numbers = [n for s, n in self.signal_at if s == signal]
         earlier = [n for n in numbers if n < number]
@@ -450,6 +449,8 @@ class Laid:
 
 
 NO_EDGES = Edges.of(())
+_Edge = tuple[int, int, int]
+"""An edge that waits for the finish: slot, source, lag."""
 _KEPT = {"kind": np.int8, "tile": np.int32, "charge": np.int32, "step": np.int16}
 
 
@@ -478,17 +479,15 @@ def _open(sketch: Sketch, others: Iterable[int]) -> list[int]:
     return [slot for slot in range(len(sketch)) if slot not in awaited]
 
 
-def _inner(places: Sequence[int], sketches: Sequence[Sketch]) -> Edges:
+def _inner(places: Sequence[int], sketches: Sequence[Sketch]) -> list[_Edge]:
     """The waits within sketches; none of these looks back."""
-    found = [
+    return [
         (at + wait.slot, at + wait.source, 0)
         for at, sketch in zip(places, sketches, strict=True)
         for wait in sketch.waits
     ]
-    return _plain(found)
 
 
-def _plain(edges: Sequence[tuple[int, int, int]]) -> Edges:
-    """Edges that wait for the finish: (slot, source, lag)."""
+def _plain(edges: Sequence[_Edge]) -> Edges:
     slot, source, lag = _table(edges, 3)
     return Edges(slot, source, lag, np.zeros(len(slot), np.bool_))
