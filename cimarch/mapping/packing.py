@@ -20,6 +20,7 @@ allocated, a column without any is not converted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import attrs
 import numpy as np
@@ -104,8 +105,7 @@ def _groups_within(pool: Part, reads: int) -> int:
     return max(1, reads // 2 if is_read_apart(pool) else reads)
 
 
-@attrs.frozen
-class _Piece:
+class _Piece(NamedTuple):
     """One tile, in the order of the columns of `Tiles` that differ between the tiles of a level."""
 
     channel_group: int
@@ -315,7 +315,7 @@ def _tiles(
     pool, bits = arrays.part, wish.bits.of_level(level).weight
     across, deep = columns_per_weight(pool, bits), rows_per_input(pool)
     lines = sense_lines_per_weight(pool, bits)
-    table = np.array([attrs.astuple(piece) for piece in pieces], np.int64).T
+    table = np.array(pieces, np.int64).T
     (group, row_block, column_block, row0, inputs, column0, outputs, wide, weights, array, band,
      place, every) = table  # fmt: skip
     zeros = np.zeros(len(pieces), np.int64)
