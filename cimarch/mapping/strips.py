@@ -172,8 +172,8 @@ def _levels(given: object, levels: int, op: Operation, where: str) -> NDArray[np
                 f"0..{levels - 1}",
                 notes=(f"`bits` lists {levels} of them",),
             )
-    found = np.frombuffer("".join(given).encode(), np.uint8) - ord("0")
-    return found.reshape(positions, outputs)
+    flat: NDArray[np.uint8] = np.frombuffer("".join(given).encode(), np.uint8) - ord("0")
+    return flat.reshape(positions, outputs)
 
 
 def _counted(count: int, what: str) -> str:
