@@ -46,24 +46,29 @@ class Spread:
     pools: Pools
     levels: Levels
 
-    def within(self, cycles: int) -> Reads:
+    def within(self, cycles: float) -> Reads:
         """Limits of reads, by layer, with which an inference takes at most so many cycles.
 
-        Where there are none, those with which it takes the fewest that were found.
+        Where there are none, those with which it takes the fewest that were found: a limit that
+        makes nothing faster by itself is left, and tried again once all others were, if one of them
+        made something faster.
         """
         found: dict[str, int] = {}
-        taken, stuck = self._cycles(found), set[str]()
+        taken, vain, is_faster = self._cycles(found), set[_Step](), False
         while taken > cycles:
-            steps = [step for step in self._steps(found) if step.layer not in stuck]
-            if not steps:
+            steps = [step for step in self._steps(found) if step not in vain]
+            if not steps and not is_faster:
                 break
+            if not steps:
+                vain, is_faster = set(), False
+                continue
             step = max(steps, key=lambda each: each.worth)
             tried = {**found, step.layer: step.reads}
             now = self._cycles(tried)
             if now < taken:
-                found, taken = tried, now
+                found, taken, is_faster = tried, now, True
             else:
-                stuck.add(step.layer)
+                vain.add(step)
         return found
 
     def _cycles(self, reads: Reads) -> int:
@@ -72,21 +77,27 @@ class Spread:
     def _steps(self, reads: Reads) -> Iterator[_Step]:
         """All limits below those that layers have."""
         for name, ways in self._ways.items():
-            now = ways[reads.get(name, 0)]
+            has = reads.get(name, 0)
+            now = ways[has]
             windows = self.pools.operations[name].windows
             for limit, way in ways.items():
-                if limit and way.reads < now.reads:
+                if limit and (not has or limit < has):
                     saved = windows * (now.reads - way.reads)
                     yield _Step(name, limit, saved, way.arrays - now.arrays)
 
     @cached_property
     def _ways(self) -> dict[str, dict[int, Needed]]:
         """Of each layer, what its strips take with each limit; 0: with none."""
-        found = {}
-        for name in self.levels:
-            free = self._needed(name, 0)
-            limits = range(1, free.reads)
-            found[name] = {0: free, **{limit: self._needed(name, limit) for limit in limits}}
+        return {name: self._ways_of(name) for name in self.levels}
+
+    def _ways_of(self, name: str) -> dict[int, Needed]:
+        """Those that differ; the strictest limit of each."""
+        free = self._needed(name, 0)
+        found = {0: free}
+        for limit in range(1, free.reads):
+            way = self._needed(name, limit)
+            if way not in found.values():
+                found[limit] = way
         return found
 
     def _needed(self, name: str, reads: int) -> Needed:

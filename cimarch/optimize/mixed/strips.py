@@ -300,7 +300,7 @@ class _Run:
         self.task.going.tell("latency", 0.0)
         high = {name: np.zeros_like(level) for name, level in levels.items()}
         cycles = self.tilings.told(high, asked.layout)["cycles"]
-        return dict(Spread(self.tilings, self.pools, levels).within(int(asked.latency * cycles)))
+        return dict(Spread(self.tilings, self.pools, levels).within(asked.latency * cycles))
 
     # what it comes to
 
@@ -371,9 +371,10 @@ class _Run:
             )
         left = [move for move in details["moves"] if move["why"] == "left"]
         if left:
+            groups = "1 group was" if len(left) == 1 else f"{len(left)} groups were"
             found.append(
-                f"{len(left)} groups were left unaligned: more than {self.options.cap:.0%} of "
-                "their strips would have had to move"
+                f"{groups} left unaligned: more than {self.options.cap:.0%} of the strips there "
+                "would have had to move"
             )
         return found
 
