@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import numpy as np
 import pytest
 
 from chips import Draft, chip, placed
+from cimarch.hardware.encoding import inputs_per_group, is_read_apart
 from cimarch.mapping.assign import Asked
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.strips import LAYOUTS
@@ -37,7 +39,7 @@ def mixed(draw: Random) -> Placement:
     )  # fmt: skip
     rows = ["".join(draw.choice("0122") for _ in range(outputs)) for _ in range(kernel * kernel)]
     strips = {"bits": [8, 6, 4], "levels": rows, "layout": draw.choice(list(LAYOUTS))}
-    strips["reads"] = draw.choice([0, 1, 2]) if strips["layout"] == "packed" else 0
+    strips["reads"] = draw.choice([0, 1, 2, 3, 5]) if strips["layout"] == "packed" else 0
     asked = Asked(spread_rows=draw.random() < 0.3)
     system = chip("    part sum: accumulator" + pools)
     return placed(system, draft.network(), 8, precision={"conv": {"strips": strips}}, asked=asked)
@@ -63,3 +65,17 @@ def test_every_weight_lies_once_where_its_precision_is_served(seed: int) -> None
         bits = strips.bits[level]
         assert {"high": bits >= 6, "low": bits <= 6}[placement.wiring_of(tile).pool.path]
     assert (held == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_an_array_of_several_tiles_is_read_as_often_as_it_may(seed: int) -> None:
+    placement = mixed(Random(seed))
+    strips, t = placement.bits["conv"].strips, placement.tiles
+    assert strips is not None
+    reads = Counter[tuple[int, int]]()
+    for tile in range(len(t)):
+        pool = placement.wiring_of(tile).pool
+        groups = -(-int(t.inputs[tile]) // inputs_per_group(pool))
+        reads[int(t.pool[tile]), int(t.array[tile])] += groups * (2 if is_read_apart(pool) else 1)
+    tiles = Counter(zip(t.pool.tolist(), t.array.tolist(), strict=True))
+    assert all(tiles[array] == 1 or reads[array] <= (strips.reads or 10**9) for array in tiles)
