@@ -95,6 +95,7 @@ def test_a_latency_that_cannot_be_had_is_told(chip, digits):
     options = Strips(score="magnitude", share=(0.5,), latency=0.01, **FEW)
     _, record = run_strips(digits, chip, "digits", options)
     assert any("above the 0.01 x of `--latency`" in note for note in record.notes)
+    assert not any("a lower `--latency`" in note for note in record.notes)
     options = attrs.evolve(options, latency=0.0, align="none")
     assert run_strips(digits, chip, "digits", options)[1].details["reads"] == {}
 

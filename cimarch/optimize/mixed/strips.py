@@ -355,15 +355,19 @@ class _Run:
                 "share converters and work in turn, not in parallel"
             )
         prices = details["prices"]
-        mixed, plain = (prices[name]["cycles"] for name in ("strips", "all high, im2col"))
+        mixed, plain, high = (
+            prices[name]["cycles"]
+            for name in ("strips", "all high, im2col", "all high, same tiling")
+        )
+        is_slower = bool(self.options.latency) and mixed > self.options.latency * high
         if self.options.layout == "packed" and mixed > plain:
+            more = "" if is_slower else "a lower `--latency` takes more of them, and "
             found.append(
                 f"packed strips take {mixed / plain:.3g} x the cycles of the tiling of one "
                 "precision: an array that holds several kernel positions is read once for each; "
-                "a lower `--latency` takes more of them, and `--layout holes` reads each once"
+                f"{more}`--layout holes` reads each once"
             )
-        high = prices["all high, same tiling"]["cycles"]
-        if self.options.latency and mixed > self.options.latency * high:
+        if is_slower:
             found.append(
                 f"strips take {mixed / high:.3g} x the cycles of all strips at "
                 f"{self.options.bits[0]} bits in the same tiling, above the "
