@@ -322,15 +322,20 @@ def table(found: dict[str, Any], bits: tuple[int, int], per: str) -> Iterator[st
         return
     yield f"\n{bits[0]}/{bits[1]} per {per}: all high {ends[0]:.2f} %, all low {ends[1]:.2f} %"
     shares = sorted(SHARES)
-    yield f"{'score':<18}" + "".join(f"{100 * s:>12.0f} %" for s in shares) + f"{'mean':>10}"
+    told = False
     for score in (*MAIN, *WEIGHED, *OTHERS, "random"):
         rows = [[accuracy(score, s, seed) for seed in range(5)] for s in shares]
         rows = [[v for v in row if v is not None] for row in rows]
-        if any(rows):
-            means = [np.mean(row) for row in rows if row]
-            mean = f"{np.mean(means):>10.2f}" if len(means) == len(rows) else f"{'-':>10}"
-            cells = "".join(f"{spread(row):>14}" for row in rows)
-            yield f"{score:<18}{cells}{mean}"
+        if not any(rows):
+            continue
+        if not told:
+            yield (
+                f"{'score':<18}" + "".join(f"{100 * s:>12.0f} %" for s in shares) + f"{'mean':>10}"
+            )
+            told = True
+        means = [np.mean(row) for row in rows if row]
+        mean = f"{np.mean(means):>10.2f}" if len(means) == len(rows) else f"{'-':>10}"
+        yield f"{score:<18}{''.join(f'{spread(row):>14}' for row in rows)}{mean}"
 
 
 def spread(values: list[float]) -> str:
