@@ -359,8 +359,9 @@ class _Run:
             prices[name]["cycles"]
             for name in ("strips", "all high, im2col", "all high, same tiling")
         )
-        is_slower = bool(self.options.latency) and mixed > self.options.latency * high
-        if self.options.layout == "packed" and mixed > plain:
+        is_packed = self.options.layout == "packed"
+        is_slower = is_packed and 0 < self.options.latency < mixed / high
+        if is_packed and mixed > plain:
             more = "" if is_slower else "a lower `--latency` takes more of them, and "
             found.append(
                 f"packed strips take {mixed / plain:.3g} x the cycles of the tiling of one "
