@@ -79,6 +79,7 @@ class Trains(Options):
         "well, half of them; auto: mirrored where the data set says that this keeps the class.",
         words=("auto", "none", "shift", "mirror"),
     )
+    batch: int = option(128, "Images of a step.", least=1)
 
     def augmented(self, data: DataSet) -> dict[str, Any]:
         """`shift` and `mirror` of a recipe for images of a data set."""

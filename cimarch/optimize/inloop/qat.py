@@ -66,7 +66,6 @@ class Qat(Trains):
     rate_scales: float = option(
         0.1, "Learning rate of scales and steps, as a share of the others'.", least=0
     )
-    batch: int = option(128, "Images of a step.", least=1)
     converters: str = option(
         "on", "Whether sums are converted, as the second phase; off: the first alone.",
         words=("on", "off"),

@@ -46,7 +46,6 @@ class Hap(Trains):
     calibrate: int = option(1024, "Training images that traces are of.", least=1)
     epochs: int = option(0, "Epochs of fine-tuning; 0: none.", least=0)
     rate: float = option(0.02, "Learning rate of fine-tuning.", least=0)
-    batch: int = option(128, "Images of a step.", least=1)
     reestimate: int = option(
         0, "Estimate batch norms anew on so many training examples at the end; 0: not.", least=0
     )

@@ -36,7 +36,6 @@ class Widths(Trains):
     )
     epochs: int = option(10, "Epochs of training with the last widths.", least=0)
     rate: float = option(0.05, "Learning rate of that training.", least=0)
-    batch: int = option(128, "Examples in a step.", least=1)
     decay: float = option(5e-4, "Of weights.", least=0)
     bfloat16: bool = option(True, "Products of training in bfloat16, as processors have them.")
 
