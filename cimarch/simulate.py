@@ -210,14 +210,17 @@ def map_network(
 
 def run_program(
     program: Program, engine: str = "fast", *, record: bool = False, check: bool = True,
-    sums: bool = True,
+    sums: bool = True, likes: bool = True,
 ) -> Outcome:  # fmt: skip
     """Run a program (see `cimarch.engine.run_work`); DescriptionError where it does not fit this
     machine's memory."""
     pools = {pool.path for pool in program.placement.pools}
     arrays = [len(at) if at.path in pools else 0 for at in program.resources]
     try:
-        return run_work(program.work, engine, weights=arrays, record=record, check=check, sums=sums)
+        return run_work(
+            program.work, engine, weights=arrays, record=record, check=check, sums=sums,
+            likes=likes,
+        )  # fmt: skip
     except MemoryError as error:
         raise too_many_at_once(str(error)) from None
 

@@ -42,13 +42,15 @@ def run_work(
     reduce: bool = True,
     check: bool = True,
     sums: bool = True,
+    likes: bool = True,
 ) -> Outcome:
     """Run pieces; the times are those of `run(expand(work))`, which `fast` never lays out.
 
     `weights` is what each resource counts in `Outcome.peak` while it is held; with `record`, the
     outcome has the whole timeline. Without `reduce`, the fast engine runs every single task, not
-    one of each kind that `Outcome.alike` counts; without `check`, it relies on the work being as
-    `Work.check` asks; without `sums`, it leaves `Outcome.slots` empty.
+    one of each kind that `Outcome.alike` counts; without `likes`, it does not look for such kinds,
+    as it need not where none are; without `check`, it relies on the work being as `Work.check`
+    asks; without `sums`, it leaves `Outcome.slots` empty.
 
     Raises Deadlock where tasks wait in a circle, ValueError for a bad work, MemoryError where more
     is under way at once than this machine can remember.
@@ -57,8 +59,9 @@ def run_work(
         from cimarch.engine.fast import run_work as run_pieces
 
         return run_pieces(
-            work, weights=weights, record=record, reduce=reduce, check=check, sums=sums
-        )
+            work, weights=weights, record=record, reduce=reduce, check=check, sums=sums,
+            likes=likes,
+        )  # fmt: skip
     from cimarch.engine.expand import expand
     from cimarch.engine.outcome import outcome
 

@@ -51,11 +51,12 @@ def run_work(
     reduce: bool = True,
     check: bool = True,
     sums: bool = True,
+    likes: bool = True,
 ) -> Outcome:
     """Run a work: see `cimarch.engine.run_work`."""
     if check:
         work.check()
-    folded = fold(work) if reduce else None
+    folded = fold(work) if reduce and likes else None
     if folded is None:
         return _outcome(work, lay_out(work, weights=weights, record=record, sums=sums), reduce)
     lean = lay_out(folded.work, weights=folded.weights(weights), record=record, sums=sums)

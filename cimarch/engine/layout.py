@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import attrs
@@ -124,13 +125,16 @@ class _Lists:
         """How many slots there are."""
         return int(self.first_slot[-1])
 
-    def template(self, slots: NDArray[np.integer]) -> Ints:
+    @cached_property
+    def template(self) -> Ints:
         """The template of each slot."""
-        return np.searchsorted(self.first_slot, slots, "right") - 1
+        sizes = np.diff(self.first_slot)
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     def local(self, slots: NDArray[np.integer]) -> Ints:
         """The number of each slot in its template."""
-        return slots - self.first_slot[self.template(slots)]
+        found: Ints = slots - self.first_slot[self.template[slots]]
+        return found
 
 
 def _lists(templates: Sequence[Template]) -> _Lists:
@@ -161,8 +165,12 @@ def _shifted(columns: Sequence[NDArray[np.integer]], shifts: Ints) -> Numbers:
     """The columns one behind the other, each with its shift added."""
     if len(columns) == 1:
         return _plain(np.asarray(columns[0], np.int32))
-    parts = [column + shift for column, shift in zip(columns, shifts, strict=False)]
-    return np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int32)
+    whole = np.empty(sum(map(len, columns)), np.int32)
+    end = 0
+    for column, shift in zip(columns, shifts.tolist(), strict=False):
+        begin, end = end, end + len(column)
+        np.add(column, shift, out=whole[begin:end], casting="unsafe")
+    return whole
 
 
 def _templates(lists: _Lists, lagged: Ints, roots: Ints) -> Ints:
@@ -216,20 +224,21 @@ def _plain(column: NDArray[Scalar]) -> NDArray[Scalar]:
 def _opens(lists: _Lists) -> tuple[Ints, Numbers, Ints, Numbers]:
     """The slots of each gate, and all that these slots wait for: see `Run`."""
     order = np.argsort(lists.gate, kind="stable")
-    slots, row = np.unique(lists.waiter, return_inverse=True)
+    is_opened = np.zeros(lists.size, np.bool_)
+    is_opened[lists.waiter] = True
+    place = np.cumsum(is_opened) - 1
+    row = place[lists.waiter]
     opens = _pairs(lists.local(lists.waiter[order]), row[order])
     opens_first = np.searchsorted(lists.gate[order], np.arange(lists.first_gate[-1] + 1))
 
-    is_opened = np.zeros(lists.size, np.bool_)
-    is_opened[slots] = True
     edges = np.flatnonzero(is_opened[lists.target])
-    gate = lists.gate - lists.first_gate[lists.template(lists.waiter)]
-    rows = np.concatenate((np.searchsorted(slots, lists.target[edges]), row))
+    gate = lists.gate - lists.first_gate[lists.template[lists.waiter]]
+    rows = np.concatenate((place[lists.target[edges]], row))
     waits = _pairs(
         np.concatenate((lists.local(lists.source[edges]), gate)),
         np.concatenate((lists.lag[edges], np.full(len(row), NONE))),
     )
-    counts = np.bincount(rows, minlength=len(slots))
+    counts = np.bincount(rows, minlength=int(np.count_nonzero(is_opened)))
     return opens_first, opens, _starts(counts), waits[np.argsort(rows, kind="stable")]
 
 
@@ -368,4 +377,6 @@ def _starts(counts: ArrayLike) -> Ints:
 
 
 def _pairs(left: NDArray[np.integer], right: NDArray[np.integer]) -> Numbers:
-    return np.stack((left, right), 1).astype(np.int32)
+    pairs = np.empty((len(left), 2), np.int32)
+    pairs[:, 0], pairs[:, 1] = left, right
+    return pairs

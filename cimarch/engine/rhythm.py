@@ -145,7 +145,10 @@ def keep(run: Run, numbers: Ints) -> State:
 
 
 def _under_way(run: Run) -> list[int]:
-    """The templates of which some piece has begun and some piece is not over."""
+    """The templates of which some piece has begun and some piece is not over; none where nothing
+    is kept of their slots."""
+    if not len(run.times):
+        return []
     begun, left = np.zeros((2, len(run.templates)), np.bool_)
     begun[run.pieces[run.pieces[:, kernel.PIECE_START] != NONE, kernel.TEMPLATE]] = True
     is_left = run.pieces[:, kernel.LOWEST] < run.pieces[:, kernel.REPEAT]
@@ -318,7 +321,8 @@ def skip(run: Run, kept: State, times: int) -> int:
     period = _Period.since(run, kept)
     cycles = times * period.cycles
     moving = np.flatnonzero(period.steps)
-    for template in np.unique(run.pieces[moving, kernel.TEMPLATE]).tolist():
+    kept_of = np.unique(run.pieces[moving, kernel.TEMPLATE]) if len(run.times) else moving[:0]
+    for template in kept_of.tolist():
         rows = _times(run, template)
         rows[:, kernel.WAITED] += times * (rows[:, kernel.WAITED] - kept.waited.get(template, 0))
         rows[rows[:, kernel.LAST_START] > kept.now, kernel.LAST_START] += cycles
@@ -345,8 +349,7 @@ def _move_gates(period: _Period, piece: int, times: int) -> None:
     opened = period.gates_of(run.gates[:, kernel.OPENED], piece)
     block, gate = np.nonzero(opened > period.kept.now)
     window = missing[low : reach + 1].copy()
-    for time in range(1, times):
-        missing[low + time * step : low + (time + 1) * step] = window[:step]
+    missing[low + step : low + far] = np.tile(window[:step], (times - 1, 1))
     missing[low + far : reach + far + 1] = window
     turn = np.arange(1, times + 1)[:, None]
     opened[block + turn * step, gate] = opened[block, gate] + turn * period.cycles

@@ -193,11 +193,13 @@ class Routes:
         the members that the source leads to and that lead to the target. None where no way leads.
         """
         key = (source, target, port)
-        if key not in self._ways:
+        try:
+            return self._ways[key]
+        except KeyError:
             if len(self._ways) >= MOST_ASKED:
                 self._ways.clear()
-            self._ways[key] = self._find(source, target, port)
-        return self._ways[key]
+            found = self._ways[key] = self._find(source, target, port)
+            return found
 
     def _find(self, source: Instances, target: Instances, port: str | None) -> Route | None:
         block = self._common(source, target)

@@ -24,7 +24,7 @@ _LARGEST = 1 << 20
 _MOST_ENTRIES = 10_000
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Bits:
     """The precision of one matrix operation."""
 

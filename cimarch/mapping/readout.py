@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 import attrs
 
@@ -26,8 +27,7 @@ from cimarch.mapping.precision import Bits
 from cimarch.mapping.wiring import Convert, Wiring
 
 
-@attrs.frozen(cache_hash=True)
-class Vector:
+class Vector(NamedTuple):
     """What one product is: the used part of an array, the precision, and how full both are."""
 
     rows: int

@@ -84,7 +84,7 @@ class Prices:
 
     def _of(self, policy: object) -> Price:
         placed, program = self._written(policy)
-        ran = run_program(program, check=False, sums=False)
+        ran = run_program(program, check=False, sums=False, likes=not _packs(placed))
         return Price(
             cycles=ran.makespan,
             joules=Ledger(program, ran).joules,
@@ -95,6 +95,12 @@ class Prices:
     def _written(self, policy: object) -> tuple[Placement, Program]:
         placed = map_network(self.system, self.network, precision=policy, **self._how)
         return placed, write_program(placed, kept=self._kept)
+
+
+def _packs(placed: Placement) -> bool:
+    """Whether strips are packed: then each array holds others, and does nothing as another does."""
+    strips = [bits.strips for bits in placed.bits.values() if bits.strips is not None]
+    return any(each.layout == "packed" for each in strips)
 
 
 @contextmanager

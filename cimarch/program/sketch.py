@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,13 +60,9 @@ JOINING = Slot(JOIN, 0, 0, 0, 0, -1, 0)
 """A join; its kind is the first of `context.KINDS`."""
 
 
-class Wait(NamedTuple):
-    """An edge between slots of sketches; `source` in an earlier or the same repeat."""
-
-    slot: int
-    source: int
-    lag: int = 0
-    after_start: bool = False
+Wait = tuple[int, int, int, bool]
+"""An edge between slots of sketches: the slot that waits, the one that it waits for, how many
+repeats earlier that is, and whether its start is enough."""
 
 
 class Sketch:
@@ -89,12 +85,12 @@ class Sketch:
         number = len(self.slots)
         self.slots.append(slot)
         for source in dict.fromkeys(after) if len(after) > 1 else after:
-            self.waits.append(Wait(number, source))
+            self.waits.append((number, source, 0, False))
         return number
 
     def wait(self, slot: int, source: int, *, lag: int = 0, after_start: bool = False) -> None:
         """Let a task wait for another, `lag` repeats earlier."""
-        self.waits.append(Wait(slot, source, lag, after_start))
+        self.waits.append((slot, source, lag, after_start))
 
     def open(self, slot: int, purpose: int) -> None:
         """Let a task wait for a gate."""
@@ -106,13 +102,14 @@ class Sketch:
         for number in range(first, len(self.slots)):
             self.slots[number] = self.slots[number]._replace(step=step)
 
-    def columns(self, place: int = 0) -> NDArray[np.int64]:
-        """(fields, slots); `place` 1 to 3 takes the slots of later windows, rows, or both."""
+    def at(self, place: int) -> list[Slot]:
+        """The slots; `place` 1 to 3 takes those of later windows, rows, or both."""
+        if not place:
+            return self.slots
         slots = list(self.slots)
-        if place:
-            for number, later in self.later.items():
-                slots[number] = later[place - 1]
-        return _columns(slots)
+        for number, later in self.later.items():
+            slots[number] = later[place - 1]
+        return slots
 
 
 class Strip:
@@ -197,7 +194,8 @@ class Laid:
         """(signal, row or strip) -> slot."""
         self.strip_at: list[int] = []
         """Where each strip of a block begins."""
-        self._parts: list[NDArray[np.int64]] = []
+        self._parts: list[tuple[Sketch, int, int]] = []
+        """One behind the other: sketches, which of their slots, and how often."""
         self._size = 0
         for number in range(strip.strips):
             self._strip(number)
@@ -220,21 +218,39 @@ class Laid:
     @cached_property
     def template(self) -> Template:
         """The block."""
-        table = np.concatenate(self._parts, axis=1)
-        values = dict(zip(FIELDS, table, strict=True))
+        values = self._columns()
         gates = [self.gates[key] for _, key in self._opens]
         waiting = [slots for slots, _ in self._opens]
         opens = np.stack((_joined(waiting), np.repeat(gates, list(map(len, waiting)))), axis=1)
         return Template(
-            values["resource"].astype(np.int32),
+            values["resource"],
             values["busy"],
             values["latency"],
-            values["period"].astype(np.int16),
+            values["period"],
             Edges.joined(list(self._edges())),
             len(self.gates),
             opens.astype(np.int32),
-            {name: values[name].astype(kind) for name, kind in _KEPT.items()},
+            {name: values[name] for name in _KEPT},
         )
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """The slots, a column a field: each sketch is written down once, then repeated."""
+        first: dict[tuple[int, int], int] = {}
+        slots: list[Slot] = []
+        order = []
+        for sketch, place, times in self._parts:
+            key = (id(sketch), place)
+            if key not in first:
+                first[key] = len(slots)
+                slots += sketch.at(place)
+            mine = np.arange(first[key], first[key] + len(sketch))
+            order.append(mine if times == 1 else np.tile(mine, times))
+        rows = np.concatenate(order)
+        table = _table(slots, len(FIELDS))
+        return {
+            name: column.astype(kind)[rows]
+            for (name, kind), column in zip(_KINDS.items(), table, strict=True)
+        }
 
     def window_places(self, copy: int, slot: int) -> Ints:
         """Where a slot of a copy's windows is in a block, window by window."""
@@ -248,17 +264,17 @@ class Laid:
         self.strip_at.append(self._size)
         for row in range(number * strip.joined, (number + 1) * strip.joined):
             self._row(row)
-        self.end_at.append(self._put(strip.end_sketch(number).columns()))
+        self.end_at.append(self._put(strip.end_sketch(number)))
         if strip.passed_by_end[number % len(strip.end)]:
             self._signal(PASSED, number)
         self._signal(MADE, number)
 
     def _row(self, row: int) -> None:
         strip = self.strip
-        self.lead_at.append(self._put(strip.lead.columns()))
+        self.lead_at.append(self._put(strip.lead))
         if strip.windows:
             self._windows(row)
-        self.row_at.append(self._put(strip.row_sketch(row).columns()))
+        self.row_at.append(self._put(strip.row_sketch(row)))
         which = row % len(strip.row)
         if strip.freed_by_window or strip.freed_by_row[which]:
             self._signal(FREED, row)
@@ -271,23 +287,21 @@ class Laid:
         if strip.copies == 1:
             sketch, width = strip.window[0], len(strip.window[0])
             place = 2 if row and sketch.later else 0
-            beside = place + 1 if sketch.later else 0
-            later = np.tile(sketch.columns(beside), strip.windows - 1)
-            at = self._put(np.concatenate((sketch.columns(place), later), axis=1))
+            at = self._put(sketch, place)
+            self._put(sketch, place + 1 if sketch.later else 0, strip.windows - 1)
             self.window_at[first : first + strip.windows] = at + width * np.arange(strip.windows)
             return
-        tables = [sketch.columns() for sketch in strip.window]
         for index in range(first, first + strip.windows):
-            self.window_at[index] = self._put(tables[index % strip.copies])
+            self.window_at[index] = self._put(strip.window[index % strip.copies])
 
-    def _put(self, columns: NDArray[np.int64]) -> int:
+    def _put(self, sketch: Sketch, place: int = 0, times: int = 1) -> int:
         at = self._size
-        self._parts.append(columns)
-        self._size += columns.shape[1]
+        self._parts.append((sketch, place, times))
+        self._size += len(sketch) * times
         return at
 
     def _signal(self, signal: int, number: int) -> None:
-        self.signal_at[signal, number] = self._put(_JOINING)
+        self.signal_at[signal, number] = self._put(_SIGNAL)
 
     # Gates
 
@@ -333,12 +347,18 @@ class Laid:
         places = self.window_places(copy, 0)
         if not waits or not len(places):
             return NO_EDGES
-        table = _table(waits, len(Wait._fields))
+        table = _table(waits, 4)
         slots, sources, lags, started = table[:, np.argsort(table[0], kind="stable")]
-        blocks, before = np.divmod(np.arange(len(places))[:, None] - lags, len(places))
-        slot, source = places[:, None] + slots, places[before] + sources
-        after_start = np.broadcast_to(started.astype(np.bool_), slot.shape)
-        return Edges(slot.ravel(), source.ravel(), -blocks.ravel(), after_start.ravel())
+        places = places.astype(np.int32)
+        slot = places[:, None] + slots.astype(np.int32)
+        lag = np.zeros_like(slot)
+        source = places[:, None] + sources.astype(np.int32)
+        back = np.flatnonzero(lags)
+        blocks, before = np.divmod(np.arange(len(places))[:, None] - lags[back], len(places))
+        lag[:, back] = -blocks
+        source[:, back] = places[before] + sources[back]
+        after_start = np.tile(started.astype(np.bool_), len(places))
+        return Edges(slot.ravel(), source.ravel(), lag.ravel(), after_start)
 
     def _between(self) -> list[_Edge]:
         """Edges between the sketches of a row, and of a strip."""
@@ -405,8 +425,9 @@ class Laid:
         if signal == FREED:
             at, which = self.row_at[number], number % len(strip.row)
             last = [self._of_row(number, copy)[-1:].tolist() for copy in range(strip.copies)]
-            for copy, slot in strip.freed_by_window:
-                yield from (place + slot for place in last[copy])
+            yield from (
+                place + slot for copy, slot in strip.freed_by_window for place in last[copy]
+            )
             yield from (at + slot for slot in strip.freed_by_row[which])
         elif signal == TAKEN:
             at, which = self.row_at[number], number % len(strip.row)
@@ -452,10 +473,10 @@ NO_EDGES = Edges.of(())
 _Edge = tuple[int, int, int]
 """An edge that waits for the finish: slot, source, lag."""
 _KEPT = {"kind": np.int8, "tile": np.int32, "charge": np.int32, "step": np.int16}
-
-
-def _columns(slots: Sequence[Slot]) -> NDArray[np.int64]:
-    return _table(slots, len(FIELDS))
+_KINDS = {
+    "resource": np.int32, "busy": np.int64, "latency": np.int64, "period": np.int16, **_KEPT
+}  # fmt: skip
+"""Of the fields of a slot, in order."""
 
 
 def _table(rows: Sequence[Iterable[int]], wide: int) -> NDArray[np.int64]:
@@ -464,7 +485,8 @@ def _table(rows: Sequence[Iterable[int]], wide: int) -> NDArray[np.int64]:
     return numbers.reshape(len(rows), wide).T
 
 
-_JOINING = _columns([JOINING])
+_SIGNAL = Sketch()
+_SIGNAL.add(JOINING)
 _NONE = np.zeros(0, np.int64)
 
 
@@ -475,16 +497,17 @@ def _joined(parts: Sequence[Ints]) -> Ints:
 
 def _open(sketch: Sketch, others: Iterable[int]) -> list[int]:
     """Tasks of a sketch that neither it nor, of those others, anything waits for."""
-    awaited = {w.source for w in sketch.waits if w.lag == 0 and not w.after_start} | set(others)
+    awaited = {source for _, source, lag, begun in sketch.waits if not (lag or begun)}
+    awaited.update(others)
     return [slot for slot in range(len(sketch)) if slot not in awaited]
 
 
 def _inner(places: Sequence[int], sketches: Sequence[Sketch]) -> list[_Edge]:
     """The waits within sketches; none of these looks back."""
     return [
-        (at + wait.slot, at + wait.source, 0)
+        (at + slot, at + source, 0)
         for at, sketch in zip(places, sketches, strict=True)
-        for wait in sketch.waits
+        for slot, source, _, _ in sketch.waits
     ]
 
 

@@ -61,7 +61,8 @@ class Transfers:
         self._hopped: dict[tuple[str, int], Toll] = {}
         self._wired: dict[tuple[str, int], Toll] = {}
         self._meshes: dict[str, Mesh] = {}
-        self._hops: dict[tuple[Route, int], tuple[Hop, ...]] = {}
+        self._hops: dict[tuple[int, int], tuple[tuple[Hop, ...], Route]] = {}
+        """By the identity of a route, which is a long tuple to hash, and the bits."""
 
     def __len__(self) -> int:
         """How many transfers are known."""
@@ -69,10 +70,10 @@ class Transfers:
 
     def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
         """The hops of a transfer of `bits` over a route, its first and last part included."""
-        key = (route, bits)
-        if key not in self._hops:
-            self._hops[key] = self._crossings(route, bits)
-        return self._hops[key]
+        known = self._hops.get((id(route), bits))
+        if known is None:
+            known = self._hops[id(route), bits] = (self._crossings(route, bits), route)
+        return known[0]
 
     def _crossings(self, route: Route, bits: int) -> tuple[Hop, ...]:
         found: list[Hop] = []
