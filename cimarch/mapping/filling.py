@@ -23,8 +23,9 @@ def tile(wishes: Sequence[Wish], pools: Sequence[Arrays]) -> Tiles:
     tables = []
     for wish in wishes:
         if wish.levels:
-            tables.append(place_strips(wish, pools, takers, current))
-            current = max(current, int(tables[-1].resident.max()))
+            placed = place_strips(wish, pools, takers, current)
+            tables += placed
+            current = max([current, *(int(each.resident.max()) for each in placed)])
             continue
         parts, index = _chosen(wish, pools, takers, current)
         taker = takers[index]

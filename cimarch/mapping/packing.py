@@ -235,7 +235,7 @@ _LAYOUTS: dict[str, Layout] = {"packed": _packed, "holes": _holes}
 
 def place_strips(
     wish: Wish, pools: Sequence[Arrays], takers: Sequence[Taker], current: int
-) -> Tiles:
+) -> list[Tiles]:
     """The tiles of an operation of mixed precision, level by level, each on arrays of its pool.
 
     A level goes to the first of its pools with room in the resident group `current`, else to the
@@ -251,7 +251,7 @@ def place_strips(
         taker.space(wish.spaced)
         arrays, resident = taker.blocks(1 + max(piece.array for piece in pieces), 1)
         tables.append(_tiles(wish, level, pools[index], index, pieces, arrays, resident))
-    return Tiles.joined(tables)
+    return tables
 
 
 def _chosen(

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Mapping, Sequence, Sized
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +37,19 @@ class Bits:
 
     def of_level(self, level: int) -> Bits:
         """The precision of the strips of one level."""
-        return self if self.strips is None else Bits(self.strips.bits[level], self.input)
+        return self if self.strips is None else _plain(self.strips.bits[level], self.input)
 
     def to_entry(self) -> dict[str, Any]:
         """As an entry of a precision file."""
         if self.strips is not None:
             return {"input_bits": self.input, "strips": self.strips.to_dict()}
         return {"weight_bits": self.weight, "input_bits": self.input}
+
+
+@cache
+def _plain(weight: int, input: int) -> Bits:
+    """Bits without strips; the same object each time, which is quick to compare."""
+    return Bits(weight, input)
 
 
 def precision(

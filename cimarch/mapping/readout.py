@@ -16,10 +16,8 @@ import attrs
 
 from cimarch.hardware.actions import latency_of
 from cimarch.hardware.encoding import (
-    columns_per_weight,
     conversions_per_line,
     groups,
-    sense_lines_per_weight,
     steps,
 )
 from cimarch.mapping.densities import HALVES, Density
@@ -91,8 +89,7 @@ def shot(wiring: Wiring, vector: Vector) -> Shot:
 def turns(wiring: Wiring, vector: Vector, convert: Convert) -> int:
     """Conversions that the busiest of an array's converters makes in one read."""
     weight = vector.bits.weight
-    lines = sense_lines_per_weight(wiring.pool, weight)
-    first = vector.at_column * lines // columns_per_weight(wiring.pool, weight)
+    first = wiring.line_of(vector.at_column, weight)
     return wiring.turns(vector.lines, len(convert.at), weight, first)
 
 

@@ -50,6 +50,8 @@ class Wiring:
         self._converts: dict[int, Convert | None] = {}
         self._drivers: dict[int, Instances | None] = {}
         self._arrays: dict[int, Instances] = {}
+        self._feeders: dict[tuple[Instances, str], tuple[Instances, ...]] = {}
+        self._wide: dict[int, tuple[int, int, int]] = {}
         self._arrays_each: int | None = None
         self._whole_source: Instances | None = None
 
@@ -117,12 +119,15 @@ class Wiring:
             )
         )
 
-    def feeders(self, at: Instances, port: str = "in") -> Iterator[Instances]:
+    def feeders(self, at: Instances, port: str = "in") -> tuple[Instances, ...]:
         """Buffers upstream of a place (of arrays: by their inputs, or by a port), nearest first."""
-        entered = port if self.system.part(at.path).kind in ARRAYS else None
-        for reached in self.routes.upstream(at, entered):
-            if self.system.part(reached.path).kind == "buffer":
-                yield reached
+        known = self._feeders.get((at, port))
+        if known is None:
+            entered = port if self.system.part(at.path).kind in ARRAYS else None
+            reached = self.routes.upstream(at, entered)
+            known = tuple(each for each in reached if self.system.part(each.path).kind == "buffer")
+            self._feeders[at, port] = known
+        return known
 
     # What reads them out
 
@@ -178,16 +183,23 @@ class Wiring:
         assert self.converter is not None
         if self.converter.word("mux") == "interleaved":
             return -(-lines // converters)
-        each = -(-self._sense_lines(weight_bits) // converters)
+        each = -(-self._sense_lines(weight_bits)[2] // converters)
         begun = min(lines, each - first % each)
         return max(begun, min(each, lines - begun))
 
-    def _sense_lines(self, weight_bits: int) -> int:
-        """Lines of a whole array that are converted."""
-        columns = self.pool.integer("columns")
-        lines = sense_lines_per_weight(self.pool, weight_bits)
-        found = -(-columns * lines // columns_per_weight(self.pool, weight_bits))
-        return -(-found // arrays_per_sum(self.pool))
+    def line_of(self, column: int, weight_bits: int) -> int:
+        """The sense line that is read where a column is in use."""
+        lines, across, _ = self._sense_lines(weight_bits)
+        return column * lines // across
+
+    def _sense_lines(self, weight_bits: int) -> tuple[int, int, int]:
+        """Lines of a weight that are converted, its columns, and such lines of a whole array."""
+        if weight_bits not in self._wide:
+            lines = sense_lines_per_weight(self.pool, weight_bits)
+            across = columns_per_weight(self.pool, weight_bits)
+            found = -(-self.pool.integer("columns") * lines // across)
+            self._wide[weight_bits] = lines, across, -(-found // arrays_per_sum(self.pool))
+        return self._wide[weight_bits]
 
     @cached_property
     def tree(self) -> Part | None:

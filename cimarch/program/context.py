@@ -20,7 +20,7 @@ from cimarch.program.charges import Charge, beside
 from cimarch.program.kept import Cycles, Kept
 from cimarch.program.products import Products
 from cimarch.program.sketch import JOINING, Sketch, Slot
-from cimarch.program.transfers import Hop, Transfers
+from cimarch.program.transfers import Transfer, Transfers
 
 KINDS = (
     "join", "fetch", "feed", "read", "convert", "product", "gather", "add", "unit", "store",
@@ -91,7 +91,7 @@ class Context:
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""
         self._periods: dict[tuple[str, bool], int] = {}
-        self._crossed: dict[int, tuple[Crossed, tuple[Hop, ...]]] = {}
+        self._crossed: dict[int, tuple[tuple[Slot, ...], Transfer]] = {}
         """By the identity of a transfer, so that one met again and again is not looked at anew."""
         self.together = 1
         """Inferences that are one stream of rows."""
@@ -169,48 +169,45 @@ class Context:
         if exact > 0 and 100 * cycles * parts > 101 * exact and what not in self.rounded:
             self.rounded[what] = (seconds, cycles)
 
-    def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
-        """The hops of a transfer of `bits` along a route."""
-        return self.transfers.hops(route, bits)
+    def over(self, route: Route, bits: int) -> Transfer:
+        """The transfer of `bits` along a route."""
+        return self.transfers.over(route, bits)
 
-    def crossed(self, transfer: tuple[Hop, ...]) -> Crossed:
-        """The places and the tasks of a transfer's hops."""
+    def crossed(self, transfer: Transfer) -> tuple[Slot, ...]:
+        """The tasks of a transfer, one a hop, of no kind and no tile yet."""
         known = self._crossed.get(id(transfer))
         if known is None:
             slots = tuple(
                 Slot(
-                    self.resource(hop.at), *cycles, self.period(hop.at, stage=place == 0), 0, -1,
-                    self.charge(hop.toll.charges),
+                    self.resource(at), *cycles, self.period(at, stage=not place), 0, -1,
+                    self.charge(toll.charges),
                 )
-                for place, (hop, cycles) in enumerate(
-                    zip(transfer, self._cycles_of(transfer), strict=True)
+                for place, (at, toll, cycles) in enumerate(
+                    zip(transfer.ats, transfer.tolls, self._cycles_of(transfer), strict=True)
                 )
             )  # fmt: skip
-            found = Crossed(
-                tuple(hop.at for hop in transfer), slots,
-                tuple(i for i, hop in enumerate(transfer) if hop.toll.multicast),
-            )  # fmt: skip
-            known = self._crossed[id(transfer)] = (found, transfer)
+            known = self._crossed[id(transfer)] = (slots, transfer)
         return known[0]
 
-    def _cycles_of(self, transfer: tuple[Hop, ...]) -> tuple[tuple[int, int], ...]:
+    def _cycles_of(self, transfer: Transfer) -> tuple[tuple[int, int], ...]:
         """Per hop of a transfer: busy cycles and latency.
 
         A part is held for its own words and hands the first one on; the last part is done when the
         slowest part's last word has come.
         """
-        key = tuple(hop.toll for hop in transfer)
-        if key not in self._cycles:
-            slowest = max((toll.tail for toll in key), default=Fraction(0))
-            waits = [*[Fraction(0)] * (len(key) - 1), slowest]
-            self._cycles[key] = tuple(
+        known = self._cycles.get(transfer.tolls)
+        if known is None:
+            tolls = transfer.tolls
+            slowest = max((toll.tail for toll in tolls), default=Fraction(0))
+            waits = [*[Fraction(0)] * (len(tolls) - 1), slowest]
+            known = self._cycles[tolls] = tuple(
                 (
-                    self.cycles(hop.toll.busy, f"a transfer over `{hop.at.path}`"),
-                    max(1, ceil((hop.toll.head + wait) * self.clock)),
+                    self.cycles(toll.busy, f"a transfer over `{at.path}`"),
+                    max(1, ceil((toll.head + wait) * self.clock)),
                 )
-                for hop, wait in zip(transfer, waits, strict=False)
+                for at, toll, wait in zip(transfer.ats, tolls, waits, strict=False)
             )
-        return self._cycles[key]
+        return known
 
     def part(self, at: Instances) -> Part | None:
         """The part of a resource; None for the wires of a connect line."""
@@ -221,8 +218,9 @@ class Context:
     ) -> tuple[int, ...]:
         """Add a transfer to a sketch; the slots of its hops (empty where it takes no time)."""
         found: list[int] = []
-        for hop in self.crossed(self.hops(route, bits)).slots:
-            number = sketch.add(hop.of(KIND[kind], tile), *after)
+        what = KIND[kind]
+        for hop in self.crossed(self.over(route, bits)):
+            number = sketch.add(hop.of(what, tile), *after)
             after = (number,)
             found.append(number)
         return tuple(found)
@@ -250,17 +248,6 @@ def period_of(part: Part, clock: Fraction, *, stage: bool) -> Fraction:
     return clock / part.clock if part.clock != clock else Fraction(1)
 
 
-@attrs.frozen
-class Crossed:
-    """A transfer as tasks of one program."""
-
-    ats: tuple[Instances, ...]
-    slots: tuple[Slot, ...]
-    """A hop each, of no kind and no tile yet."""
-    shared: tuple[int, ...]
-    """The hops that serve all listeners behind them at once."""
-
-
 class Tree:
     """Transfers of the same data to several places, sharing the way to where a bus splits it."""
 
@@ -276,35 +263,34 @@ class Tree:
         """Slots of first hops."""
         self._shared: dict[tuple[Instances, ...], tuple[int, ...]] = {}
 
-    def add(
-        self, transfer: tuple[Hop, ...], later: Sequence[tuple[Hop, ...]] = ()
-    ) -> tuple[int, ...]:
+    def add(self, transfer: Transfer, later: Sequence[Transfer] = ()) -> tuple[int, ...]:
         """Add one destination; the slots of all its hops, shared ones included.
 
-        `later` are the same transfer's hops in later windows, later rows, and both, where they
-        carry fewer bits there.
+        `later` are the same transfer in later windows, later rows, and both, where it carries fewer
+        bits there.
         """
         crossed = self.context.crossed(transfer)
-        slots = list(self._sofar(crossed.ats))
-        for i in range(len(slots), len(transfer)):
-            hop = crossed.slots[i].of(self.kind, self.tile)
+        slots = list(self._sofar(transfer))
+        for i in range(len(slots), len(crossed)):
+            hop = crossed[i].of(self.kind, self.tile)
             number = self.sketch.add(hop, *(slots[-1:] or self.after))
             if later:
-                others = (self.context.crossed(each).slots[i] for each in later)
+                others = (self.context.crossed(each)[i] for each in later)
                 first, row, both = (other.of(self.kind, self.tile) for other in others)
                 self.sketch.later[number] = (first, row, both)
             if i == 0:
                 self.roots.append(number)
             slots.append(number)
-            if i in crossed.shared:
-                self._shared[crossed.ats[: i + 1]] = tuple(slots)
+            if i in transfer.shared:
+                self._shared[transfer.ats[: i + 1]] = tuple(slots)
         return tuple(slots)
 
-    def _sofar(self, ats: tuple[Instances, ...]) -> tuple[int, ...]:
+    def _sofar(self, transfer: Transfer) -> tuple[int, ...]:
         """The slots of the longest way, up to where it is handed to several, that was gone."""
-        for end in range(len(ats) if self._shared else 0, 0, -1):
-            if ats[:end] in self._shared:
-                return self._shared[ats[:end]]
+        for place in reversed(transfer.shared if self._shared else ()):
+            known = self._shared.get(transfer.ats[: place + 1])
+            if known is not None:
+                return known
         return ()
 
 

@@ -26,7 +26,7 @@ from cimarch.mapping.tiling import Tile
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import Context, Tree
 from cimarch.program.sketch import READS, Strip
-from cimarch.program.transfers import Hop
+from cimarch.program.transfers import Transfer
 
 
 @attrs.frozen
@@ -169,7 +169,7 @@ class Inputs:
         way = self.wiring.routes.find(member, place, port)
         assert way is not None
         bits = len(rows.rows) * self.plan.bits
-        slots = tree.add(self.context.hops(way, bits), self._fresh(way, rows.rows))
+        slots = tree.add(self.context.over(way, bits), self._fresh(way, rows.rows))
         return Fetch(slots[0], slots[-1], place, bits, rows.group)
 
     def _slices(self, tile: Tile, source: Source) -> Iterator[_Slice]:
@@ -195,7 +195,7 @@ class Inputs:
                 return Instances(home.path, place.lo, place.lo + 1)
         raise AssertionError(f"`{self._array(tile)}` does not read `{home.path}`")
 
-    def _fresh(self, way: Route, chosen: range) -> list[tuple[Hop, ...]]:
+    def _fresh(self, way: Route, chosen: range) -> list[Transfer]:
         """A slice's transfer where its staging keeps what the windows before it brought.
 
         `reuse = columns` keeps the window before: only the columns that the stride brings in are
@@ -220,7 +220,7 @@ class Inputs:
             kept = (column_new, every, column_new)
         else:
             kept = (column_new, row_new, column_new & row_new)
-        return [self.context.hops(way, max(1, int(new.sum())) * self.plan.bits) for new in kept]
+        return [self.context.over(way, max(1, int(new.sum())) * self.plan.bits) for new in kept]
 
     def _staged(self, place: Instances, rows: Ints) -> NDArray[np.bool_]:
         """Which rows of the matrix a buffer stages for some array."""

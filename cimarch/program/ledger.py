@@ -141,6 +141,7 @@ class Ledger:
         self.outcome = outcome
         self.placement = program.placement
         self.system = program.placement.system
+        self._written_down: dict[str, Numbers] = {}
 
     @cached_property
     def slots(self) -> Slots:
@@ -161,9 +162,11 @@ class Ledger:
     def _columns(self, *names: str) -> list[Numbers]:
         """Columns of `slots`, without the others: what was done is known without its times."""
         work = self.program.work
-        parts = [[_column(work, template, name) for name in names] for template in work.templates]
-        none = [_NONE for _ in names]
-        return [np.concatenate(columns) for columns in zip(none, *parts, strict=True)]
+        for name in names:
+            if name not in self._written_down:
+                parts = [_column(work, template, name) for template in work.templates]
+                self._written_down[name] = np.concatenate([_NONE, *parts])
+        return [self._written_down[name] for name in names]
 
     @cached_property
     def energy(self) -> list[Spent]:
@@ -489,16 +492,18 @@ class Ledger:
     ) -> Iterator[tuple[int, Instances, int]]:
         """Per tile: the array and what drives and reads it, and the cycles of all its products."""
         paths = {pool.path for pool in self.placement.pools}
-        reading = [
-            any(c.part in paths and c.action == "read" for c in charges)
-            for charges in self.program.charges
-        ]
-        starts = np.array(reading)[charge] & (tile >= 0)
+        reading = np.zeros(len(self.program.charges), np.bool_)
+        for number, charges in enumerate(self.program.charges):
+            for c in charges:
+                if c.action == "read" and c.part in paths:
+                    reading[number] = True
+        starts = np.flatnonzero(reading[charge] & (tile >= 0))
         products = np.zeros(len(self.placement.tiles), np.int64)
         np.add.at(products, tile[starts], count[starts])
-        for number in np.unique(tile[starts]).tolist():
+        for number in np.flatnonzero(np.bincount(tile[starts])).tolist():
+            often = int(products[number])
             for at, cycles in self.program.aside.get(number, ()):
-                yield number, at, cycles * int(products[number])
+                yield number, at, cycles * often
 
     def _writing(
         self, kind: Numbers, resource: Numbers, busy: Numbers, count: Numbers
@@ -523,7 +528,8 @@ class Ledger:
         found: dict[str, int] = {}
         working = list(self._working(*self._columns("tile", "charge", "count")))
         aside = [(at, cycles) for _, at, cycles in working]
-        aside += self._writing(*self._columns("kind", "resource", "busy", "count"))
+        if (self._columns("kind")[0] == KIND["write"]).any():
+            aside += self._writing(*self._columns("kind", "resource", "busy", "count"))
         merging = list(self._merging(working))
         told = {at.path for at, _ in aside}
         engine = zip(self.program.resources, self.outcome.busy.tolist(), strict=False)

@@ -18,6 +18,7 @@ import numpy as np
 from cimarch.engine.edges import Edge
 from cimarch.engine.pieces import Template
 from cimarch.engine.tasks import JOIN
+from cimarch.hardware.routes import Instances
 from cimarch.hardware.system import Part
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.wiring import Wiring
@@ -25,7 +26,7 @@ from cimarch.program.charges import Charge
 from cimarch.program.context import KIND, Context
 from cimarch.program.products import Vector
 from cimarch.program.streams import Draft, End
-from cimarch.program.transfers import Hop, Toll
+from cimarch.program.transfers import Toll, Transfer
 from cimarch.program.writes import Writes, writing
 
 
@@ -137,23 +138,24 @@ class Loads:
         source = wiring.weight_source(at)
         row_bits = vector.columns * wiring.pool.integer("cell_bits")
         way = wiring.routes.find(source, at, wiring.weight_port) if source else None
-        crossed = self.context.hops(way, row_bits) if way else ()
-        times = self._times(wiring.pool, vector, crossed)
-        places = [*(hop.at for hop in crossed), at]
+        transfer = self.context.over(way, row_bits) if way else Transfer()
+        times = self._times(wiring.pool, vector, transfer)
+        places = [*transfer.ats, at]
         resource = self.context.resource
         return [_Task(resource(place), *each) for place, each in zip(places, times, strict=True)]
 
     def _times(
-        self, pool: Part, vector: Vector, crossed: tuple[Hop, ...]
+        self, pool: Part, vector: Vector, transfer: Transfer
     ) -> list[tuple[int, int, str, int]]:
         """Busy cycles, latency, kind and charge of each crossing, then of the writing itself."""
-        key = (pool.path, vector, tuple(hop.toll for hop in crossed))
+        key = (pool.path, vector, transfer.tolls)
         if key not in self._known:
             write = self._writing(pool, vector)
-            slowest = max([write.each, *(hop.toll.busy for hop in crossed)])
+            slowest = max([write.each, *(toll.busy for toll in transfer.tolls)])
             seconds = write.final + (vector.rows - 1) * slowest
             last = self.context.cycles(seconds, f"writing `{pool.path}`")
-            tasks = [self._crossing(hop, vector.rows) for hop in crossed]
+            hops = zip(transfer.ats, transfer.tolls, strict=True)
+            tasks = [self._crossing(at, toll, vector.rows) for at, toll in hops]
             found = [(busy, late, "load", charges) for busy, late, charges in tasks]
             self._known[key] = [*found, (last, last, "write", self.context.charge((write.priced,)))]
         return self._known[key]
@@ -164,12 +166,12 @@ class Loads:
             self._written[key] = writing(pool, vector)
         return self._written[key]
 
-    def _crossing(self, hop: Hop, rows: int) -> tuple[int, int, int]:
+    def _crossing(self, at: Instances, toll: Toll, rows: int) -> tuple[int, int, int]:
         """Busy cycles of a part that all rows cross, cycles until the first is over, the charge."""
-        key = (hop.toll, rows)
+        key = (toll, rows)
         if key not in self._crossings:
-            busy, late, priced = self._crossing_of(hop.toll, rows)
-            held = self.context.cycles(busy, f"a load over `{hop.at.path}`")
+            busy, late, priced = self._crossing_of(toll, rows)
+            held = self.context.cycles(busy, f"a load over `{at.path}`")
             self._crossings[key] = held, self._cycles(late), self.context.charge(priced)
         return self._crossings[key]
 

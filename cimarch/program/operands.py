@@ -197,7 +197,7 @@ class OperandPass:
             tree = trees.setdefault(
                 stroke.part, Tree(self.context, sketch, "load", stroke.tile, ())
             )
-            slots = tree.add(self.context.hops(way, self._moved(stroke, place, first)))
+            slots = tree.add(self.context.over(way, self._moved(stroke, place, first)))
             brought[stroke.tile] += slots[:1] + slots[-1:]
         for tree in trees.values():
             for root in tree.roots:

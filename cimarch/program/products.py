@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
+from typing import NamedTuple
 
 import attrs
 
@@ -21,8 +22,7 @@ from cimarch.mapping.wiring import Convert, Wiring
 from cimarch.program.charges import Charge, charge, latency_of
 
 
-@attrs.frozen
-class Stage:
+class Stage(NamedTuple):
     """One task of a product, in order; times in system cycles."""
 
     at: Instances
@@ -50,8 +50,7 @@ LAST = Frees(-1, at_start=False)
 HELD = Frees(-1, at_start=True)
 
 
-@attrs.frozen
-class Product:
+class Product(NamedTuple):
     """The tasks of one product, each after the one before."""
 
     stages: tuple[Stage, ...]
@@ -89,7 +88,6 @@ class Products:
         self._found: dict[tuple[object, ...], tuple[Product, int, int]] = {}
         """By what a vector's product hangs on: with it, the cycles of its reads and conversions."""
         self._on: dict[tuple[Vector, int], Product] = {}
-        self._turns: dict[tuple[int, int, int, int], int] = {}
 
     def __len__(self) -> int:
         """How many products on arrays are known."""
@@ -98,9 +96,10 @@ class Products:
     def product(self, vector: Vector, array: int) -> Product:
         """The product of a vector on one array."""
         on = (vector, array)
-        if on not in self._on:
-            self._on[on] = self._placed(vector, array)
-        return self._on[on]
+        known = self._on.get(on)
+        if known is None:
+            known = self._on[on] = self._placed(vector, array)
+        return known
 
     def _placed(self, vector: Vector, array: int) -> Product:
         """Where a vector begins on its array matters only for how its lines share converters."""
@@ -110,31 +109,18 @@ class Products:
         )  # fmt: skip
         count = 0
         if convert is not None:
-            count = self._turned(vector, convert)
+            count = turns(self.wiring, vector, convert)
             key = (*key, count, len(convert.at), convert.arrays)
         if key not in self._found:
             found = self._product(vector, at, convert, count)
             self._found[key] = (found, *self._working(vector, convert, found, count))
         found, reading, converting = self._found[key]
         stages = tuple(
-            Stage(
-                at if convert is None or s.at.path == self.pool.path else convert.at,
-                s.busy, s.latency, s.kind, s.charges, s.after_start,
-            )
+            s._replace(at=at if convert is None or s.at.path == self.pool.path else convert.at)
             for s in found.stages
-        )  # fmt: skip
+        )
         aside = tuple(self._aside(vector, at, convert, found, reading, converting))
-        return Product(
-            stages, found.frees, found.reads, found.conversions, found.interval, found.alone,
-            found.groups, aside,
-        )  # fmt: skip
-
-    def _turned(self, vector: Vector, convert: Convert) -> int:
-        """Conversions that the busiest converter makes in a read."""
-        key = (vector.lines, vector.at_column, vector.bits.weight, len(convert.at))
-        if key not in self._turns:
-            self._turns[key] = turns(self.wiring, vector, convert)
-        return self._turns[key]
+        return found._replace(stages=stages, aside=aside)
 
     def _working(
         self, vector: Vector, convert: Convert | None, product: Product, count: int
@@ -179,9 +165,7 @@ class Products:
             stages = [Stage(at, busy, busy, "product")]
             if self.fine:
                 stages = _reads(at, reading.reads, reading.time * self.clock) or stages
-            stages[0] = attrs.evolve(
-                stages[0], charges=charges + self._sum_charges(vector, reading)
-            )
+            stages[0] = stages[0]._replace(charges=charges + self._sum_charges(vector, reading))
             groups = _begins(len(stages), reading)
             return Product(tuple(stages), LAST, reading.reads, 0, reading.time, groups=groups)
         adc = self.wiring.converter
@@ -204,9 +188,9 @@ class Products:
         self._note(exact, sum(stage.busy for stage in stages))
         if self.fine and convert.arrays == 1 and not own_clock:
             stages, frees = timing.fine(at, convert.at, stages, held=held) or (stages, frees)
-        stages[0] = attrs.evolve(stages[0], charges=charges)
+        stages[0] = stages[0]._replace(charges=charges)
         converted = self._convert_charges(vector, reading, bursts, burst)
-        stages[-1] = attrs.evolve(stages[-1], charges=stages[-1].charges + converted)
+        stages[-1] = stages[-1]._replace(charges=stages[-1].charges + converted)
         interval = max(reading.time, burst) if held else reading.time + burst
         conversions = bursts * vector.lines
         groups = _begins(len(stages), reading) if len(stages) == 2 * bursts else (0,)

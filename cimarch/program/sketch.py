@@ -212,16 +212,16 @@ class Laid:
     @cached_property
     def gates(self) -> Mapping[tuple[int, int], int]:
         """(what it waits for, row or strip of the block) -> the number of the gate."""
-        keys = dict.fromkeys(key for _, key in self._opens)
-        return {key: number for number, key in enumerate(keys)}
+        return {key: number for number, key in enumerate(self._opens)}
 
     @cached_property
     def template(self) -> Template:
         """The block."""
         values = self._columns()
-        gates = [self.gates[key] for _, key in self._opens]
-        waiting = [slots for slots, _ in self._opens]
-        opens = np.stack((_joined(waiting), np.repeat(gates, list(map(len, waiting)))), axis=1)
+        waiting = [_joined(slots) for slots in self._opens.values()]
+        opens = np.empty((sum(map(len, waiting)), 2), np.int32)
+        opens[:, 0] = _joined(waiting)
+        opens[:, 1] = np.repeat(np.arange(len(waiting)), [len(slots) for slots in waiting])
         return Template(
             values["resource"],
             values["busy"],
@@ -229,7 +229,7 @@ class Laid:
             values["period"],
             Edges.joined(list(self._edges())),
             len(self.gates),
-            opens.astype(np.int32),
+            opens,
             {name: values[name] for name in _KEPT},
         )
 
@@ -306,29 +306,32 @@ class Laid:
     # Gates
 
     @cached_property
-    def _opens(self) -> list[tuple[Ints, tuple[int, int]]]:
-        """(slots, (what their gate waits for, row or strip))."""
+    def _opens(self) -> Mapping[tuple[int, int], list[Ints]]:
+        """(what a gate waits for, row or strip) -> the slots that wait for the gate."""
         strip = self.strip
-        found = [
-            (np.array([at + slot]), (what, row))
-            for row, at in enumerate(self.lead_at)
-            for slot, what in strip.lead.opens
-        ]
+        found: dict[tuple[int, int], list[Ints]] = {}
+
+        def open_all(sketch: Sketch, row: int, at: Ints, last: int | None = None) -> None:
+            slots: dict[int, list[int]] = {}
+            for slot, what in sketch.opens:
+                slots.setdefault(what, []).append(slot)
+            for what, mine in slots.items():
+                of = row if last is None or what != ROOM else last
+                found.setdefault((what, of), []).append(np.add.outer(at, mine).ravel())
+
+        for row, at in enumerate(self.lead_at):
+            open_all(strip.lead, row, np.array([at]))
         for row in range(strip.rows):
             for copy in strip.copies_of(row) if strip.windows else ():
-                places = self._of_row(row, copy)
-                found += [(places + slot, (what, row)) for slot, what in strip.window[copy].opens]
+                open_all(strip.window[copy], row, self._of_row(row, copy))
         for row, at in enumerate(self.row_at):
-            opens = strip.row_sketch(row).opens
-            found += [(np.array([at + slot]), (what, row)) for slot, what in opens]
+            open_all(strip.row_sketch(row), row, np.array([at]))
         for number, at in enumerate(self.end_at):
             last = (number + 1) * strip.joined - 1
-            for slot, what in strip.end_sketch(number).opens:
-                found.append((np.array([at + slot]), (what, last if what == ROOM else number)))
-        for number in range(strip.strips):
+            open_all(strip.end_sketch(number), number, np.array([at]), last)
             if not any(True for _ in self._last_tasks(number)):
-                last = (number + 1) * strip.joined - 1
-                found.append((np.array([self.signal_at[MADE, number]]), (READS, last)))
+                made = np.array([self.signal_at[MADE, number]])
+                found.setdefault((READS, last), []).append(made)
         return found
 
     # Edges
@@ -336,7 +339,8 @@ class Laid:
     def _edges(self) -> Iterable[Edges]:
         """Where a block has one row and no lead, in order of the slots that wait."""
         strip = self.strip
-        yield _plain(_inner(self.lead_at, [strip.lead] * len(self.lead_at)))
+        if strip.lead.waits:
+            yield _plain(_inner(self.lead_at, [strip.lead] * len(self.lead_at)))
         yield from (self._window_edges(copy) for copy in range(strip.copies))
         found = _inner(self.row_at, [strip.row_sketch(row) for row in range(strip.rows)])
         found += _inner(self.end_at, [strip.end_sketch(each) for each in range(strip.strips)])

@@ -298,7 +298,7 @@ class Tail:
             tree = trees.get(bits)
             if tree is None:
                 tree = trees[bits] = Tree(self.context, self.sketch, "store", -1, self.here)
-            slots = tree.add(self.context.hops(store.way, bits))
+            slots = tree.add(self.context.over(store.way, bits))
             last += slots[-1:]
         for tree in trees.values():
             for root in tree.roots:

@@ -13,7 +13,7 @@ only passed, the converters) take neither time nor energy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, log2
 
@@ -40,12 +40,27 @@ class Toll:
     """Whether one crossing serves all listeners behind it."""
 
 
-@attrs.frozen
-class Hop:
-    """One part's share of a transfer."""
+Hop = tuple[Instances, Toll]
+"""One part's share of a transfer."""
 
-    at: Instances
-    toll: Toll
+
+@attrs.frozen(eq=False)
+class Transfer:
+    """Bits on their way over a route, hop by hop."""
+
+    ats: tuple[Instances, ...] = ()
+    """Where each hop is."""
+    tolls: tuple[Toll, ...] = ()
+    """What each hop takes."""
+    shared: tuple[int, ...] = ()
+    """The hops that serve all listeners behind them at once."""
+
+    @classmethod
+    def of(cls, hops: Sequence[Hop]) -> Transfer:
+        """A transfer of hops in order."""
+        ats, tolls = zip(*hops, strict=True) if hops else ((), ())
+        shared = tuple(place for place, toll in enumerate(tolls) if toll.multicast)
+        return cls(ats, tolls, shared)
 
 
 class Transfers:
@@ -61,41 +76,38 @@ class Transfers:
         self._hopped: dict[tuple[str, int], Toll] = {}
         self._wired: dict[tuple[str, int], Toll] = {}
         self._meshes: dict[str, Mesh] = {}
-        self._hops: dict[tuple[int, int], tuple[tuple[Hop, ...], Route]] = {}
+        self._found: dict[tuple[int, int], tuple[Transfer, Route]] = {}
         """By the identity of a route, which is a long tuple to hash, and the bits."""
 
     def __len__(self) -> int:
         """How many transfers are known."""
-        return len(self._hops)
+        return len(self._found)
 
-    def hops(self, route: Route, bits: int) -> tuple[Hop, ...]:
-        """The hops of a transfer of `bits` over a route, its first and last part included."""
-        known = self._hops.get((id(route), bits))
+    def over(self, route: Route, bits: int) -> Transfer:
+        """The transfer of `bits` over a route, its first and last part included."""
+        known = self._found.get((id(route), bits))
         if known is None:
-            known = self._hops[id(route), bits] = (self._crossings(route, bits), route)
+            made = Transfer.of(list(self._crossings(route, bits)))
+            known = self._found[id(route), bits] = (made, route)
         return known[0]
 
-    def _crossings(self, route: Route, bits: int) -> tuple[Hop, ...]:
-        found: list[Hop] = []
+    def _crossings(self, route: Route, bits: int) -> Iterator[Hop]:
         for i, step in enumerate(route):
             if step.wire is not None and step.wire.link.width is not None:
-                found.append(self._wire(step, route[i - 1], bits))
+                yield self._wire(step, route[i - 1], bits)
             part = self.system.part(step.at.path)
             if part.kind == "mesh":
-                found += self._mesh(part, route, i, bits)
+                yield from self._mesh(part, route, i, bits)
             elif part.kind in _CROSSINGS:
                 ends = (i == 0, i == len(route) - 1)
                 leaves = self._leaves(part) if part.kind == "htree" else 1
-                found.append(
-                    self._cross(part, Crossing(step.at, *ends, bits, leaves, self.running))
-                )
-        return tuple(found)
+                yield self._cross(part, Crossing(step.at, *ends, bits, leaves, self.running))
 
     def _cross(self, part: Part, at: Crossing) -> Hop:
         key = (part.path, len(at.at), at.first, at.last, at.bits)
         if key not in self._crossed:
             self._crossed[key] = _CROSSINGS[part.kind](part, at)
-        return Hop(at.at, self._crossed[key])
+        return at.at, self._crossed[key]
 
     def _leaves(self, part: Part) -> int:
         """Members of the widest part that one of an htree's members connects."""
@@ -116,7 +128,7 @@ class Transfers:
             shared = part.flag("multicast")
             self._hopped[key] = Toll(busy, hop, busy - 1 / part.clock, (priced,), shared)
         for link in passage(mesh, route[i - 1].at, route[i + 1].at):
-            yield Hop(Instances(part.path, link, link + 1), self._hopped[key])
+            yield Instances(part.path, link, link + 1), self._hopped[key]
 
     def _wire(self, step: Step, before: Step, bits: int) -> Hop:
         """A connect line with a width is a bundle of wires that moves one word a system cycle."""
@@ -129,7 +141,7 @@ class Transfers:
             busy = words(bits, step.wire.link.width) * cycle
             self._wired[name, bits] = Toll(busy, cycle, busy - cycle)
         narrow = min(before.at, step.at, key=len)
-        return Hop(attrs.evolve(narrow, path=name), self._wired[name, bits])
+        return attrs.evolve(narrow, path=name), self._wired[name, bits]
 
 
 @attrs.frozen
