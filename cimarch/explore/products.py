@@ -175,14 +175,14 @@ def back_to_back(wiring: Wiring, cluster: Cluster, bits: Bits) -> BackToBack:
     """Run K and 2 K full products on each array of a cluster, and one by itself."""
     products = _products(wiring, cluster, bits)
     clock = wiring.system.clock
-    some, twice = (_cycles(wiring, products, count) for count in (MANY, 2 * MANY))
+    some, twice = (_cycles(wiring, cluster, products, count) for count in (MANY, 2 * MANY))
     interval = Fraction(twice - some, MANY)
     return BackToBack(
         pool=wiring.pool.path,
         cluster=cluster,
         operations=operations_of(wiring.pool, bits),
         interval=interval,
-        alone=_cycles(wiring, products[:1], 1),
+        alone=_cycles(wiring, cluster, products[:1], 1),
         fill=some - MANY * interval,
         charges=tuple(tuple(c for s in product.stages for c in s.charges) for product in products),
         clock=clock,
@@ -225,26 +225,24 @@ def _cut(pool: Part, bits: Bits) -> tuple[tuple[int, int, int], tuple[int, int, 
     return parts.row_blocks[0], parts.column_blocks[0]
 
 
-def _cycles(wiring: Wiring, products: list[Product], count: int) -> int:
+def _cycles(wiring: Wiring, cluster: Cluster, products: list[Product], count: int) -> int:
     """Cycles until the last result of so many products on each array."""
-    return run_work(_work(wiring, products, count)).makespan
+    return run_work(_work(wiring, cluster, products, count)).makespan
 
 
-def _work(wiring: Wiring, products: list[Product], count: int) -> Work:
+def _work(wiring: Wiring, cluster: Cluster, products: list[Product], count: int) -> Work:
     """Products of several arrays, side by side, so often."""
     system = wiring.system
     resources: dict[Instances, int] = {}
     periods: dict[Fraction, int] = {Fraction(1): 0}
-    rows = [
-        (
-            resources.setdefault(stage.at, len(resources)),
-            stage.busy,
-            stage.latency,
-            _period(system, stage.at, periods, stage=place == 0),
-        )
-        for product in products
-        for place, stage in enumerate(product.stages)
-    ]
+    rows = []
+    for product, array in zip(products, cluster.arrays, strict=False):
+        reads, converts = wiring.held(array)
+        for place, stage in enumerate(product.stages):
+            at = converts if stage.kind == "convert" else reads
+            number = resources.setdefault(at, len(resources))
+            beat = _period(system, at, periods, stage=place == 0)
+            rows.append((number, stage.busy, stage.latency, beat))
     _, renumber = disjoint(resources)
     held, busy, latency, period = zip(*rows, strict=True)
     template = Template.of(

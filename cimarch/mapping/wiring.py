@@ -162,6 +162,11 @@ class Wiring:
             self._converts[array] = self._find_convert(array)
         return self._converts[array]
 
+    def held(self, array: int) -> tuple[Instances, Instances]:
+        """What a read of one array holds, and what a conversion does: its converters."""
+        at, convert = self.array(array), self.convert(array)
+        return at, at if convert is None else convert.at
+
     def _find_convert(self, array: int) -> Convert:
         assert self.converter is not None
         members = Instances(self.converter.path, 0, self.converter.count)

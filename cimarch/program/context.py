@@ -91,8 +91,11 @@ class Context:
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""
         self._periods: dict[tuple[str, bool], int] = {}
-        self._crossed: dict[int, tuple[tuple[Slot, ...], Transfer]] = {}
-        """By the identity of a transfer, so that one met again and again is not looked at anew."""
+        self._crossed: dict[int, tuple[Slot, ...]] = {}
+        """By the identity of a transfer, so that one met again and again is not looked at anew;
+        so are `_ways` by that of its places, and `_costs` by that of its tolls."""
+        self._ways: dict[int, list[tuple[int, int]]] = {}
+        self._costs: dict[int, list[tuple[int, int, int]]] = {}
         self.together = 1
         """Inferences that are one stream of rows."""
         self.tasks = 0
@@ -177,17 +180,33 @@ class Context:
         """The tasks of a transfer, one a hop, of no kind and no tile yet."""
         known = self._crossed.get(id(transfer))
         if known is None:
-            slots = tuple(
-                Slot(
-                    self.resource(at), *cycles, self.period(at, stage=not place), 0, -1,
-                    self.charge(toll.charges),
+            known = self._crossed[id(transfer)] = tuple(
+                Slot(resource, busy, latency, period, 0, -1, charged)
+                for (resource, period), (busy, latency, charged) in zip(
+                    self._ways_of(transfer), self._costs_of(transfer), strict=True
                 )
-                for place, (at, toll, cycles) in enumerate(
-                    zip(transfer.ats, transfer.tolls, self._cycles_of(transfer), strict=True)
-                )
-            )  # fmt: skip
-            known = self._crossed[id(transfer)] = (slots, transfer)
-        return known[0]
+            )
+        return known
+
+    def _ways_of(self, transfer: Transfer) -> list[tuple[int, int]]:
+        """Per hop of a transfer: its resource and its period."""
+        known = self._ways.get(id(transfer.ats))
+        if known is None:
+            known = self._ways[id(transfer.ats)] = [
+                (self.resource(at), self.period(at, stage=not place))
+                for place, at in enumerate(transfer.ats)
+            ]
+        return known
+
+    def _costs_of(self, transfer: Transfer) -> list[tuple[int, int, int]]:
+        """Per hop of a transfer: busy cycles, latency and what it is charged."""
+        known = self._costs.get(id(transfer.tolls))
+        if known is None:
+            known = self._costs[id(transfer.tolls)] = [
+                (*cycles, self.charge(toll.charges))
+                for cycles, toll in zip(self._cycles_of(transfer), transfer.tolls, strict=True)
+            ]
+        return known
 
     def _cycles_of(self, transfer: Transfer) -> tuple[tuple[int, int], ...]:
         """Per hop of a transfer: busy cycles and latency.

@@ -8,7 +8,7 @@ follows it is done once per strip.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, log2
@@ -28,7 +28,7 @@ from cimarch.mapping.wiring import Wiring
 from cimarch.program.context import Context
 from cimarch.program.inputs import Fetch, Inputs, Stream, streams
 from cimarch.program.operands import OperandPass
-from cimarch.program.products import Product, Vector
+from cimarch.program.products import Product, Products, Vector
 from cimarch.program.sketch import Laid, Strip
 from cimarch.program.tail import Tail
 from cimarch.program.units import add_slot
@@ -143,8 +143,18 @@ class SitePass:
             tile.rows, tile.columns, tile.lines, self._bits(tile.level), tile.at_column,
             self.placement.densities.of(self.op.name),
         )  # fmt: skip
-        products = self.context.products(self.placement.wirings[tile.pool])
-        return products.product(vector, tile.array)
+        return self._products(tile).product(vector, tile.array)
+
+    def _products(self, tile: Tile) -> Products:
+        """The products on the arrays of a tile's pool."""
+        return self.context.products(self.placement.wirings[tile.pool])
+
+    def asides(self) -> Iterator[tuple[int, tuple[tuple[Instances, int], ...]]]:
+        """Per tile what works in its products, which merged tasks do not show, and its cycles."""
+        for number, each in self.arrays.items():
+            tile = each.tile
+            made = self._products(tile)
+            yield number, made.aside(each.product, tile.array, tile.rows, tile.lines)
 
     def _bits(self, level: int) -> Bits:
         """The precision of a level."""
@@ -206,10 +216,12 @@ class SitePass:
         done, and the next product waits for both.
         """
         sketch = self.strip.window[each.copy]
+        array, converters = self.placement.wirings[each.tile.pool].held(each.tile.array)
         slots: list[int] = []
         for place, stage in enumerate(each.product.stages):
+            at = converters if stage.kind == "convert" else array
             slot = self.context.slot(
-                stage.at, stage.busy, stage.latency, stage.kind, each.tile.number, stage.charges,
+                at, stage.busy, stage.latency, stage.kind, each.tile.number, stage.charges,
                 stage=not slots,
             )  # fmt: skip
             number = sketch.add(slot)

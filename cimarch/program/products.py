@@ -6,7 +6,7 @@ times are rounded up once, not step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
@@ -25,11 +25,11 @@ from cimarch.program.charges import Charge, charge, latency_of
 class Stage(NamedTuple):
     """One task of a product, in order; times in system cycles."""
 
-    at: Instances
     busy: int
     latency: int
     kind: str
-    """`read`, `convert`, or `product` where both are one task."""
+    """`read`, `convert`, or `product` where both are one task: a conversion holds the converters,
+    the others the array."""
     charges: tuple[Charge, ...] = ()
     after_start: bool = False
     """Waits for the start of the task before it in the product, not for its finish."""
@@ -51,7 +51,7 @@ HELD = Frees(-1, at_start=True)
 
 
 class Product(NamedTuple):
-    """The tasks of one product, each after the one before."""
+    """The tasks of one product, each after the one before; alike on arrays that are read alike."""
 
     stages: tuple[Stage, ...]
     frees: Frees
@@ -64,9 +64,10 @@ class Product(NamedTuple):
     """Cycles that the array is held through reads and bursts, where it is."""
     groups: tuple[int, ...] = (0,)
     """Where the tasks of each word-line group begin; merged ones begin together."""
-    aside: tuple[tuple[Instances, int], ...] = ()
-    """The array, dacs, holds and converters that work in it, and their busy cycles: merged tasks
-    do not show these."""
+    reading: int = 0
+    """Cycles of all its reads, which merged tasks do not show."""
+    converting: int = 0
+    """Cycles of all its conversions."""
 
 
 class Products:
@@ -85,25 +86,26 @@ class Products:
         self.pool = wiring.pool
         self.clock = wiring.system.clock
         self.dac, _ = wiring.driver
-        self._found: dict[tuple[object, ...], tuple[Product, int, int]] = {}
-        """By what a vector's product hangs on: with it, the cycles of its reads and conversions."""
-        self._on: dict[tuple[Vector, int], Product] = {}
+        self._found: dict[tuple[Vector, int, int], Product] = {}
+        """By a vector, and the converters of an array with how many arrays share them."""
+        self._alike: dict[tuple[object, ...], Product] = {}
+        """By what of these a product hangs on."""
 
     def __len__(self) -> int:
-        """How many products on arrays are known."""
-        return len(self._on)
+        """How many products are known."""
+        return len(self._found)
 
     def product(self, vector: Vector, array: int) -> Product:
         """The product of a vector on one array."""
-        on = (vector, array)
-        known = self._on.get(on)
+        convert = self.wiring.convert(array)
+        key = (vector, 0, 0) if convert is None else (vector, len(convert.at), convert.arrays)
+        known = self._found.get(key)
         if known is None:
-            known = self._on[on] = self._placed(vector, array)
+            known = self._found[key] = self._product_on(vector, convert)
         return known
 
-    def _placed(self, vector: Vector, array: int) -> Product:
+    def _product_on(self, vector: Vector, convert: Convert | None) -> Product:
         """Where a vector begins on its array matters only for how its lines share converters."""
-        at, convert = self.wiring.array(array), self.wiring.convert(array)
         key: tuple[object, ...] = (
             vector.rows, vector.columns, vector.lines, vector.bits, vector.density,
         )  # fmt: skip
@@ -111,16 +113,11 @@ class Products:
         if convert is not None:
             count = turns(self.wiring, vector, convert)
             key = (*key, count, len(convert.at), convert.arrays)
-        if key not in self._found:
-            found = self._product(vector, at, convert, count)
-            self._found[key] = (found, *self._working(vector, convert, found, count))
-        found, reading, converting = self._found[key]
-        stages = tuple(
-            s._replace(at=at if convert is None or s.at.path == self.pool.path else convert.at)
-            for s in found.stages
-        )
-        aside = tuple(self._aside(vector, at, convert, found, reading, converting))
-        return found._replace(stages=stages, aside=aside)
+        if key not in self._alike:
+            found = self._product(vector, convert, count)
+            reading, converting = self._working(vector, convert, found, count)
+            self._alike[key] = found._replace(reading=reading, converting=converting)
+        return self._alike[key]
 
     def _working(
         self, vector: Vector, convert: Convert | None, product: Product, count: int
@@ -134,18 +131,20 @@ class Products:
         rate = self.wiring.converter.number("rate")
         return reading, ceil(taken.bursts * count / rate * self.clock)
 
-    def _aside(
-        self, vector: Vector, at: Instances, convert: Convert | None, product: Product,
-        reading: int, converting: int,
-    ) -> Iterator[tuple[Instances, int]]:  # fmt: skip
-        """All parts that work in a product, each with its members in use and their busy cycles."""
-        yield at, product.alone or reading
+    def aside(
+        self, product: Product, array: int, rows: int, lines: int
+    ) -> tuple[tuple[Instances, int], ...]:
+        """The array, dacs, holds and converters that work in a product of so many rows and lines,
+        each with its members in use and their busy cycles."""
+        at, convert = self.wiring.array(array), self.wiring.convert(array)
+        found = [(at, product.alone or product.reading)]
         if self.dac is not None:
-            yield self._beside(self.dac.path, at, vector.rows), reading
+            found.append((self._beside(self.dac.path, at, rows), product.reading))
         if self.wiring.hold is not None:
-            yield self._beside(self.wiring.hold.path, at, vector.lines), reading
-        if convert is not None and self.wiring.converter is not None:
-            yield convert.at, converting
+            found.append((self._beside(self.wiring.hold.path, at, lines), product.reading))
+        if convert is not None:
+            found.append((convert.at, product.converting))
+        return tuple(found)
 
     def _beside(self, path: str, array: Instances, used: int) -> Instances:
         """The members of a part around an array, of those that it has the first `used`."""
@@ -154,17 +153,15 @@ class Products:
         first = array.lo * count // self.pool.count
         return Instances(path, first, first + min(each, used))
 
-    def _product(
-        self, vector: Vector, at: Instances, convert: Convert | None, count: int
-    ) -> Product:
+    def _product(self, vector: Vector, convert: Convert | None, count: int) -> Product:
         reading = shot(self.wiring, vector)
         charges = self._read_charges(vector, reading)
         if convert is None:
             busy = max(1, ceil(reading.reads * reading.time * self.clock))
             self._note(reading.reads * reading.time, busy)
-            stages = [Stage(at, busy, busy, "product")]
+            stages = [Stage(busy, busy, "product")]
             if self.fine:
-                stages = _reads(at, reading.reads, reading.time * self.clock) or stages
+                stages = _reads(reading.reads, reading.time * self.clock) or stages
             stages[0] = stages[0]._replace(charges=charges + self._sum_charges(vector, reading))
             groups = _begins(len(stages), reading)
             return Product(tuple(stages), LAST, reading.reads, 0, reading.time, groups=groups)
@@ -177,17 +174,17 @@ class Products:
         held, alone = self.wiring.has_hold, 0
         own_clock = any(part.clock != self.clock for part in (self.pool, adc))
         if convert.arrays > 1 or own_clock:
-            stages, exact = timing.apart(at, convert.at, held), timing.total
+            stages, exact = timing.apart(held), timing.total
             frees = HELD if held else LAST
         elif held:
-            stages, exact = timing.held(at, convert.at), timing.overlapped
+            stages, exact = timing.held(), timing.overlapped
             frees = HELD if timing.is_bound_by_bursts else FIRST
         else:
-            stages, exact, frees = timing.alone(at), timing.total, FIRST
+            stages, exact, frees = timing.alone(), timing.total, FIRST
             alone = stages[0].busy
         self._note(exact, sum(stage.busy for stage in stages))
         if self.fine and convert.arrays == 1 and not own_clock:
-            stages, frees = timing.fine(at, convert.at, stages, held=held) or (stages, frees)
+            stages, frees = timing.fine(stages, held=held) or (stages, frees)
         stages[0] = stages[0]._replace(charges=charges)
         converted = self._convert_charges(vector, reading, bursts, burst)
         stages[-1] = stages[-1]._replace(charges=stages[-1].charges + converted)
@@ -291,13 +288,13 @@ class _Timing(Pace):
     def _cycles(self, seconds: Fraction) -> int:
         return max(1, ceil(seconds * self.clock))
 
-    def alone(self, at: Instances) -> list[Stage]:
+    def alone(self) -> list[Stage]:
         """No hold, private converters: one task holds the array through reads and bursts."""
         busy = self._cycles(self.total)
         late = self._cycles(self.reads * self.read + (self.bursts - 1) * self.burst + self.delay)
-        return [Stage(at, busy, late, "product")]
+        return [Stage(busy, late, "product")]
 
-    def held(self, at: Instances, converter: Instances) -> list[Stage]:
+    def held(self) -> list[Stage]:
         """A hold, private converters: reads and bursts overlap, merged without loss.
 
         Where a read is the longer, all reads follow one another and only the last burst is left;
@@ -310,20 +307,18 @@ class _Timing(Pace):
         if not self.is_bound_by_bursts:
             reads = self._cycles(n * read)
             return [
-                Stage(at, reads, reads, "read"),
-                Stage(converter, last, late, "convert"),
+                Stage(reads, reads, "read"),
+                Stage(last, late, "convert"),
             ]
         first = self._cycles(read)
         before = ceil(self.overlapped * self.clock) - first - last
-        stages = [Stage(at, first, first, "read")]
+        stages = [Stage(first, first, "read")]
         if before > 0:
-            stages.append(Stage(converter, before, before, "convert"))
-        stages.append(Stage(converter, last, late, "convert"))
+            stages.append(Stage(before, before, "convert"))
+        stages.append(Stage(last, late, "convert"))
         return stages
 
-    def fine(
-        self, at: Instances, converter: Instances, merged: Sequence[Stage], *, held: bool
-    ) -> tuple[list[Stage], Frees] | None:
+    def fine(self, merged: Sequence[Stage], *, held: bool) -> tuple[list[Stage], Frees] | None:
         """Every read and every burst of the merged tasks, at the cycles where they fall in these.
 
         None where some would take less than a cycle: then they stay merged.
@@ -342,8 +337,8 @@ class _Timing(Pace):
             if k == self.bursts - 1:
                 busy, late = final.busy - done, final.latency - done
             reading = end_of_read - read
-            stages.append(Stage(at, reading, reading, "read", after_start=held and k > 0))
-            stages.append(Stage(converter, busy, late, "convert"))
+            stages.append(Stage(reading, reading, "read", after_start=held and k > 0))
+            stages.append(Stage(busy, late, "convert"))
         if any(min(stage.busy, stage.latency) < 1 for stage in stages):
             return None
         if held and not self.is_bound_by_bursts:
@@ -381,7 +376,7 @@ class _Timing(Pace):
             for span, begin, end in zip(spans, begins, [*begins[1:], begins[-1]], strict=True)
         ]
 
-    def apart(self, at: Instances, converter: Instances, hold: bool) -> list[Stage]:
+    def apart(self, hold: bool) -> list[Stage]:
         """Every read and every burst is a task: other arrays use the converters too, or a clock
         other than the system's says when each may begin."""
         stages: list[Stage] = []
@@ -389,8 +384,8 @@ class _Timing(Pace):
             read = self._between(k, self.before_burst)
             burst = self._between(k, self.burst)
             late = self._cycles(self.delay) if k == self.bursts - 1 else burst
-            stages.append(Stage(at, read, read, "read", after_start=hold and k > 0))
-            stages.append(Stage(converter, burst, late, "convert"))
+            stages.append(Stage(read, read, "read", after_start=hold and k > 0))
+            stages.append(Stage(burst, late, "convert"))
         return stages
 
     def _between(self, k: int, step: Fraction) -> int:
@@ -398,10 +393,10 @@ class _Timing(Pace):
         return max(1, ceil((k + 1) * step * self.clock) - ceil(k * step * self.clock))
 
 
-def _reads(at: Instances, count: int, cycles: Fraction) -> list[Stage]:
+def _reads(count: int, cycles: Fraction) -> list[Stage]:
     """Reads that follow one another; none where one would take less than a cycle."""
     ends = [ceil(k * cycles) for k in range(count + 1)]
-    stages = [Stage(at, b - a, b - a, "product") for a, b in pairwise(ends)]
+    stages = [Stage(b - a, b - a, "product") for a, b in pairwise(ends)]
     return stages if all(stage.busy for stage in stages) else []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 
 import attrs
 import numpy as np
@@ -257,11 +258,7 @@ class _Writer:
         )  # fmt: skip
 
     def _asides(self) -> dict[int, tuple[tuple[Instances, int], ...]]:
-        return {
-            tile: each.product.aside
-            for work in self.passes.values()
-            for tile, each in work.arrays.items()
-        }
+        return dict(chain.from_iterable(work.asides() for work in self.passes.values()))
 
     def _keys(self) -> dict[int, int]:
         operands = [work.operand for work in self.passes.values() if work.operand is not None]

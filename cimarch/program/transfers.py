@@ -13,9 +13,10 @@ only passed, the converters) take neither time nor energy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil, log2
+from typing import NamedTuple
 
 import attrs
 
@@ -40,27 +41,28 @@ class Toll:
     """Whether one crossing serves all listeners behind it."""
 
 
-Hop = tuple[Instances, Toll]
-"""One part's share of a transfer."""
-
-
 @attrs.frozen(eq=False)
 class Transfer:
     """Bits on their way over a route, hop by hop."""
 
     ats: tuple[Instances, ...] = ()
-    """Where each hop is."""
+    """Where each hop is; one object for all transfers over a route."""
     tolls: tuple[Toll, ...] = ()
-    """What each hop takes."""
+    """What each hop takes; one object for transfers of as many bits over routes that are alike."""
     shared: tuple[int, ...] = ()
     """The hops that serve all listeners behind them at once."""
 
-    @classmethod
-    def of(cls, hops: Sequence[Hop]) -> Transfer:
-        """A transfer of hops in order."""
-        ats, tolls = zip(*hops, strict=True) if hops else ((), ())
-        shared = tuple(place for place, toll in enumerate(tolls) if toll.multicast)
-        return cls(ats, tolls, shared)
+
+class Passed(NamedTuple):
+    """What of a hop its toll hangs on, beside the bits."""
+
+    path: str
+    """Of the part; of a connect line with a width its two ends."""
+    members: int
+    first: bool = False
+    """The data come from here."""
+    last: bool = False
+    """The data stay here."""
 
 
 class Transfers:
@@ -72,12 +74,14 @@ class Transfers:
         self.system = system
         self.running = running or {}
         self.routes = routes
-        self._crossed: dict[tuple[str, int, bool, bool, int], Toll] = {}
-        self._hopped: dict[tuple[str, int], Toll] = {}
-        self._wired: dict[tuple[str, int], Toll] = {}
-        self._meshes: dict[str, Mesh] = {}
-        self._found: dict[tuple[int, int], tuple[Transfer, Route]] = {}
+        self._found: dict[tuple[int, int], Transfer] = {}
         """By the identity of a route, which is a long tuple to hash, and the bits."""
+        self._ways: dict[int, tuple[tuple[Instances, ...], tuple[Passed, ...], Route]] = {}
+        self._tolls: dict[tuple[tuple[Passed, ...], int], tuple[Toll, ...]] = {}
+        self._taken: dict[tuple[Passed, int], Toll] = {}
+        self._widths: dict[str, Fraction] = {}
+        """Of the connect lines that have one, by their two ends."""
+        self._meshes: dict[str, Mesh] = {}
 
     def __len__(self) -> int:
         """How many transfers are known."""
@@ -87,27 +91,76 @@ class Transfers:
         """The transfer of `bits` over a route, its first and last part included."""
         known = self._found.get((id(route), bits))
         if known is None:
-            made = Transfer.of(list(self._crossings(route, bits)))
-            known = self._found[id(route), bits] = (made, route)
-        return known[0]
+            known = self._found[id(route), bits] = self._over(route, bits)
+        return known
 
-    def _crossings(self, route: Route, bits: int) -> Iterator[Hop]:
+    def _over(self, route: Route, bits: int) -> Transfer:
+        if id(route) not in self._ways:
+            hops = list(self._hops(route))
+            ats = tuple(at for at, _ in hops)
+            self._ways[id(route)] = ats, tuple(passed for _, passed in hops), route
+        ats, way, _ = self._ways[id(route)]
+        if (way, bits) not in self._tolls:
+            self._tolls[way, bits] = tuple(self._toll(passed, bits) for passed in way)
+        tolls = self._tolls[way, bits]
+        return Transfer(ats, tolls, tuple(i for i, toll in enumerate(tolls) if toll.multicast))
+
+    def _hops(self, route: Route) -> Iterator[tuple[Instances, Passed]]:
+        """The parts of a route, and lines with a width, that take time."""
         for i, step in enumerate(route):
             if step.wire is not None and step.wire.link.width is not None:
-                yield self._wire(step, route[i - 1], bits)
+                yield self._wire(step, route[i - 1])
             part = self.system.part(step.at.path)
             if part.kind == "mesh":
-                yield from self._mesh(part, route, i, bits)
+                yield from self._mesh(part, route[i - 1].at, route[i + 1].at)
             elif part.kind in _CROSSINGS:
-                ends = (i == 0, i == len(route) - 1)
-                leaves = self._leaves(part) if part.kind == "htree" else 1
-                yield self._cross(part, Crossing(step.at, *ends, bits, leaves, self.running))
+                yield step.at, Passed(part.path, len(step.at), i == 0, i == len(route) - 1)
 
-    def _cross(self, part: Part, at: Crossing) -> Hop:
-        key = (part.path, len(at.at), at.first, at.last, at.bits)
-        if key not in self._crossed:
-            self._crossed[key] = _CROSSINGS[part.kind](part, at)
-        return at.at, self._crossed[key]
+    def _mesh(
+        self, part: Part, source: Instances, target: Instances
+    ) -> Iterator[tuple[Instances, Passed]]:
+        """XY over directed router links; one hop on the same router."""
+        mesh = self._meshes.setdefault(part.path, Mesh(self.system, self.routes, part))
+        for link in passage(mesh, source, target):
+            yield Instances(part.path, link, link + 1), Passed(part.path, 1)
+
+    def _wire(self, step: Step, before: Step) -> tuple[Instances, Passed]:
+        assert step.wire is not None
+        assert step.wire.link.width is not None
+        link = step.wire.link
+        name = f"{link.source.path} -> {link.target.path}"
+        self._widths[name] = step.wire.link.width
+        narrow = min(before.at, step.at, key=len)
+        return attrs.evolve(narrow, path=name), Passed(name, len(narrow))
+
+    def _toll(self, passed: Passed, bits: int) -> Toll:
+        if (passed, bits) not in self._taken:
+            self._taken[passed, bits] = self._crossed(passed, bits)
+        return self._taken[passed, bits]
+
+    def _crossed(self, passed: Passed, bits: int) -> Toll:
+        if passed.path in self._widths:
+            return self._line(self._widths[passed.path], bits)
+        part = self.system.part(passed.path)
+        if part.kind == "mesh":
+            return self._hop(part, bits)
+        leaves = self._leaves(part) if part.kind == "htree" else 1
+        return _CROSSINGS[part.kind](part, Crossing(passed, bits, leaves, self.running))
+
+    def _line(self, width: Fraction, bits: int) -> Toll:
+        """A connect line with a width is a bundle of wires that moves one word a system cycle."""
+        cycle = 1 / self.system.clock
+        busy = words(bits, width) * cycle
+        return Toll(busy, cycle, busy - cycle)
+
+    def _hop(self, part: Part, bits: int) -> Toll:
+        """A link of a mesh moves a flit a cycle."""
+        flits = words(bits, part.number("width"))
+        busy = flits / part.clock
+        each = busy / self._meshes[part.path].routers
+        priced = charge(part, "hop", flits, busy=each, running=self.running)
+        shared = part.flag("multicast")
+        return Toll(busy, part.number("hop"), busy - 1 / part.clock, (priced,), shared)
 
     def _leaves(self, part: Part) -> int:
         """Members of the widest part that one of an htree's members connects."""
@@ -116,43 +169,12 @@ class Transfers:
         counts = [self.system.part(path).count for path in ends if path != part.path]
         return max(counts, default=1) // part.count or 1
 
-    def _mesh(self, part: Part, route: Route, i: int, bits: int) -> Iterator[Hop]:
-        """XY over directed router links, a flit a cycle on each; one hop on the same router."""
-        mesh = self._meshes.setdefault(part.path, Mesh(self.system, self.routes, part))
-        key = (part.path, bits)
-        if key not in self._hopped:
-            flits = words(bits, part.number("width"))
-            busy = flits / part.clock
-            priced = charge(part, "hop", flits, busy=busy / mesh.routers, running=self.running)
-            hop = part.number("hop")
-            shared = part.flag("multicast")
-            self._hopped[key] = Toll(busy, hop, busy - 1 / part.clock, (priced,), shared)
-        for link in passage(mesh, route[i - 1].at, route[i + 1].at):
-            yield Instances(part.path, link, link + 1), self._hopped[key]
-
-    def _wire(self, step: Step, before: Step, bits: int) -> Hop:
-        """A connect line with a width is a bundle of wires that moves one word a system cycle."""
-        assert step.wire is not None
-        assert step.wire.link.width is not None
-        link = step.wire.link
-        name = f"{link.source.path} -> {link.target.path}"
-        if (name, bits) not in self._wired:
-            cycle = 1 / self.system.clock
-            busy = words(bits, step.wire.link.width) * cycle
-            self._wired[name, bits] = Toll(busy, cycle, busy - cycle)
-        narrow = min(before.at, step.at, key=len)
-        return attrs.evolve(narrow, path=name), self._wired[name, bits]
-
 
 @attrs.frozen
 class Crossing:
     """A part on the way of a transfer."""
 
-    at: Instances
-    first: bool
-    """The data come from here."""
-    last: bool
-    """The data stay here."""
+    passed: Passed
     bits: int
     leaves: int = 1
     """Of an htree."""
@@ -167,16 +189,16 @@ def words(bits: int, width: Fraction, lanes: int = 1) -> int:
 
 def _buffer(part: Part, crossing: Crossing) -> Toll:
     """One word a cycle of its clock, read, written, or (passed on the way) both."""
-    at, bits = crossing.at, crossing.bits
-    count = words(bits, part.number("width"), len(at))
+    members, bits = crossing.passed.members, crossing.bits
+    count = words(bits, part.number("width"), members)
     cycle = 1 / part.clock
-    used = (("write", not crossing.first), ("read", not crossing.last))
+    used = (("write", not crossing.passed.first), ("read", not crossing.passed.last))
     actions = [action for action, is_used in used if is_used]
     running = crossing.running
     times = [latency_of(part, action, cycle, running) for action in actions]
     total = words(bits, part.number("width"))
     priced = tuple(
-        charge(part, action, total, busy=count * time, members=len(at), running=running)
+        charge(part, action, total, busy=count * time, members=members, running=running)
         for action, time in zip(actions, times, strict=True)
     )
     head = sum(times, Fraction(0))
@@ -185,25 +207,25 @@ def _buffer(part: Part, crossing: Crossing) -> Toll:
 
 def _outside(part: Part, crossing: Crossing) -> Toll:
     """dram and host: one word per 1 / rate."""
-    at, bits = crossing.at, crossing.bits
-    count = words(bits, part.number("width"), len(at))
-    action = "read" if crossing.first else "write"
+    members, bits = crossing.passed.members, crossing.bits
+    count = words(bits, part.number("width"), members)
+    action = "read" if crossing.passed.first else "write"
     time = latency_of(part, action, 1 / part.number("rate"), crossing.running)
     total = words(bits, part.number("width"))
     priced = charge(
-        part, action, total, busy=count * time, members=len(at), running=crossing.running
+        part, action, total, busy=count * time, members=members, running=crossing.running
     )
     word = 1 / part.number("rate")
     return Toll(count * word, max(word, time), (count - 1) * word, (priced,))
 
 
 def _bus(part: Part, crossing: Crossing) -> Toll:
-    at, bits = crossing.at, crossing.bits
-    count = words(bits, part.number("width"), len(at))
+    members, bits = crossing.passed.members, crossing.bits
+    count = words(bits, part.number("width"), members)
     time = latency_of(part, "transfer", 1 / part.clock, crossing.running)
     total = words(bits, part.number("width"))
     priced = charge(
-        part, "transfer", total, busy=count * time, members=len(at), running=crossing.running
+        part, "transfer", total, busy=count * time, members=members, running=crossing.running
     )
     shared = part.params.get("multicast") is True
     return Toll(count * time, time, (count - 1) * time, (priced,), shared)
@@ -218,13 +240,13 @@ def _htree(part: Part, crossing: Crossing) -> Toll:
 
 def _link(part: Part, crossing: Crossing) -> Toll:
     """`width` bits per 1 / rate on each member; a stated latency delays the first word."""
-    at, bits = crossing.at, crossing.bits
-    count = words(bits, part.number("width"), len(at))
+    members, bits = crossing.passed.members, crossing.bits
+    count = words(bits, part.number("width"), members)
     word = 1 / part.number("rate")
     head = max(word, latency_of(part, "transfer", word, crossing.running))
     total = words(bits, part.number("width"))
     priced = charge(
-        part, "transfer", total, busy=count * word, members=len(at), running=crossing.running
+        part, "transfer", total, busy=count * word, members=members, running=crossing.running
     )
     return Toll(count * word, head, (count - 1) * word, (priced,))
 
