@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cimarch.engine import kernel
 from cimarch.engine.compiled import compiled
-from cimarch.engine.edges import Edges
 from cimarch.engine.kernel import NONE, Numbers, Run
 from cimarch.engine.pieces import NOTHING, Template, Work
 from cimarch.engine.tasks import Ints
@@ -112,7 +111,7 @@ class _Lists:
     first_gate: Ints
     """(templates + 1) each."""
     target: Numbers
-    """Per edge, in order: the slot that waits, for which one, how many blocks later."""
+    """Per edge, template by template: the slot that waits, for which one, how many blocks later."""
     source: Numbers
     lag: Numbers
     after_start: NDArray[np.bool_]
@@ -140,7 +139,7 @@ class _Lists:
 def _lists(templates: Sequence[Template]) -> _Lists:
     first_slot = _starts([len(each) for each in templates])
     first_gate = _starts([each.gates for each in templates])
-    edges = [_in_order(each.edges) for each in templates]
+    edges = [each.edges for each in templates]
     return _Lists(
         first_slot,
         first_gate,
@@ -151,14 +150,6 @@ def _lists(templates: Sequence[Template]) -> _Lists:
         _shifted([each.opens[:, 0] for each in templates], first_slot),
         _shifted([each.opens[:, 1] for each in templates], first_gate),
     )
-
-
-def _in_order(edges: Edges) -> Edges:
-    """The edges in order of the slot that waits."""
-    if not (edges.slot[1:] < edges.slot[:-1]).any():
-        return edges
-    order = np.argsort(edges.slot, kind="stable")
-    return Edges(*(getattr(edges, each.name)[order] for each in attrs.fields(Edges)))
 
 
 def _shifted(columns: Sequence[NDArray[np.integer]], shifts: Ints) -> Numbers:

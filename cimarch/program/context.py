@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from math import ceil
+from typing import TypeVar
 
 import attrs
 import numpy as np
@@ -21,6 +22,8 @@ from cimarch.program.kept import Cycles, Kept
 from cimarch.program.products import Products
 from cimarch.program.sketch import JOINING, Sketch, Slot
 from cimarch.program.transfers import Transfer, Transfers
+
+Hashed = TypeVar("Hashed", bound=Hashable)
 
 KINDS = (
     "join", "fetch", "feed", "read", "convert", "product", "gather", "add", "unit", "store",
@@ -63,6 +66,14 @@ class Options:
     resident group is."""
 
 
+class Numbers(dict[Hashed, int]):
+    """Numbers from 0 on, by what they stand for: what is asked for anew gets the next one."""
+
+    def __missing__(self, key: Hashed) -> int:
+        number = self[key] = len(self)
+        return number
+
+
 class Context:
     """The registers of one program under construction."""
 
@@ -76,7 +87,8 @@ class Context:
         self.wiring = placement.wiring
         self.routes = placement.wiring.routes
         self.clock = self.system.clock
-        self.resources: dict[Instances, int] = {}
+        self.resources: Numbers[Instances] = Numbers()
+        """Of a part's members, in the order in which they are met."""
         self.charges: dict[tuple[Charge, ...], int] = {(): 0}
         self.periods: dict[Fraction, int] = {Fraction(1): 0}
         self.rounded: dict[str, tuple[Fraction, int]] = {}
@@ -118,10 +130,6 @@ class Context:
             if found > most:
                 raise too_many(found, most, what)
 
-    def resource(self, at: Instances) -> int:
-        """The number of a resource, new where it is met for the first time."""
-        return self.resources.setdefault(at, len(self.resources))
-
     def charge(self, charges: tuple[Charge, ...]) -> int:
         """The number of a bundle of charges."""
         known = self._numbered.get(id(charges))
@@ -136,10 +144,10 @@ class Context:
         A stage (the first task of a transfer, of a product, a unit's or an adder's work) starts on
         the beat of the component it is in; any task of a part with its own clock on that clock.
         """
-        key = (at.path, stage)
-        if key not in self._periods:
-            self._periods[key] = self._period(self.part(at), stage=stage)
-        return self._periods[key]
+        known = self._periods.get((at.path, stage))
+        if known is None:
+            known = self._periods[at.path, stage] = self._period(self.part(at), stage=stage)
+        return known
 
     def _period(self, part: Part | None, *, stage: bool) -> int:
         if part is None:
@@ -193,7 +201,7 @@ class Context:
         known = self._ways.get(id(transfer.ats))
         if known is None:
             known = self._ways[id(transfer.ats)] = [
-                (self.resource(at), self.period(at, stage=not place))
+                (self.resources[at], self.period(at, stage=not place))
                 for place, at in enumerate(transfer.ats)
             ]
         return known
@@ -250,7 +258,7 @@ class Context:
     ) -> Slot:  # fmt: skip
         """A task on a resource."""
         period = self.period(at, stage=stage)
-        number = self.resource(at)
+        number = self.resources[at]
         if busy > MOST_CYCLES or latency > MOST_CYCLES:
             _counted(max(busy, latency))
         return Slot(number, busy, latency, period, KIND[kind], tile, self.charge(charges))

@@ -25,7 +25,7 @@ from cimarch.mapping.placement import Plan
 from cimarch.mapping.tiling import Tile
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import Context, Tree
-from cimarch.program.sketch import READS, Strip
+from cimarch.program.sketch import READS, Slot, Strip
 from cimarch.program.transfers import Transfer
 
 
@@ -110,7 +110,8 @@ class Inputs:
         self.wirings = context.placement.wirings
         self.drivers = {t.number: self.wirings[t.pool].driver_of(t.array) for t in tiles}
         self.fetched: dict[int, list[Fetch]] = {tile.number: [] for tile in tiles}
-        self._fed: dict[tuple[str, int, int], tuple[int, tuple[Charge, ...]]] = {}
+        self._fed: dict[tuple[Instances, int], Slot] = {}
+        self._reads: dict[tuple[str, int, int], tuple[int, tuple[Charge, ...]]] = {}
         for source in self._sources():
             self._fetch(source)
 
@@ -238,15 +239,21 @@ class Inputs:
         if at is None or not any(self._homes[tile.pool]):
             return None
         bits = tile.inputs * self.plan.bits
-        key = (at.path, len(at), bits)
-        if key not in self._fed:
-            self._fed[key] = self._feeding(at, bits)
-        cycles, charges = self._fed[key]
-        slot = self.context.slot(at, cycles, cycles, "feed", tile.number, charges, stage=False)
-        return self.sketch.add(slot)
+        slot = self._fed.get((at, bits))
+        if slot is None:
+            slot = self._fed[at, bits] = self._feeding(at, bits)
+        return self.sketch.add(slot.of(slot.kind, tile.number))
 
-    def _feeding(self, at: Instances, bits: int) -> tuple[int, tuple[Charge, ...]]:
-        """Cycles of a driver's reads for so many bits, and what they are charged."""
+    def _feeding(self, at: Instances, bits: int) -> Slot:
+        """A driver's reads for so many bits."""
+        key = (at.path, len(at), bits)
+        if key not in self._reads:
+            self._reads[key] = self._reading(at, bits)
+        cycles, charges = self._reads[key]
+        return self.context.slot(at, cycles, cycles, "feed", -1, charges, stage=False)
+
+    def _reading(self, at: Instances, bits: int) -> tuple[int, tuple[Charge, ...]]:
+        """Cycles of these reads, and what they are charged."""
         part = self.context.system.part(at.path)
         count = ceil(bits / (part.number("width") * len(at)))
         running = self.context.running

@@ -141,8 +141,8 @@ class Loads:
         transfer = self.context.over(way, row_bits) if way else Transfer()
         times = self._times(wiring.pool, vector, transfer)
         places = [*transfer.ats, at]
-        resource = self.context.resource
-        return [_Task(resource(place), *each) for place, each in zip(places, times, strict=True)]
+        numbers = self.context.resources
+        return [_Task(numbers[place], *each) for place, each in zip(places, times, strict=True)]
 
     def _times(
         self, pool: Part, vector: Vector, transfer: Transfer

@@ -139,19 +139,18 @@ class Products:
         at, convert = self.wiring.array(array), self.wiring.convert(array)
         found = [(at, product.alone or product.reading)]
         if self.dac is not None:
-            found.append((self._beside(self.dac.path, at, rows), product.reading))
+            found.append((self._beside(self.dac, at, rows), product.reading))
         if self.wiring.hold is not None:
-            found.append((self._beside(self.wiring.hold.path, at, lines), product.reading))
+            found.append((self._beside(self.wiring.hold, at, lines), product.reading))
         if convert is not None:
             found.append((convert.at, product.converting))
         return tuple(found)
 
-    def _beside(self, path: str, array: Instances, used: int) -> Instances:
+    def _beside(self, part: Part, array: Instances, used: int) -> Instances:
         """The members of a part around an array, of those that it has the first `used`."""
-        count = self.wiring.system.part(path).count
-        each = max(1, count // self.pool.count)
-        first = array.lo * count // self.pool.count
-        return Instances(path, first, first + min(each, used))
+        each = max(1, part.count // self.pool.count)
+        first = array.lo * part.count // self.pool.count
+        return Instances(part.path, first, first + min(each, used))
 
     def _product(self, vector: Vector, convert: Convert | None, count: int) -> Product:
         reading = shot(self.wiring, vector)

@@ -337,22 +337,20 @@ class Laid:
     # Edges
 
     def _edges(self) -> Iterable[Edges]:
-        """Where a block has one row and no lead, in order of the slots that wait."""
         strip = self.strip
         if strip.lead.waits:
             yield _plain(_inner(self.lead_at, [strip.lead] * len(self.lead_at)))
         yield from (self._window_edges(copy) for copy in range(strip.copies))
         found = _inner(self.row_at, [strip.row_sketch(row) for row in range(strip.rows)])
         found += _inner(self.end_at, [strip.end_sketch(each) for each in range(strip.strips)])
-        yield _plain(sorted([*found, *self._between(), *self._signals()]))
+        yield _plain([*found, *self._between(), *self._signals()])
 
     def _window_edges(self, copy: int) -> Edges:
         waits = self.strip.window[copy].waits
         places = self.window_places(copy, 0)
         if not waits or not len(places):
             return NO_EDGES
-        table = _table(waits, 4)
-        slots, sources, lags, started = table[:, np.argsort(table[0], kind="stable")]
+        slots, sources, lags, started = _table(waits, 4)
         places = places.astype(np.int32)
         slot = places[:, None] + slots.astype(np.int32)
         lag = np.zeros_like(slot)
@@ -516,5 +514,5 @@ def _inner(places: Sequence[int], sketches: Sequence[Sketch]) -> list[_Edge]:
 
 
 def _plain(edges: Sequence[_Edge]) -> Edges:
-    slot, source, lag = _table(edges, 3)
+    slot, source, lag = _table(edges, 3).astype(np.int32)
     return Edges(slot, source, lag, np.zeros(len(slot), np.bool_))
