@@ -32,7 +32,9 @@ def folded(work: Work, weights: object = 1) -> int:
     alike(lean, whole)
     assert same(lean.timeline, whole.timeline)
     alike(run_work(work, weights=weights), whole)
-    assert whole.alike == 0
+    unlooked = run_work(work, weights=weights, likes=False)
+    alike(unlooked, whole)
+    assert whole.alike == unlooked.alike == 0
     return lean.alike
 
 
