@@ -224,7 +224,11 @@ class System:
 
     def walk(self) -> Iterator[Part]:
         """All parts in order of declaration, the system itself first."""
-        return self.root.walk()
+        return iter(self._walked)
+
+    @cached_property
+    def _walked(self) -> tuple[Part, ...]:
+        return tuple(self.root.walk())
 
     @cached_property
     def _by_path(self) -> dict[str, Part]:

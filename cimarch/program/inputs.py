@@ -23,8 +23,9 @@ from cimarch.hardware.routes import ARRAYS, Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
 from cimarch.mapping.tiling import Tile
-from cimarch.program.charges import Charge, charge, latency_of
+from cimarch.program.charges import charge, latency_of
 from cimarch.program.context import Context, Tree
+from cimarch.program.kept import Work
 from cimarch.program.sketch import READS, Slot, Strip
 from cimarch.program.transfers import Transfer
 
@@ -111,7 +112,6 @@ class Inputs:
         self.drivers = {t.number: self.wirings[t.pool].driver_of(t.array) for t in tiles}
         self.fetched: dict[int, list[Fetch]] = {tile.number: [] for tile in tiles}
         self._fed: dict[tuple[Instances, int], Slot] = {}
-        self._reads: dict[tuple[str, int, int], tuple[int, tuple[Charge, ...]]] = {}
         for source in self._sources():
             self._fetch(source)
 
@@ -246,14 +246,13 @@ class Inputs:
 
     def _feeding(self, at: Instances, bits: int) -> Slot:
         """A driver's reads for so many bits."""
-        key = (at.path, len(at), bits)
-        if key not in self._reads:
-            self._reads[key] = self._reading(at, bits)
-        cycles, charges = self._reads[key]
-        return self.context.slot(at, cycles, cycles, "feed", -1, charges, stage=False)
+        works, key = self.context.works, ("feed", at.path, len(at), bits, 1)
+        if key not in works:
+            works[key] = self._reading(at, bits)
+        busy, late, charges = works[key]
+        return self.context.slot(at, busy, late, "feed", -1, charges, stage=False)
 
-    def _reading(self, at: Instances, bits: int) -> tuple[int, tuple[Charge, ...]]:
-        """Cycles of these reads, and what they are charged."""
+    def _reading(self, at: Instances, bits: int) -> Work:
         part = self.context.system.part(at.path)
         count = ceil(bits / (part.number("width") * len(at)))
         running = self.context.running
@@ -261,7 +260,8 @@ class Inputs:
         priced = charge(
             part, "read", count * len(at), busy=count * time, members=len(at), running=running
         )
-        return self.context.cycles(count * time, f"a read of `{part.path}`"), (priced,)
+        cycles = self.context.cycles(count * time, f"a read of `{part.path}`")
+        return cycles, cycles, (priced,)
 
     def settle(self, ends: Mapping[int, int], starts: Mapping[int, int]) -> None:
         """Order the fetches: of window w after the product of window w - depth of its staging.
@@ -312,7 +312,8 @@ class Inputs:
         part = self.context.system.part(place.path)
         if part.kind != "buffer" or "size" not in part.params:
             return 1
-        room = int(part.number("size") * len(place) // bits)
+        size = part.number("size")
+        room = size.numerator * len(place) // (size.denominator * bits)
         if room < 1:
             self.context.assume(
                 f"`{part.path}` is smaller than a window of `{self.op.name}`: it is filled while "

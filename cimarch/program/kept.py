@@ -20,8 +20,14 @@ from cimarch.program.writes import Writes
 Cycles = dict[tuple[Toll, ...], tuple[tuple[int, int], ...]]
 """Of the hops of a transfer: busy cycles and latency of each."""
 
+Work = tuple[int, int, tuple[Charge, ...]]
+"""Busy cycles, latency and charges."""
+Works = dict[tuple[str, str, int, int, int], Work]
+"""By what a part does, its path, how many members share it, for how much, and of how many terms."""
+
 MOST = 1 << 14
-"""Products of a pool, and transfers of a kind, that are kept from one program to the next."""
+"""Products of a pool, and transfers and works of a kind, that are kept from one program to the
+next."""
 
 
 def _silent(what: str, exact: Fraction, cycles: int) -> None:
@@ -35,6 +41,7 @@ class Kept:
     def __init__(self) -> None:
         self._products: dict[tuple[str, str], Products] = {}
         self._transfers: dict[tuple[tuple[str, Fraction], ...], Transfers] = {}
+        self._works: dict[tuple[tuple[str, Fraction], ...], Works] = {}
         self._cycles: Cycles = {}
         self._writings: dict[tuple[str, Vector], Writes] = {}
         self._crossings: dict[tuple[Toll, int], tuple[Fraction, Fraction, tuple[Charge, ...]]] = {}
@@ -64,6 +71,15 @@ class Kept:
             self._transfers[key] = Transfers(system, routes, running)
         return self._transfers[key]
 
+    def works(self, running: Mapping[str, Fraction]) -> Works:
+        """Those of units, adders and drivers at costs that read the values `running`."""
+        key = tuple(running.items())
+        if key not in self._works or len(self._works[key]) > MOST:
+            if len(self._works) > _MOST_RUNNING:
+                self._works.clear()
+            self._works[key] = {}
+        return self._works[key]
+
     @property
     def writings(self) -> dict[tuple[str, Vector], Writes]:
         """What writing cells of a pool takes."""
@@ -81,4 +97,4 @@ class Kept:
 
 
 _MOST_RUNNING = 64
-"""Precisions whose transfers are kept."""
+"""Precisions whose transfers and works are kept."""

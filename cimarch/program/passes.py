@@ -67,6 +67,8 @@ class SitePass:
         self.strip = Strip(windows, self.size.joined, len(self.copies), most)
         self.arrays: dict[int, _Array] = {}
         self.fetched: dict[int, list[Fetch]] = {}
+        self.density = self.placement.densities.of(self.op.name)
+        self._made: dict[int, Products] = {}
         self._levels: dict[int, Bits] = {}
         self._widths: dict[tuple[int, int, int], int] = {}
         self._ordered: dict[tuple[int, int], tuple[list[int], Ints]] = {}
@@ -139,21 +141,23 @@ class SitePass:
 
     def _product_of(self, tile: Tile) -> Product:
         """A tile's product on its array."""
+        bits = self._bits(tile.level)
         vector = Vector(
-            tile.rows, tile.columns, tile.lines, self._bits(tile.level), tile.at_column,
-            self.placement.densities.of(self.op.name),
+            tile.rows, tile.columns, tile.lines, bits, tile.at_column, self.density,
         )  # fmt: skip
-        return self._products(tile).product(vector, tile.array)
+        return self._products(tile.pool).product(vector, tile.array)
 
-    def _products(self, tile: Tile) -> Products:
-        """The products on the arrays of a tile's pool."""
-        return self.context.products(self.placement.wirings[tile.pool])
+    def _products(self, pool: int) -> Products:
+        """The products on the arrays of a pool."""
+        if pool not in self._made:
+            self._made[pool] = self.context.products(self.placement.wirings[pool])
+        return self._made[pool]
 
     def asides(self) -> Iterator[tuple[int, tuple[tuple[Instances, int], ...]]]:
         """Per tile what works in its products, which merged tasks do not show, and its cycles."""
         for number, each in self.arrays.items():
             tile = each.tile
-            made = self._products(tile)
+            made = self._products(tile.pool)
             yield number, made.aside(each.product, tile.array, tile.rows, tile.lines)
 
     def _bits(self, level: int) -> Bits:

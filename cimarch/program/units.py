@@ -11,35 +11,48 @@ from cimarch.hardware.system import Part
 from cimarch.mapping.wiring import ADDERS
 from cimarch.program.charges import Charge, charge, latency_of
 from cimarch.program.context import Context
+from cimarch.program.kept import Work
 from cimarch.program.sketch import Slot
 
 
 def work_slot(context: Context, at: Instances, count: int) -> Slot:
     """A task of a part that does a digital operation on `count` elements."""
-    part = context.system.part(at.path)
-    if part.kind in ADDERS:
+    if context.system.part(at.path).kind in ADDERS:
         return add_slot(context, at, count, 2, -1)
-    busy = ceil(Fraction(count, part.integer("lanes") * len(at))) * part.number("ii")
-    late = busy + (part.integer("stages") - 1) / part.clock
-    priced = charge(part, "compute", count, busy=busy, members=len(at), running=context.running)
-    return _slot(context, at, busy, late, "unit", -1, priced)
+    key = ("unit", at.path, len(at), count, 1)
+    if key not in context.works:
+        context.works[key] = _computed(context, at, count)
+    busy, late, charges = context.works[key]
+    return context.slot(at, busy, late, "unit", -1, charges, stage=True)
 
 
 def add_slot(context: Context, at: Instances, count: int, sums: int, tile: int) -> Slot:
     """A task of an adder that makes `count` additions, `sums` terms to a result."""
+    key = ("add", at.path, len(at), count, sums)
+    if key not in context.works:
+        context.works[key] = _added(context, at, count, sums)
+    busy, late, charges = context.works[key]
+    return context.slot(at, busy, late, "add", tile, charges, stage=True)
+
+
+def _computed(context: Context, at: Instances, count: int) -> Work:
+    part = context.system.part(at.path)
+    busy = ceil(Fraction(count, part.integer("lanes") * len(at))) * part.number("ii")
+    late = busy + (part.integer("stages") - 1) / part.clock
+    priced = charge(part, "compute", count, busy=busy, members=len(at), running=context.running)
+    return _work(context, at, busy, late, priced)
+
+
+def _added(context: Context, at: Instances, count: int, sums: int) -> Work:
     part = context.system.part(at.path)
     busy, late = _adding(part, len(at), count, sums, context.running)
     priced = charge(part, "add", count, busy=busy, members=len(at), running=context.running)
-    return _slot(context, at, busy, late, "add", tile, priced)
+    return _work(context, at, busy, late, priced)
 
 
-def _slot(
-    context: Context, at: Instances, busy: Fraction, late: Fraction, kind: str, tile: int,
-    priced: Charge,
-) -> Slot:  # fmt: skip
+def _work(context: Context, at: Instances, busy: Fraction, late: Fraction, priced: Charge) -> Work:
     what = f"work of `{at.path}`"
-    cycles = context.cycles(busy, what)
-    return context.slot(at, cycles, context.cycles(late, what), kind, tile, (priced,), stage=True)
+    return context.cycles(busy, what), context.cycles(late, what), (priced,)
 
 
 def _adding(
