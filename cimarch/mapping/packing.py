@@ -42,8 +42,7 @@ from cimarch.mapping.tiling import Arrays, Ints, Taker, Tiles, Wish, too_small
 from cimarch.workload.network import Operation
 
 
-@attrs.frozen
-class Shape:
+class Shape(NamedTuple):
     """What of an operation's strips fits an array of a pool."""
 
     beside: int
@@ -56,6 +55,12 @@ class Shape:
     """The most weights of one strip on one array."""
     word_lines: int
     """Weights above each other that are read at once."""
+    across: int
+    """Columns of a weight."""
+    deep: int
+    """Rows of a weight."""
+    lines: int
+    """Sense lines of a weight."""
     most: int = 0
     """Reads of one array for one window, at most; 0: there is no limit."""
 
@@ -76,7 +81,7 @@ class Shape:
 
     def of_length(self, length: int) -> Shape:
         """The same for shorter pieces of strips."""
-        return attrs.evolve(self, length=length)
+        return self._replace(length=length)
 
 
 def shape_of(pool: Part, op: Operation, bits: Bits, reads: int = 0) -> Shape:
@@ -89,7 +94,8 @@ def shape_of(pool: Part, op: Operation, bits: Bits, reads: int = 0) -> Shape:
     """
     if arrays_per_weight(pool) > 1 or extra_columns(pool):
         raise _takes_none(pool, op)
-    rows = pool.integer("rows") // rows_per_input(pool)
+    deep = rows_per_input(pool)
+    rows = pool.integer("rows") // deep
     across = columns_per_weight(pool, bits.weight)
     if rows < 1 or across > pool.integer("columns"):
         raise too_small(op, pool, bits, across)
@@ -97,7 +103,26 @@ def shape_of(pool: Part, op: Operation, bits: Bits, reads: int = 0) -> Shape:
     longest = min(rows, each * inputs_per_group(pool)) if reads else rows
     length = min(longest, depth_of(op))
     beside = pool.integer("columns") // across
-    return Shape(beside, rows, length, longest, inputs_per_group(pool), each if reads else 0)
+    lines = sense_lines_per_weight(pool, bits.weight)
+    return Shape(
+        beside, rows, length, longest, inputs_per_group(pool), across, deep, lines,
+        each if reads else 0,
+    )  # fmt: skip
+
+
+def _shape(op: Operation, bits: Bits, level: int, arrays: Arrays) -> Shape:
+    """The shape of one level's strips, found once for all operations with strips as long."""
+    strips, pool = bits.strips, arrays.part
+    assert strips is not None
+    key = (strips.bits[level], depth_of(op), strips.reads)
+    known: Shape | None = arrays.shapes.get(key)
+    if known is None:
+        known = shape_of(pool, op, bits.of_level(level), arrays.reads)
+        if strips.reads:
+            most = _groups_within(pool, strips.reads)
+            known = known._replace(most=min(most, known.most or most))
+        arrays.shapes[key] = known
+    return known
 
 
 def _groups_within(pool: Part, reads: int) -> int:
@@ -245,44 +270,40 @@ def place_strips(
     assert strips is not None
     tables = []
     for level in strips.used:
-        index, pieces = _chosen(wish, level, pools, takers, current)
+        index, shape, pieces = _chosen(wish, level, pools, takers, current)
         taker = takers[index]
         taker.advance(current)
         taker.space(wish.spaced)
         arrays, resident = taker.blocks(1 + max(piece.array for piece in pieces), 1)
-        tables.append(_tiles(wish, level, pools[index], index, pieces, arrays, resident))
+        tables.append(_tiles(wish, level, pools[index], index, shape, pieces, arrays, resident))
     return tables
 
 
 def _chosen(
     wish: Wish, level: int, pools: Sequence[Arrays], takers: Sequence[Taker], current: int
-) -> tuple[int, list[_Piece]]:
+) -> tuple[int, Shape, list[_Piece]]:
     """The pool that takes the strips of a level, and how they lie there."""
-    found: list[tuple[int, list[_Piece]]] = []
+    found: list[tuple[int, Shape, list[_Piece]]] = []
     wrong: DescriptionError | None = None
     for index in wish.levels[level]:
         try:
-            found.append((index, pieces_of(wish.site.anchor, wish.bits, level, pools[index])))
+            shape = _shape(wish.site.anchor, wish.bits, level, pools[index])
+            found.append((index, shape, _pieces(wish.site.anchor, wish.bits, level, shape)))
         except DescriptionError as error:
             wrong = wrong or error
     if not found:
         assert wrong is not None
         raise wrong
-    for index, pieces in found:
+    for index, shape, pieces in found if len(found) > 1 else ():
         if takers[index].has_arrays(1 + max(piece.array for piece in pieces), current):
-            return index, pieces
+            return index, shape, pieces
     return found[0]
 
 
-def pieces_of(op: Operation, bits: Bits, level: int, arrays: Arrays) -> list[_Piece]:
-    """How the strips of a level lie on the arrays of a pool."""
-    strips, pool = bits.strips, arrays.part
-    assert strips is not None
-    shape = shape_of(pool, op, bits.of_level(level), arrays.reads)
-    if strips.reads:
-        most = _groups_within(pool, strips.reads)
-        shape = attrs.evolve(shape, most=min(most, shape.most or most))
-    return list(_LAYOUTS[strips.layout](op, strips, level, shape))
+def _pieces(op: Operation, bits: Bits, level: int, shape: Shape) -> list[_Piece]:
+    """How the strips of a level lie on arrays of a shape."""
+    assert bits.strips is not None
+    return list(_LAYOUTS[bits.strips.layout](op, bits.strips, level, shape))
 
 
 @attrs.frozen
@@ -299,22 +320,20 @@ def needed(op: Operation, bits: Bits, level: int, arrays: Arrays) -> Needed:
 
     Raises DescriptionError as `shape_of` does.
     """
-    shape = shape_of(arrays.part, op, bits.of_level(level), arrays.reads)
+    shape = _shape(op, bits, level, arrays)
     reads: dict[int, int] = {}
-    for piece in pieces_of(op, bits, level, arrays):
+    for piece in _pieces(op, bits, level, shape):
         reads[piece.array] = reads.get(piece.array, 0) + -(-piece.inputs // shape.word_lines)
     twice = 2 if is_read_apart(arrays.part) else 1
     return Needed(len(reads), twice * max(reads.values(), default=0))
 
 
 def _tiles(
-    wish: Wish, level: int, arrays: Arrays, index: int, pieces: Sequence[_Piece],
-    taken: Ints, resident: Ints,
+    wish: Wish, level: int, arrays: Arrays, index: int, shape: Shape,
+    pieces: Sequence[_Piece], taken: Ints, resident: Ints,
 ) -> Tiles:  # fmt: skip
     """The tiles of one level, on the arrays that were taken for it."""
-    pool, bits = arrays.part, wish.bits.of_level(level).weight
-    across, deep = columns_per_weight(pool, bits), rows_per_input(pool)
-    lines = sense_lines_per_weight(pool, bits)
+    across, deep, lines = shape.across, shape.deep, shape.lines
     table = np.array(pieces, np.int64).T
     (group, row_block, column_block, row0, inputs, column0, outputs, wide, weights, array, band,
      place, every) = table  # fmt: skip

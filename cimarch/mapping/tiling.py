@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -300,6 +300,10 @@ class Arrays:
     domains: tuple[Domain, ...] = ()
     reads: int = 0
     """Word-line groups that a row block has at most; 0: as many as an array has."""
+    shapes: dict[tuple[int, int, int], Any] = attrs.field(
+        factory=dict, init=False, eq=False, repr=False
+    )
+    """What of strips fits an array, by the bits, the length and the reads of strips."""
 
     def cut(self, op: Operation, bits: Bits) -> Cut:
         """How an operation's matrices fall into tiles here."""
