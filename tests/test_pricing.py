@@ -129,6 +129,30 @@ def test_what_a_policy_does_not_name_has_the_bits_of_the_prices() -> None:
     assert low.of() == low.of([[4, 4]] * 4)
 
 
+def test_costs_that_read_the_precision_are_those_of_each_policy(tmp_path: Path) -> None:
+    """Of units, adders, drivers and transfers: what one policy took is not the next one's."""
+    text = (MODELS.parent / "architectures" / "small.cimarch").read_text()
+    for line, action in (
+        ("part psum: accumulator { bits = 24", "action add { energy = 1 pJ * weight_bits }"),
+        ("width = 256 bit }\n    part dac", "action read { latency = 1 ns * input_bits }"),
+        ("ii = 1 cycle", "action compute { energy = 2 pJ * weight_bits }"),
+        ("part results: bus { width = 512 bit", "action transfer { energy = 1 pJ * weight_bits }"),
+    ):
+        assert text.count(line) == 1
+        head, mark, rest = line.partition(" }")
+        text = text.replace(line, f"{head}\n        {action}\n    {mark}{rest}")
+    path = tmp_path / "formulas.cimarch"
+    path.write_text(text)
+    system = cimarch.load(path)
+    shared = Prices(system, DIGITS, weight_bits=4, input_bits=4)
+    for policy in ([[8, 8]] * 4, [[4, 4]] * 4, [[8, 4]] * 4, [[4, 8]] * 4, [[8, 8]] * 4):
+        report = cimarch.simulate(
+            system, DIGITS, precision=policy, weight_bits=4, input_bits=4, schedule="layers"
+        )
+        price = shared.of(policy)
+        assert (price.cycles, price.joules) == (report.cycles, report.joules), policy
+
+
 def test_an_action_without_a_price_leaves_the_energy_unknown() -> None:
     system = cimarch.load("bit_serial")
     assert Prices(system, DIGITS).of().joules == cimarch.simulate(system, DIGITS).joules

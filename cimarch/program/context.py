@@ -18,7 +18,7 @@ from cimarch.hardware.system import Part, System
 from cimarch.mapping.placement import Placement
 from cimarch.mapping.wiring import Wiring
 from cimarch.program.charges import Charge, beside
-from cimarch.program.kept import Cycles, Kept, Works
+from cimarch.program.kept import Cycles, Efforts, Kept
 from cimarch.program.products import Products
 from cimarch.program.sketch import JOINING, Sketch, Slot
 from cimarch.program.transfers import Transfer, Transfers
@@ -99,7 +99,7 @@ class Context:
             if kept is None
             else kept.transfers(self.system, self.routes, self.running)
         )
-        self.works: Works = {} if kept is None else kept.works(self.running)
+        self.efforts: Efforts = {} if kept is None else kept.efforts(self.running)
         self._products: dict[str, Products] = {}
         self._numbered: dict[int, tuple[int, tuple[Charge, ...]]] = {}
         """Bundles by identity, so that one met again and again is not hashed each time."""

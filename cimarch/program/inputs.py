@@ -23,11 +23,10 @@ from cimarch.hardware.routes import ARRAYS, Instances, Route
 from cimarch.mapping.homes import Home
 from cimarch.mapping.placement import Plan
 from cimarch.mapping.tiling import Tile
-from cimarch.program.charges import charge, latency_of
 from cimarch.program.context import Context, Tree
-from cimarch.program.kept import Work
 from cimarch.program.sketch import READS, Slot, Strip
 from cimarch.program.transfers import Transfer
+from cimarch.program.units import feed_slot
 
 
 @attrs.frozen
@@ -241,27 +240,8 @@ class Inputs:
         bits = tile.inputs * self.plan.bits
         slot = self._fed.get((at, bits))
         if slot is None:
-            slot = self._fed[at, bits] = self._feeding(at, bits)
+            slot = self._fed[at, bits] = feed_slot(self.context, at, bits)
         return self.sketch.add(slot.of(slot.kind, tile.number))
-
-    def _feeding(self, at: Instances, bits: int) -> Slot:
-        """A driver's reads for so many bits."""
-        works, key = self.context.works, ("feed", at.path, len(at), bits, 1)
-        if key not in works:
-            works[key] = self._reading(at, bits)
-        busy, late, charges = works[key]
-        return self.context.slot(at, busy, late, "feed", -1, charges, stage=False)
-
-    def _reading(self, at: Instances, bits: int) -> Work:
-        part = self.context.system.part(at.path)
-        count = ceil(bits / (part.number("width") * len(at)))
-        running = self.context.running
-        time = latency_of(part, "read", 1 / part.clock, running)
-        priced = charge(
-            part, "read", count * len(at), busy=count * time, members=len(at), running=running
-        )
-        cycles = self.context.cycles(count * time, f"a read of `{part.path}`")
-        return cycles, cycles, (priced,)
 
     def settle(self, ends: Mapping[int, int], starts: Mapping[int, int]) -> None:
         """Order the fetches: of window w after the product of window w - depth of its staging.

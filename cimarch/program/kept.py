@@ -20,13 +20,13 @@ from cimarch.program.writes import Writes
 Cycles = dict[tuple[Toll, ...], tuple[tuple[int, int], ...]]
 """Of the hops of a transfer: busy cycles and latency of each."""
 
-Work = tuple[int, int, tuple[Charge, ...]]
+Effort = tuple[int, int, tuple[Charge, ...]]
 """Busy cycles, latency and charges."""
-Works = dict[tuple[str, str, int, int, int], Work]
+Efforts = dict[tuple[str, str, int, int, int], Effort]
 """By what a part does, its path, how many members share it, for how much, and of how many terms."""
 
 MOST = 1 << 14
-"""Products of a pool, and transfers and works of a kind, that are kept from one program to the
+"""Products of a pool, and transfers and efforts of a kind, that are kept from one program to the
 next."""
 
 
@@ -35,13 +35,13 @@ def _silent(what: str, exact: Fraction, cycles: int) -> None:
 
 
 class Kept:
-    """Products and transfers that were worked out before; made for placements of one system with
+    """Products, transfers and efforts worked out before; made for placements of one system with
     the same wirings. Programs that share it tell nothing of the times that were rounded."""
 
     def __init__(self) -> None:
         self._products: dict[tuple[str, str], Products] = {}
         self._transfers: dict[tuple[tuple[str, Fraction], ...], Transfers] = {}
-        self._works: dict[tuple[tuple[str, Fraction], ...], Works] = {}
+        self._efforts: dict[tuple[tuple[str, Fraction], ...], Efforts] = {}
         self._cycles: Cycles = {}
         self._writings: dict[tuple[str, Vector], Writes] = {}
         self._crossings: dict[tuple[Toll, int], tuple[Fraction, Fraction, tuple[Charge, ...]]] = {}
@@ -71,14 +71,14 @@ class Kept:
             self._transfers[key] = Transfers(system, routes, running)
         return self._transfers[key]
 
-    def works(self, running: Mapping[str, Fraction]) -> Works:
+    def efforts(self, running: Mapping[str, Fraction]) -> Efforts:
         """Those of units, adders and drivers at costs that read the values `running`."""
         key = tuple(running.items())
-        if key not in self._works or len(self._works[key]) > MOST:
-            if len(self._works) > _MOST_RUNNING:
-                self._works.clear()
-            self._works[key] = {}
-        return self._works[key]
+        if key not in self._efforts or len(self._efforts[key]) > MOST:
+            if len(self._efforts) > _MOST_RUNNING:
+                self._efforts.clear()
+            self._efforts[key] = {}
+        return self._efforts[key]
 
     @property
     def writings(self) -> dict[tuple[str, Vector], Writes]:
@@ -97,4 +97,4 @@ class Kept:
 
 
 _MOST_RUNNING = 64
-"""Precisions whose transfers and works are kept."""
+"""Precisions whose transfers and efforts are kept."""
