@@ -321,8 +321,7 @@ def skip(run: Run, kept: State, times: int) -> int:
     period = _Period.since(run, kept)
     cycles = times * period.cycles
     moving = np.flatnonzero(period.steps)
-    kept_of = np.unique(run.pieces[moving, kernel.TEMPLATE]) if len(run.times) else moving[:0]
-    for template in kept_of.tolist():
+    for template in np.unique(run.pieces[moving, kernel.TEMPLATE]).tolist():
         rows = _times(run, template)
         rows[:, kernel.WAITED] += times * (rows[:, kernel.WAITED] - kept.waited.get(template, 0))
         rows[rows[:, kernel.LAST_START] > kept.now, kernel.LAST_START] += cycles

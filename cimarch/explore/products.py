@@ -39,7 +39,7 @@ from cimarch.mapping.precision import Bits
 from cimarch.mapping.tiling import cut
 from cimarch.mapping.wiring import Wiring, wirings_of
 from cimarch.program.charges import Charge
-from cimarch.program.context import disjoint, period_of
+from cimarch.program.context import Numbers, disjoint, period_of
 from cimarch.program.products import Product, Products, Vector
 from cimarch.workload.network import Operation
 
@@ -175,24 +175,26 @@ def back_to_back(wiring: Wiring, cluster: Cluster, bits: Bits) -> BackToBack:
     """Run K and 2 K full products on each array of a cluster, and one by itself."""
     products = _products(wiring, cluster, bits)
     clock = wiring.system.clock
-    some, twice = (_cycles(wiring, cluster, products, count) for count in (MANY, 2 * MANY))
+    some, twice = (_cycles(wiring, products, count) for count in (MANY, 2 * MANY))
     interval = Fraction(twice - some, MANY)
     return BackToBack(
         pool=wiring.pool.path,
         cluster=cluster,
         operations=operations_of(wiring.pool, bits),
         interval=interval,
-        alone=_cycles(wiring, cluster, products[:1], 1),
+        alone=_cycles(wiring, products[:1], 1),
         fill=some - MANY * interval,
-        charges=tuple(tuple(c for s in product.stages for c in s.charges) for product in products),
+        charges=tuple(tuple(c for s in each.stages for c in s.charges) for _, each in products),
         clock=clock,
     )
 
 
-def _products(wiring: Wiring, cluster: Cluster, bits: Bits) -> list[Product]:
-    """A full product for each array of a cluster."""
+def _products(wiring: Wiring, cluster: Cluster, bits: Bits) -> list[tuple[int, Product]]:
+    """Each array of a cluster with a full product."""
     made = Products(wiring, lambda what, seconds, cycles: None)
-    return [made.product(full_vector(wiring, bits, array), array) for array in cluster.arrays]
+    return [
+        (array, made.product(full_vector(wiring, bits, array), array)) for array in cluster.arrays
+    ]
 
 
 def full_vector(wiring: Wiring, bits: Bits, array: int = 0) -> Vector:
@@ -225,29 +227,28 @@ def _cut(pool: Part, bits: Bits) -> tuple[tuple[int, int, int], tuple[int, int, 
     return parts.row_blocks[0], parts.column_blocks[0]
 
 
-def _cycles(wiring: Wiring, cluster: Cluster, products: list[Product], count: int) -> int:
+def _cycles(wiring: Wiring, products: list[tuple[int, Product]], count: int) -> int:
     """Cycles until the last result of so many products on each array."""
-    return run_work(_work(wiring, cluster, products, count)).makespan
+    return run_work(_work(wiring, products, count)).makespan
 
 
-def _work(wiring: Wiring, cluster: Cluster, products: list[Product], count: int) -> Work:
+def _work(wiring: Wiring, products: list[tuple[int, Product]], count: int) -> Work:
     """Products of several arrays, side by side, so often."""
     system = wiring.system
-    resources: dict[Instances, int] = {}
-    periods: dict[Fraction, int] = {Fraction(1): 0}
+    resources: Numbers[Instances] = Numbers()
+    periods: Numbers[Fraction] = Numbers({Fraction(1): 0})
     rows = []
-    for product, array in zip(products, cluster.arrays, strict=False):
+    for array, product in products:
         reads, converts = wiring.held(array)
         for place, stage in enumerate(product.stages):
             at = converts if stage.kind == "convert" else reads
-            number = resources.setdefault(at, len(resources))
-            beat = _period(system, at, periods, stage=place == 0)
-            rows.append((number, stage.busy, stage.latency, beat))
+            beat = period_of(system.part(at.path), system.clock, stage=place == 0)
+            rows.append((resources[at], stage.busy, stage.latency, periods[beat]))
     _, renumber = disjoint(resources)
     held, busy, latency, period = zip(*rows, strict=True)
     template = Template.of(
         resource=renumber[list(held)], busy=busy, latency=latency, period=period,
-        edges=list(_edges(products)),
+        edges=list(_edges([product for _, product in products])),
     )  # fmt: skip
     exact = tuple((p.numerator, p.denominator) for p in periods)
     return Work((Piece(template, count),), exact)
@@ -263,9 +264,3 @@ def _edges(products: list[Product]) -> Iterator[Edge]:
         source = first + frees.stage % len(product.stages)
         yield Edge(first, source, lag=1, after_start=frees.at_start)
         first += len(product.stages)
-
-
-def _period(system: System, at: Instances, periods: dict[Fraction, int], *, stage: bool) -> int:
-    """The number of the period on which a task begins: the beat, or its part's own clock."""
-    cycles = period_of(system.part(at.path), system.clock, stage=stage)
-    return periods.setdefault(cycles, len(periods))

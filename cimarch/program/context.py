@@ -89,8 +89,8 @@ class Context:
         self.clock = self.system.clock
         self.resources: Numbers[Instances] = Numbers()
         """Of a part's members, in the order in which they are met."""
-        self.charges: dict[tuple[Charge, ...], int] = {(): 0}
-        self.periods: dict[Fraction, int] = {Fraction(1): 0}
+        self.charges: Numbers[tuple[Charge, ...]] = Numbers({(): 0})
+        self.periods: Numbers[Fraction] = Numbers({Fraction(1): 0})
         self.rounded: dict[str, tuple[Fraction, int]] = {}
         self.assumed: list[str] = []
         self.running = beside(placement)
@@ -135,8 +135,7 @@ class Context:
         """The number of a bundle of charges."""
         known = self._numbered.get(id(charges))
         if known is None:
-            number = self.charges.setdefault(charges, len(self.charges))
-            known = self._numbered[id(charges)] = (number, charges)
+            known = self._numbered[id(charges)] = (self.charges[charges], charges)
         return known[0]
 
     def period(self, at: Instances, *, stage: bool) -> int:
@@ -153,19 +152,19 @@ class Context:
     def _period(self, part: Part | None, *, stage: bool) -> int:
         if part is None:
             return 0
-        beat = period_of(part, self.clock, stage=stage)
-        return self.periods.setdefault(beat, len(self.periods))
+        return self.periods[period_of(part, self.clock, stage=stage)]
 
     def products(self, wiring: Wiring) -> Products:
         """The products on the arrays of a pool."""
-        path, detail = wiring.pool.path, self.options.products
-        if path not in self._products:
-            self._products[path] = (
+        known = self._products.get(wiring.pool.path)
+        if known is None:
+            detail = self.options.products
+            known = self._products[wiring.pool.path] = (
                 Products(wiring, self.note, detail)
                 if self.kept is None
                 else self.kept.products(wiring, detail)
             )
-        return self._products[path]
+        return known
 
     def cycles(self, seconds: Fraction, what: str) -> int:
         """Whole cycles of an exact time, rounded up once; a change above 1 % is remembered."""

@@ -1,7 +1,8 @@
 """What programs of one system have in common, for who writes thousands of them.
 
-A search changes the precision of a network and asks again: the products of an array and the tolls
-of a way are those of the last candidate, as long as the parts, the vectors and the words are.
+A search changes the precision of a network and asks again: the products of an array, the tolls of a
+way and the efforts of an adder are those of the last candidate, as long as the parts, the vectors
+and the words are.
 """
 
 from __future__ import annotations

@@ -68,7 +68,6 @@ class SitePass:
         self.arrays: dict[int, _Array] = {}
         self.fetched: dict[int, list[Fetch]] = {}
         self.density = self.placement.densities.of(self.op.name)
-        self._made: dict[int, Products] = {}
         self._levels: dict[int, Bits] = {}
         self._widths: dict[tuple[int, int, int], int] = {}
         self._ordered: dict[tuple[int, int], tuple[list[int], Ints]] = {}
@@ -149,9 +148,7 @@ class SitePass:
 
     def _products(self, pool: int) -> Products:
         """The products on the arrays of a pool."""
-        if pool not in self._made:
-            self._made[pool] = self.context.products(self.placement.wirings[pool])
-        return self._made[pool]
+        return self.context.products(self.placement.wirings[pool])
 
     def asides(self) -> Iterator[tuple[int, tuple[tuple[Instances, int], ...]]]:
         """Per tile what works in its products, which merged tasks do not show, and its cycles."""
